@@ -1,0 +1,1 @@
+"""The nouns of Kindred: ids, events, queries, candidates, slates, traces, bundles, errors, clock and rng."""

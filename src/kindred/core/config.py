@@ -1,0 +1,41 @@
+"""Base of every component's configuration."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from kindred.core.errors import ConfigError
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """A component's frozen configuration; every field has a default and a line of documentation."""
+
+
+T = TypeVar("T", bound=Config)
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name most like `name`, or None when none is near."""
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return found[0] if found else None
+
+
+def unknown_key(name: str, known: Iterable[str]) -> str:
+    """Say that `name` is unknown and which known name is the nearest."""
+    names = sorted(known)
+    near = nearest(name, names)
+    return f"unknown; did you mean `{near}`?" if near else f"unknown; known are {', '.join(names)}"
+
+
+def decode(kind: type[T], table: Mapping[str, Any], where: str) -> T:
+    """Read a table into a config struct; raise ConfigError naming the key, where it stands and the nearest known one."""
+    known = [field.encode_name for field in msgspec.structs.fields(kind)]
+    for key in table:
+        if key not in known:
+            raise ConfigError(f"{where}.{key}: {unknown_key(key, known)}".lstrip("."))
+    try:
+        return msgspec.convert(table, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {error}") from error

@@ -1,0 +1,120 @@
+"""Events: everything that the log holds."""
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from kindred.core.errors import InvalidInput
+from kindred.core.item import Item
+from kindred.core.profile import Profile
+
+class EventContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Where and how an interaction happened; `request_id` links it to the slate that caused it."""
+
+    device: str | None = None
+    page: str | None = None
+    position: int | None = None
+    session_id: str | None = None
+    request_id: str | None = None
+    location: str | None = None
+    placement: str | None = None
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, array_like=False):
+    """What all events carry; times are milliseconds since 1970 UTC."""
+
+    event_id: str
+    timestamp: int
+    ingested_at: int
+
+
+class Interaction(_Event, tag="i", frozen=True, kw_only=True, omit_defaults=True):
+    """A user did something, mostly to an item; `item_id` is empty for a search."""
+
+    user_id: str
+    item_id: str
+    event_type: str
+    context: EventContext = EventContext()
+    metadata: dict[str, Any] = {}
+
+
+class ItemUpserted(_Event, tag="u", frozen=True, kw_only=True, omit_defaults=True):
+    """A catalogue item was created or replaced."""
+
+    item: Item
+
+
+class ItemDeleted(_Event, tag="x", frozen=True, kw_only=True, omit_defaults=True):
+    """A catalogue item was taken away; its ordinal stays, as a tombstone."""
+
+    item_id: str
+
+
+class ProfileUpdated(_Event, tag="p", frozen=True, kw_only=True, omit_defaults=True):
+    """A user's profile was created or replaced."""
+
+    profile: Profile
+
+
+class ProfileErased(_Event, tag="e", frozen=True, kw_only=True, omit_defaults=True):
+    """A person asked to be forgotten."""
+
+    user_id: str
+
+
+class Served(_Event, tag="s", frozen=True, kw_only=True, omit_defaults=True):
+    """The server answered a request: what it showed, where, and with which probability it chose each item."""
+
+    user_id: str
+    request_id: str
+    placement: str
+    bundle: str
+    items: list[str]
+    propensities: list[float]
+    sources: list[str]
+    policy: str = "greedy"
+    exposure: bool = True
+
+
+class Imported(_Event, tag="m", frozen=True, kw_only=True, omit_defaults=True):
+    """A bulk import stands here: its rows went to history, lake and state at this position."""
+
+    import_id: str
+    source: str
+    interactions: int = 0
+    items: int = 0
+    users: int = 0
+
+
+Event: TypeAlias = Interaction | ItemUpserted | ItemDeleted | ProfileUpdated | ProfileErased | Served | Imported
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
+
+
+def encode_event(event: Event) -> bytes:
+    """Write an event as MessagePack."""
+    return _encoder.encode(event)
+
+
+def decode_event(data: bytes) -> Event:
+    """Read an event; raise InvalidInput when the bytes are not one."""
+    try:
+        return _decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"not an event: {error}") from error
+
+
+def partition_key(event: Event) -> str:
+    """Return what decides the event's partition: the user where it has one, else the item or the import."""
+    match event:
+        case Interaction() | ProfileErased() | Served():
+            return event.user_id
+        case ProfileUpdated():
+            return event.profile.user_id
+        case ItemUpserted():
+            return event.item.item_id
+        case ItemDeleted():
+            return event.item_id
+        case Imported():
+            return event.import_id

@@ -1,0 +1,104 @@
+"""Query: who asks for what, with which parameters, and what is known of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from kindred.core.candidates import Floats, Ordinals
+from kindred.core.position import START, Position
+from kindred.core.profile import Profile
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """The circumstances of a request; `time` is milliseconds since 1970 UTC, `location` is `CC[-region[-city]]`."""
+
+    time: int
+    page: str = "home"
+    device: str | None = None
+    location: str | None = None
+    session_id: str | None = None
+    item: int | None = None
+
+    @property
+    def country(self) -> str | None:
+        """Return the country of `location`, in capitals."""
+        return self.location.split("-")[0].upper() if self.location else None
+
+
+class Filters(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer must satisfy; `exclude_items` are ordinals, a category filter matches any of an item's categories."""
+
+    categories: tuple[str, ...] = ()
+    exclude_seen: bool = True
+    min_rating: float | None = None
+    tags: tuple[str, ...] = ()
+    exclude_items: tuple[int, ...] = ()
+
+
+class Params(msgspec.Struct, frozen=True, kw_only=True):
+    """What steers the stages: defaults ← placement ← experiment overlay ← request."""
+
+    candidates: int = 1000
+    """Candidates kept after the merge."""
+    ranked: int = 300
+    """Candidates kept after the coarse scorer."""
+    diversity: float = 0.1
+    """0 orders by score alone, 1 by difference alone (MMR's 1 − λ)."""
+    category_cap: float = 1.0
+    """Largest share of a slate that one primary category may take."""
+    exploration: float = 0.3
+    """Expected share of slots drawn from new items."""
+    disabled: tuple[str, ...] = ()
+    """Names of stages that do not run."""
+    weights: Mapping[str, float] = {}
+    """Weight of each family of scores in the blend, over the cold-start rules where given."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserFacts:
+    """What the state knows of a user when the request is made.
+
+    `history (h,) int32` ordinals newest first, with `confidence (h,) float32`, `positive (h,) bool` (a dislike is a
+    history row too), `last (h,) int64` ms, `event_type (h,) int16`; `seen (s,) int32` sorted ordinals; `hidden` are those
+    that must not come back. `interactions` counts all folded interactions; `version` is the position of the last of them.
+    """
+
+    known: bool = False
+    history: Ordinals = field(default_factory=lambda: np.empty(0, np.int32))
+    confidence: Floats = field(default_factory=lambda: np.empty(0, np.float32))
+    positive: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+    last: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    event_type: NDArray[np.int16] = field(default_factory=lambda: np.empty(0, np.int16))
+    seen: Ordinals = field(default_factory=lambda: np.empty(0, np.int32))
+    hidden: Ordinals = field(default_factory=lambda: np.empty(0, np.int32))
+    interactions: int = 0
+    version: Position = START
+    state_version: Position = START
+    profile: Profile | None = None
+
+
+@dataclass(slots=True)
+class Query:
+    """One request as the stages see it.
+
+    `facts` is filled by the query hydrators; `scratch` passes what one stage computed to later ones of the same request
+    (such as the solved user vector), under the name of the stage that owns it.
+    """
+
+    user_id: str
+    request_id: str
+    context: Context
+    placement: str = "home"
+    count: int = 20
+    filters: Filters = field(default_factory=Filters)
+    params: Params = field(default_factory=Params)
+    seed: int = 0
+    prefetch: bool = False
+    want_trace: bool = False
+    facts: UserFacts = field(default_factory=UserFacts)
+    failures: list[str] = field(default_factory=list)
+    scratch: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,69 @@
+"""Who did what to which item, newest first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kindred.core.position import Position
+from kindred.ports.resource import Resource
+
+
+class InteractionRow(NamedTuple):
+    """One interaction; `timestamp` is milliseconds since 1970 UTC (None: unknown), `value` a rating, price or NaN.
+
+    `row_id` (16 bytes) makes a second insertion of the same row a no-op.
+    """
+
+    row_id: bytes
+    user_id: str
+    item: int
+    event_type: str
+    timestamp: int | None
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class InteractionColumns:
+    """Many interactions as columns of one length n, for bulk insertion.
+
+    `row_ids (n,) S16` bytes, `users` list of str, `items (n,) int32` ordinals, `event_types` list of str,
+    `timestamps (n,) int64` ms with -1 for unknown, `values (n,) float64` with NaN for none.
+    """
+
+    row_ids: NDArray[np.void]
+    users: Sequence[str]
+    items: NDArray[np.int32]
+    event_types: Sequence[str]
+    timestamps: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+
+class InteractionStore(Resource, Protocol):
+    """The full history behind the hot state."""
+
+    async def add(self, rows: Sequence[InteractionRow], position: Position) -> int:
+        """Insert rows, skipping known row ids; return how many were new."""
+        ...
+
+    async def add_columns(self, columns: InteractionColumns) -> int:
+        """Insert many rows at once, skipping known row ids; return how many were new."""
+        ...
+
+    async def by_user(self, user_id: str, limit: int, before: int | None = None) -> list[InteractionRow]:
+        """Return a user's rows newest first; `before` (ms) leaves out rows at or after it; rows without time come last."""
+        ...
+
+    async def by_item(self, item: int, limit: int) -> list[InteractionRow]:
+        """Return an item's rows, newest first."""
+        ...
+
+    async def forget(self, user_id: str) -> int:
+        """Delete a user's rows; return how many there were."""
+        ...
+
+    async def counts(self) -> tuple[int, int, int]:
+        """Return how many rows, distinct users and distinct items there are."""
+        ...

@@ -1,0 +1,36 @@
+"""What every store has in common."""
+
+from typing import Protocol
+
+import msgspec
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What an adapter promises; start-up refuses a combination that cannot keep what the configuration asks for.
+
+    `durable`: an acknowledged write survives the end of the machine. `shared`: several processes may use it at once.
+    `filtered_search`, `ttl`, `atomic_offset`: as the ports that speak of them say.
+    """
+
+    durable: bool = False
+    shared: bool = False
+    filtered_search: bool = False
+    ttl: bool = False
+    atomic_offset: bool = False
+
+
+class Resource(Protocol):
+    """Something opened once by the composition root and closed by it."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Return what this adapter promises."""
+        ...
+
+    async def check(self) -> None:
+        """Return when the store answers; raise StoreUnavailable saying what is wrong and how to mend it."""
+        ...
+
+    async def close(self) -> None:
+        """Release files and connections; a second call does nothing."""
+        ...

@@ -1,0 +1,59 @@
+"""Folded state: one record per (fold group, key), each with the position it is folded to."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple, Protocol
+
+from kindred.core.position import Position
+from kindred.ports.resource import Resource
+
+
+class StateKey(NamedTuple):
+    """A fold group at a version (`user@1`) and a key in it; together at most 511 bytes."""
+
+    group: str
+    key: str
+
+
+class StateRecord(NamedTuple):
+    """A folded value and the position up to which it is folded."""
+
+    position: Position
+    value: bytes
+
+
+class StateWrite(NamedTuple):
+    """A record to store; an empty `value` removes what stood there and keeps the position as a tombstone."""
+
+    key: StateKey
+    record: StateRecord
+
+
+class StateView(NamedTuple):
+    """Records read in one go, with a watermark not newer than any of them."""
+
+    watermark: Position
+    records: list[StateRecord | None]
+
+
+class StateStore(Resource, Protocol):
+    """Keyed records that only move forward; serving reads them, the one consumer of a partition writes them."""
+
+    async def read(self, keys: Sequence[StateKey], partition: int = 0) -> StateView:
+        """Return one record or None per key, in order, and the partition's watermark read no later than the records."""
+        ...
+
+    async def write(self, writes: Sequence[StateWrite], watermark: Position) -> int:
+        """Store the records whose position moves forward, then the watermark; return how many moved.
+
+        A record at or behind the stored position is left as it is, so a zombie cannot undo a newer owner.
+        The watermark too only moves forward. Durable on return where the adapter says `durable`.
+        """
+        ...
+
+    async def watermark(self, partition: int = 0) -> Position:
+        """Return the position up to which the partition is folded (offset -1 when nothing is)."""
+        ...
+
+    def scan(self, group: str) -> AsyncIterator[tuple[str, StateRecord]]:
+        """Go through a group's records by key, tombstones left out."""
+        ...

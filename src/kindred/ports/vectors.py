@@ -1,0 +1,41 @@
+"""Nearest neighbours by inner product."""
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kindred.core.candidates import Floats, Mask, Ordinals
+
+
+class VectorIndex(Protocol):
+    """Item vectors by ordinal, searched by inner product; synchronous, since it works on memory and not on a wire."""
+
+    @property
+    def size(self) -> int:
+        """Return how many ordinals the index covers."""
+        ...
+
+    def search(self, query: Floats, k: int, allowed: Mask | None = None) -> tuple[Ordinals, Floats]:
+        """Return up to k (ordinals int32, inner products float32), best first, ties by ordinal.
+
+        `query (d,) float32`; `allowed (size,) bool` leaves out the rest. All-zero item vectors are never returned.
+        """
+        ...
+
+    def upsert(self, ordinals: Ordinals, vectors: NDArray[np.float32]) -> None:
+        """Replace or add rows (`vectors (m, d)`) in this process's side segment; a later search finds them."""
+        ...
+
+
+class VectorIndexes(Protocol):
+    """Builds indexes into a folder and opens them from there."""
+
+    def build(self, vectors: NDArray[np.float32], folder: Path) -> dict[str, float]:
+        """Write an index over `vectors (n, d) float32` into `folder`; return what was measured (recall, seconds)."""
+        ...
+
+    def open(self, folder: Path) -> VectorIndex:
+        """Open a written index, memory-mapped; raise BundleCorrupt when files are missing or damaged."""
+        ...
