@@ -1,0 +1,1 @@
+"""Kindred's tests, in the shape of the package they test."""
