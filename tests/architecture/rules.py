@@ -22,9 +22,7 @@ _HOSTS = (r"pypi\." + "org", r"python" + r"hosted\.org", r"npmjs\." + "(org|com)
           r"repo1?\.maven\." + "org", r"proxy\.golang\." + "org", r"deb\.debian\." + "org")  # fmt: skip
 _FOREIGN = re.compile(
     r"(?<![\w.~$}/])/(work|root|opt/wheels|Users/\w+|home/\w+)/"
-    r"|(?<![\w/.])(\.\./)?shared"
-    + r"/(data|DESIGN|SEMANTICS|API|ENGINES|engines|hooks)\b|"
-    + "|".join(_HOSTS)
+    r"|(?<![\w/.])(\.\./)?shared" + r"/(data|DESIGN|SEMANTICS|API|ENGINES|engines|hooks)\b|" + "|".join(_HOSTS)
 )
 
 
@@ -47,9 +45,7 @@ def _decorated(node: FunctionNode, *names: str) -> bool:
     return any(ast.unparse(decorator).rpartition(".")[2] in names for decorator in node.decorator_list)
 
 
-def _documentable(
-    body: list[ast.stmt], prefix: str = ""
-) -> Iterator[tuple[ast.ClassDef | FunctionNode, str]]:
+def _documentable(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[ast.ClassDef | FunctionNode, str]]:
     """Walk public classes, functions and methods, also below `if`; what is inside functions is private."""
     for node in body:
         if isinstance(node, ast.If | ast.Try):

@@ -29,9 +29,7 @@ def test_over_long_function_is_found_and_one_at_the_limit_is_not() -> None:
 
 
 def test_over_long_module_is_found_and_one_at_the_limit_is_not() -> None:
-    assert list(rules.too_long([_module("x = 1\n" * 601)])) == [
-        "kindred/core/planted.py:1: 601 lines (at most 600)"
-    ]
+    assert list(rules.too_long([_module("x = 1\n" * 601)])) == ["kindred/core/planted.py:1: 601 lines (at most 600)"]
     assert not list(rules.too_long([_module("x = 1\n" * 600)]))
 
 
@@ -66,9 +64,7 @@ def test_wide_port_is_found_and_one_at_the_limit_is_not() -> None:
     assert not list(rules.wide_ports([port(7)]))
 
 
-@pytest.mark.parametrize(
-    "path", ["utils.py", "core/common/x.py", "core/helpers.py", "core/als_v2.py", "misc.py"]
-)
+@pytest.mark.parametrize("path", ["utils.py", "core/common/x.py", "core/helpers.py", "core/als_v2.py", "misc.py"])
 def test_vague_name_is_found(path: str) -> None:
     assert list(rules.vague_names([Path(path)]))
 
@@ -105,9 +101,7 @@ def test_leftover_is_found() -> None:
     assert [found.partition(": ")[0] for found in rules.leftovers(texts)] == ["a.py:2"]
 
 
-@pytest.mark.parametrize(
-    "text", ["open('/ro" + "ot/x')", "see sha" + "red/DESIGN.md", "https://py" + "pi.org/simple"]
-)
+@pytest.mark.parametrize("text", ["open('/ro" + "ot/x')", "see sha" + "red/DESIGN.md", "https://py" + "pi.org/simple"])
 def test_foreign_place_is_found(text: str) -> None:
     assert list(rules.foreign_places([(Path("a.md"), text)]))
 
