@@ -54,6 +54,7 @@ class Candidates:
         """Join parts into distinct items, first seen first; a column keeps the value of the first part that has it.
 
         `bits[p]` is the provenance bit of part p. Columns absent from a part are NaN for the items it alone brought.
+        Column `best_rank` is the item's best place (from 0) in any part.
         """
         if not parts:
             return cls.empty()
@@ -65,12 +66,15 @@ class Candidates:
         rows = rank[inverse]
         provenance = np.zeros(len(distinct), np.uint32)
         columns: dict[str, Floats] = {}
+        best = np.full(len(distinct), np.inf, np.float32)
         start = 0
         for part, bit in zip(parts, bits, strict=True):
             mine = rows[start : start + len(part)]
             provenance[mine] |= np.uint32(1 << bit)
+            best[mine] = np.minimum(best[mine], np.arange(len(part), dtype=np.float32))
             for name, values in part.columns.items():
                 column = columns.setdefault(name, np.full(len(distinct), np.nan, np.float32))
                 column[mine] = np.where(np.isnan(column[mine]), values, column[mine])
             start += len(part)
+        columns["best_rank"] = best
         return cls(distinct[order].astype(np.int32), columns, provenance)

@@ -11,4 +11,4 @@ def seeded(*parts: str | int) -> np.random.Generator:
 
 def seed_of(*parts: str | int) -> int:
     """Hash `parts` into 64 bits, the same on every machine and in every process."""
-    return xxhash.xxh3_64_intdigest("\x1f".join(str(part) for part in parts))
+    return xxhash.xxh3_64_intdigest("\x1f".join(str(part) for part in parts).encode())

@@ -12,7 +12,7 @@ class CatalogStore(Resource, Protocol):
     """Items with permanent int32 ordinals, dense from 0 and never reused, and a commit-ordered feed of changes."""
 
     async def upsert(self, items: Sequence[Item], now: int) -> list[int]:
-        """Create or replace items (listed from then on) and return their ordinals; an unchanged item makes no change."""
+        """Create or replace items, listed from then on, and return their ordinals; an unchanged one makes no change."""
         ...
 
     async def resolve(self, item_ids: Sequence[str], now: int) -> list[int]:

@@ -53,7 +53,7 @@ class InteractionStore(Resource, Protocol):
         ...
 
     async def by_user(self, user_id: str, limit: int, before: int | None = None) -> list[InteractionRow]:
-        """Return a user's rows newest first; `before` (ms) leaves out rows at or after it; rows without time come last."""
+        """Return a user's rows newest first, those without time last; `before` (ms) leaves out rows at or after it."""
         ...
 
     async def by_item(self, item: int, limit: int) -> list[InteractionRow]:

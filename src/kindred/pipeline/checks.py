@@ -1,0 +1,64 @@
+"""What the Runner refuses from a stage: wrong lengths, wrong types, rows that do not exist."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from kindred.core.candidates import Candidates, Floats, Mask
+from kindred.core.errors import KindredError
+from kindred.pipeline.stages import Order
+
+
+class StageFault(KindredError):
+    """A stage returned something that its protocol does not allow."""
+
+    code = "stage_fault"
+    title = "A stage broke its protocol"
+
+
+def checked_candidates(found: Candidates) -> Candidates:
+    """Return candidates with distinct int32 items and columns of one length; raise StageFault otherwise."""
+    n = len(found)
+    if found.items.dtype != np.int32 or found.items.ndim != 1:
+        raise StageFault(f"items must be (n,) int32, are {found.items.ndim}-d {found.items.dtype}")
+    if n and (found.items.min() < 0 or len(np.unique(found.items)) != n):
+        raise StageFault("items must be distinct and not negative")
+    columns, _ = checked_columns(found.columns, n)
+    return Candidates(found.items, columns, found.provenance)
+
+
+def checked_columns(columns: Mapping[str, Floats], n: int) -> tuple[dict[str, Floats], int]:
+    """Return float32 columns of length n, ±inf made NaN, and how many values are NaN; raise StageFault otherwise."""
+    checked: dict[str, Floats] = {}
+    missing = 0
+    for name, values in columns.items():
+        column = np.asarray(values, np.float32)
+        if column.shape != (n,):
+            raise StageFault(f"column {name} must have shape ({n},), has {column.shape}")
+        bad = ~np.isfinite(column)
+        count = int(bad.sum())
+        if count:
+            missing += count
+            column = np.where(bad, np.float32(np.nan), column)
+        checked[name] = column
+    return checked, missing
+
+
+def checked_mask(mask: Mask, n: int) -> Mask:
+    """Return a boolean mask of length n; raise StageFault otherwise."""
+    if mask.dtype != np.bool_ or mask.shape != (n,):
+        raise StageFault(f"a mask must be ({n},) bool, is {mask.shape} {mask.dtype}")
+    return mask
+
+
+def checked_order(order: Order, n: int) -> Order:
+    """Return an order over existing, distinct rows with propensities in (0, 1]; raise StageFault otherwise."""
+    index = order.index
+    if index.ndim != 1 or len(np.unique(index)) != len(index):
+        raise StageFault("an order must name distinct rows")
+    if len(index) and (index.min() < 0 or index.max() >= n):
+        raise StageFault(f"an order must name rows of the {n} candidates")
+    p = order.propensity
+    if p.shape != index.shape or not np.all((p > 0) & (p <= 1)):
+        raise StageFault("propensities must be one per row and in (0, 1]")
+    return order

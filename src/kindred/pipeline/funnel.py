@@ -1,0 +1,84 @@
+"""Funnel: the stages of one placement, in the order in which the Runner runs them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from kindred.core.candidates import MAX_SOURCES
+from kindred.core.config import Config
+from kindred.core.errors import ConfigError
+from kindred.pipeline.stages import (
+    Effect,
+    Explainer,
+    Filter,
+    Hydrator,
+    QueryHydrator,
+    Reranker,
+    Scorer,
+    Source,
+    Stage,
+)
+
+
+class Deadlines(Config, frozen=True, kw_only=True):
+    """How long each wave may take: milliseconds; what is not ready by then fails by its stage's policy."""
+
+    facts: float = 50.0
+    """Reading what is known about the asker."""
+    sources: float = 100.0
+    """All sources together."""
+    features: float = 50.0
+    """Reading the candidates' features."""
+    effects: float = 2000.0
+    """What runs after the response."""
+
+
+@dataclass(frozen=True, slots=True)
+class Funnel:
+    """All stages over one bundle.
+
+    `eligibility` runs before the coarse scorers and `filters` after the fine ones; `fallbacks` are asked too when
+    fewer items than wanted are left.
+
+    Raises ConfigError when two stages share a name or there are more than 32 sources.
+    """
+
+    bundle: str
+    facts: Sequence[QueryHydrator] = ()
+    sources: Sequence[Source] = ()
+    fallbacks: Sequence[Source] = ()
+    eligibility: Sequence[Filter] = ()
+    coarse: Sequence[Scorer] = ()
+    hydrators: Sequence[Hydrator] = ()
+    fine: Sequence[Scorer] = ()
+    filters: Sequence[Filter] = ()
+    rerankers: Sequence[Reranker] = ()
+    explainer: Explainer | None = None
+    effects: Sequence[Effect] = ()
+    deadlines: Deadlines = field(default_factory=Deadlines)
+
+    def __post_init__(self) -> None:
+        """Check the names."""
+        names = [stage.name for stage in self.stages()]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise ConfigError(f"stages of one funnel share a name: {', '.join(doubled)}")
+        if len(self.sources) + len(self.fallbacks) > MAX_SOURCES:
+            raise ConfigError(f"a funnel has at most {MAX_SOURCES} sources, more are given")
+
+    def stages(self) -> list[Stage]:
+        """Return all stages in order."""
+        last: list[Stage] = [*self.rerankers]
+        if self.explainer is not None:
+            last.append(self.explainer)
+        return [
+            *self.facts,
+            *self.sources,
+            *self.fallbacks,
+            *self.eligibility,
+            *self.coarse,
+            *self.hydrators,
+            *self.fine,
+            *self.filters,
+            *last,
+            *self.effects,
+        ]

@@ -1,0 +1,68 @@
+"""What the Runner writes down about each stage: the trace, the meter, and what failed open."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kindred.core.errors import KindredError
+from kindred.core.query import Query
+from kindred.core.trace import StageTrace, Trace
+from kindred.pipeline.checks import StageFault
+from kindred.pipeline.stages import FailPolicy, Stage
+from kindred.ports.telemetry import Meter
+
+
+class Recorder:
+    """The record of one request."""
+
+    def __init__(self, query: Query, bundle: str, meter: Meter) -> None:
+        """Start the clock."""
+        self.query = query
+        self.trace = Trace(request_id=query.request_id, bundle=bundle)
+        self._meter = meter
+        self._started = time.perf_counter()
+
+    @contextmanager
+    def stage(self, stage: Stage, kind: str, entered: int = 0) -> Iterator[StageTrace]:
+        """Time a stage and settle its failure: by policy it is recorded and swallowed, or raised."""
+        note = StageTrace(stage=stage.name, kind=kind, entered=entered, left=entered)
+        started = time.perf_counter()
+        try:
+            yield note
+        except Exception as error:
+            note.error = _said(error)
+            self._note(note, kind, started)
+            self._fail(stage, error)
+        else:
+            self._note(note, kind, started)
+
+    def late(self, stage: Stage, kind: str, milliseconds: float) -> None:
+        """Record that a stage was not ready by its wave's deadline."""
+        self.trace.stages.append(
+            StageTrace(stage=stage.name, kind=kind, milliseconds=milliseconds, error="deadline passed")
+        )
+        self._fail(stage, TimeoutError(f"{stage.name}: not ready within {milliseconds:g} ms"))
+
+    def finish(self) -> Trace:
+        """Stop the clock and return the trace."""
+        self.trace.milliseconds = round((time.perf_counter() - self._started) * 1000, 3)
+        return self.trace
+
+    def _note(self, note: StageTrace, kind: str, started: float) -> None:
+        seconds = time.perf_counter() - started
+        note.milliseconds = round(seconds * 1000, 3)
+        self.trace.stages.append(note)
+        self._meter.observe("stage_seconds", seconds, stage=note.stage, kind=kind)
+
+    def _fail(self, stage: Stage, error: Exception) -> None:
+        self._meter.count("stage_failures", stage=stage.name)
+        if stage.policy is FailPolicy.OPEN:
+            self.query.failures.append(stage.name)
+        elif isinstance(error, KindredError):
+            raise error
+        else:
+            raise StageFault(f"{stage.name}: {_said(error)}") from error
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:300]
