@@ -1,0 +1,1 @@
+"""One folder per technology; each implements ports and translates its driver's errors."""

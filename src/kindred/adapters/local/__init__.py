@@ -1,0 +1,1 @@
+"""Ports on plain files, LMDB and faiss: several processes on one machine share them."""

@@ -1,0 +1,1 @@
+"""Ports on SQLite files: several processes on one machine share them."""
