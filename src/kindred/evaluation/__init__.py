@@ -1,0 +1,1 @@
+"""Offline evaluation: splits, rankings, metrics and confidence intervals; arrays in, numbers out."""
