@@ -1,5 +1,6 @@
 """Connections to SQLite files as every store of this folder opens them, and its errors in Kindred's words."""
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -37,6 +38,8 @@ def translating(store: str) -> Iterator[None]:
         advice = _ADVICE.get(code & _PRIMARY)
         raise StoreUnavailable(f"{store}: {error}" + (f" ({advice})" if advice else "")) from error
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreFull(f"{store}: no room left on the disk; make room and try again") from error
         raise StoreUnavailable(f"{store}: {error.strerror or error}") from error
 
 
@@ -99,7 +102,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Hold an OS lock on `path` for the block; waiters of all processes and threads queue; freed if the process dies."""
+    """Hold an OS lock on `path` for the block; waiters queue; it is freed when the process dies."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
