@@ -1,0 +1,1 @@
+"""Models: popularity, trending, item-item, ALS, content and new items; arrays in, arrays out, synchronous and pure."""

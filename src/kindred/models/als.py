@@ -1,0 +1,156 @@
+"""Implicit ALS: item factors, and a user's vector solved from their history at request time."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from kindred.core.candidates import Floats, Mask, Ordinals
+from kindred.core.config import Config
+from kindred.models.arrays import known, load_array, load_json, save_array, save_json
+
+
+class AlsConfig(Config, frozen=True, kw_only=True):
+    """How factors are learnt; confidences come from the preference function.
+
+    `factors`: length d of a vector. `iterations`: alternations. `regularization`: λ on every vector's square, from
+    `full_pairs` user-item pairs on; fewer pairs take proportionally less, because the full λ would shrink every factor
+    of a small catalogue to zero. `seed`: of the first factors.
+    """
+
+    factors: int = 64
+    iterations: int = 15
+    regularization: float = 30.0
+    full_pairs: int = 50_000
+    seed: int = 42
+
+    def effective(self, pairs: int) -> float:
+        """Return the λ that this many user-item pairs are learnt with."""
+        return self.regularization * min(1.0, max(pairs, 1) / max(self.full_pairs, 1))
+
+
+class _Meta(msgspec.Struct):
+    """What stands beside the arrays."""
+
+    n_items: int
+    factors: int
+    regularization: float
+    config: AlsConfig
+
+
+@dataclass(frozen=True, slots=True)
+class UserSolve:
+    """A user's vector and what explains it.
+
+    `vector (d,) float32`; `items (h,) int32`, `confidence (h,) float32`, `positive (h,) bool`: the history that the
+    model knows; `system (d, d) float64`: the matrix of the solved equation. `empty`: the vector is zero, because
+    nothing in the history is known and liked.
+    """
+
+    vector: Floats
+    items: Ordinals
+    confidence: Floats
+    positive: Mask
+    system: NDArray[np.float64]
+    empty: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AlsModel:
+    """Item factors of an implicit matrix factorisation.
+
+    `item_factors (n, d) float32`, zero for items nobody touched; `gram (d, d) float32`: YᵀY over all items;
+    `regularization`: the λ they were learnt with, which folding in needs too.
+    """
+
+    item_factors: Floats
+    gram: Floats
+    regularization: float
+    config: AlsConfig
+
+    @classmethod
+    def from_factors(cls, item_factors: Floats, regularization: float, config: AlsConfig) -> Self:
+        """Build the model from factors (n, d) float32 and the λ they were learnt with."""
+        factors = np.ascontiguousarray(item_factors, np.float32)
+        wide = factors.astype(np.float64)
+        return cls(factors, (wide.T @ wide).astype(np.float32), regularization, config)
+
+    @property
+    def n_items(self) -> int:
+        """Return how many catalogue ordinals the arrays cover."""
+        return len(self.item_factors)
+
+    @property
+    def factors(self) -> int:
+        """Return d."""
+        return int(self.item_factors.shape[1])
+
+    def fold_in(self, items: Ordinals, confidence: Floats, positive: Mask) -> UserSolve:
+        """Solve a user's vector from their history, all (h,).
+
+        `(YᵀY + λI + Σ (c - 1) y yᵀ) x = Σ c p y` (Hu, Koren, Volinsky 2008, section 4), p = 0 for what is disliked.
+        Items newer than the model are left out.
+        """
+        covered = known(items, self.n_items)
+        items, confidence, positive = items[covered], confidence[covered], positive[covered]
+        mine = self.item_factors[items]
+        system = (self.gram + (mine * (confidence - 1.0)[:, None]).T @ mine).astype(np.float64)
+        system[np.diag_indices(self.factors)] += self.regularization
+        wanted = (np.where(positive, confidence, np.float32(0)) @ mine).astype(np.float64)
+        empty = not wanted.any()
+        solved = np.zeros(self.factors) if empty else np.linalg.solve(system, wanted)
+        return UserSolve(solved.astype(np.float32), items, confidence, positive, system, empty)
+
+    def score(self, vector: Floats, candidates: Ordinals) -> Floats:
+        """Return the preference for each candidate (c,) float32, mostly in [0, 1]; 0 for items newer than the model."""
+        scores = np.zeros(len(candidates), np.float32)
+        covered = known(candidates, self.n_items)
+        scores[covered] = self.item_factors[candidates[covered]] @ vector
+        return scores
+
+    def contributions(self, solve: UserSolve, candidates: Ordinals) -> Floats:
+        """Return what each liked history item adds to each candidate's score, (c, h) float32; rows sum to the score.
+
+        `y_i W y_j c_j` with W the inverse of the solved matrix (Hu, Koren, Volinsky 2008, section 5). Disliked items
+        add 0: they only change W.
+        """
+        covered = known(candidates, self.n_items)
+        mine = np.zeros((len(candidates), self.factors))
+        mine[covered] = self.item_factors[candidates[covered]]
+        if not len(solve.items) or not len(candidates):
+            return np.zeros((len(candidates), len(solve.items)), np.float32)
+        # Fewer right-hand sides than history items: the slate is short, the history is not.
+        weighted = np.linalg.solve(solve.system, mine.T).T
+        liked = np.where(solve.positive, solve.confidence, np.float32(0))
+        return ((weighted @ self.item_factors[solve.items].T) * liked).astype(np.float32)
+
+    def anchors(self, solve: UserSolve, candidates: Ordinals) -> tuple[Ordinals, Floats]:
+        """Return for each candidate the history item that adds most to its score, and how much, both (c,).
+
+        -1 and 0 where no history item adds anything; ties go to the earlier item of the history.
+        """
+        parts = self.contributions(solve, candidates)
+        if not parts.size:
+            return np.full(len(candidates), -1, np.int32), np.zeros(len(candidates), np.float32)
+        best = parts.argmax(axis=1)
+        added = parts[np.arange(len(candidates)), best]
+        found = added > 0
+        anchors = np.where(found, solve.items[best], -1).astype(np.int32)
+        return anchors, np.where(found, added, 0).astype(np.float32)
+
+    def save(self, folder: Path) -> None:
+        """Write the arrays into `folder`."""
+        save_json(folder, "als", _Meta(self.n_items, self.factors, self.regularization, self.config))
+        save_array(folder, "item_factors", self.item_factors)
+        save_array(folder, "gram", self.gram)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Map the arrays read-only; raise BundleCorrupt for a missing, cut or mis-shaped file."""
+        meta = load_json(folder, "als", _Meta)
+        factors = load_array(folder, "item_factors", np.float32, (meta.n_items, meta.factors))
+        gram = load_array(folder, "gram", np.float32, (meta.factors, meta.factors))
+        return cls(factors, gram, meta.regularization, meta.config)

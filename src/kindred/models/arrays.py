@@ -1,0 +1,104 @@
+"""Array files: `.npy` mapped read-only with small JSON beside them, and the array steps that several models share."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from kindred.core.candidates import Floats, Ordinals
+from kindred.core.errors import BundleCorrupt
+
+T = TypeVar("T")
+# A sum over the whole catalogue beats sorting while the catalogue is this many times the summed values, or less.
+DENSE_RATIO = 20
+
+
+def save_array(folder: Path, name: str, array: NDArray[Any]) -> None:
+    """Write `array` as `folder/name.npy`, without pickle; the folder is made where it is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
+
+
+def load_array(folder: Path, name: str, dtype: DTypeLike, shape: Sequence[int | None]) -> NDArray[Any]:
+    """Map `folder/name.npy` read-only; None in `shape` accepts any length.
+
+    Raises BundleCorrupt when the file is missing, cut short, no array, or of another dtype or shape.
+    """
+    path = folder / f"{name}.npy"
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, SyntaxError) as error:
+        raise BundleCorrupt(f"{path.name} in {folder} cannot be read: {error}") from error
+    if not isinstance(array, np.ndarray):
+        raise BundleCorrupt(f"{path.name} in {folder} is not an array file")
+    fits = len(array.shape) == len(shape) and all(
+        want is None or want == have for want, have in zip(shape, array.shape, strict=True)
+    )
+    if array.dtype != np.dtype(dtype) or not fits:
+        found = f"{array.dtype} {array.shape}"
+        raise BundleCorrupt(f"{path.name} in {folder} is {found}, expected {np.dtype(dtype)} {tuple(shape)}")
+    return array.view(np.ndarray)
+
+
+def save_json(folder: Path, name: str, value: object) -> None:
+    """Write `value` as `folder/name.json`; the folder is made where it is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=1))
+
+
+def load_json(folder: Path, name: str, kind: type[T]) -> T:
+    """Read `folder/name.json` as `kind`; raise BundleCorrupt when it is missing or of another form."""
+    path = folder / f"{name}.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BundleCorrupt(f"{path.name} in {folder} cannot be read: {error}") from error
+
+
+def load_offsets(folder: Path, name: str, groups: int, total: int) -> NDArray[np.int64]:
+    """Map CSR offsets `(groups + 1,) int64`; raise BundleCorrupt unless they rise from 0 to `total`."""
+    offsets = load_array(folder, name, np.int64, (groups + 1,))
+    if offsets[0] != 0 or offsets[-1] != total or bool(np.any(np.diff(offsets) < 0)):
+        raise BundleCorrupt(f"{name}.npy in {folder} does not rise from 0 to {total}")
+    return offsets
+
+
+def check_ordinals(folder: Path, name: str, ordinals: NDArray[Any], n_items: int) -> None:
+    """Raise BundleCorrupt when a small list of ordinals leaves `[0, n_items)`."""
+    if len(ordinals) and (int(ordinals.min()) < 0 or int(ordinals.max()) >= n_items):
+        raise BundleCorrupt(f"{name}.npy in {folder} holds ordinals outside [0, {n_items})")
+
+
+def top_k(scores: NDArray[Any], k: int) -> NDArray[np.intp]:
+    """Return the positions of the k highest positive scores, highest first, ties by position."""
+    kept = np.flatnonzero(scores > 0)
+    values = scores[kept]
+    if k <= 0:
+        return kept[:0]
+    if len(kept) > k:
+        # Everything equal to the k-th value stays until the sort, or a tie at the edge would be cut at random.
+        threshold = np.partition(values, len(values) - k)[len(values) - k]
+        above = values >= threshold
+        kept, values = kept[above], values[above]
+    return kept[np.argsort(-values, kind="stable")[:k]]
+
+
+def known(items: Ordinals, n_items: int) -> NDArray[np.bool_]:
+    """Return the mask of ordinals that arrays over `[0, n_items)` cover; newer items are not covered."""
+    return (items >= 0) & (items < n_items)
+
+
+def sum_by_item(items: Ordinals, values: Floats, n_items: int) -> tuple[Ordinals, Floats]:
+    """Sum `values (m,)` per ordinal; return the distinct ordinals, ascending, and their sums, both (n,)."""
+    if not len(items):
+        return np.empty(0, np.int32), np.empty(0, np.float32)
+    if n_items <= DENSE_RATIO * len(items):
+        found = np.flatnonzero(np.bincount(items, minlength=n_items)).astype(np.int32)
+        return found, np.bincount(items, values, n_items)[found].astype(np.float32)
+    order = np.argsort(items, kind="stable")
+    ordered = items[order]
+    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+    return ordered[starts], np.add.reduceat(values[order], starts)

@@ -1,0 +1,107 @@
+"""Blend: how the scores of several models become one, with each model's share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import msgspec
+import numpy as np
+
+from kindred.core.candidates import Floats
+from kindred.core.config import Config
+from kindred.models.arrays import load_json, save_json
+
+FAMILIES = {
+    "als": "collaborative",
+    "item_item": "collaborative",
+    "content": "content",
+    "popular": "popularity",
+    "trending": "popularity",
+    "country": "demographic",
+}
+
+
+class BlendConfig(Config, frozen=True, kw_only=True):
+    """Weights by family of models for users and items with much, little or no evidence.
+
+    `standard`: users and items with evidence, unless training learned better ones. `cold_user`: users without.
+    `cold_item`: items without. `als_share`: of the collaborative family, while training has not learned it.
+    `trending_share`: of the popularity family. `learn`: whether training replaces `standard` by weights that it finds
+    on held-back data.
+    """
+
+    standard: dict[str, float] = {"collaborative": 0.7, "content": 0.2, "popularity": 0.1}
+    cold_user: dict[str, float] = {"popularity": 0.6, "demographic": 0.3, "collaborative": 0.1}
+    cold_item: dict[str, float] = {"content": 0.7, "popularity": 0.2, "collaborative": 0.1}
+    als_share: float = 0.5
+    trending_share: float = 0.1
+    learn: bool = True
+
+
+class _Stored(msgspec.Struct):
+    """What stands in the file."""
+
+    weights: dict[str, float]
+    learned: bool
+    config: BlendConfig
+
+
+@dataclass(frozen=True, slots=True)
+class BlendModel:
+    """Weights by model for users and items with evidence; they sum to 1."""
+
+    weights: Mapping[str, float]
+    learned: bool
+    config: BlendConfig
+
+    @classmethod
+    def from_config(cls, config: BlendConfig) -> Self:
+        """Split the configured families among their models."""
+        return cls(split_families(config.standard, config), False, config)
+
+    def save(self, folder: Path) -> None:
+        """Write the weights into `folder`."""
+        save_json(folder, "blend", _Stored(dict(self.weights), self.learned, self.config))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read the weights; raise BundleCorrupt when they are missing."""
+        stored = load_json(folder, "blend", _Stored)
+        return cls(stored.weights, stored.learned, stored.config)
+
+
+def split_families(families: Mapping[str, float], config: BlendConfig) -> dict[str, float]:
+    """Return weights by model that sum to 1, from weights by family."""
+    inside = {
+        "als": config.als_share,
+        "item_item": 1 - config.als_share,
+        "content": 1.0,
+        "popular": 1 - config.trending_share,
+        "trending": config.trending_share,
+        "country": 1.0,
+    }
+    raw = {model: max(families.get(family, 0.0), 0.0) * inside[model] for model, family in FAMILIES.items()}
+    total = sum(raw.values()) or 1.0
+    return {model: weight / total for model, weight in raw.items()}
+
+
+def normalised(scores: Floats) -> Floats:
+    """Scale scores (n,) float32 so that the highest is 1; what is missing or not positive counts 0, negatives stay.
+
+    Models score on scales of their own; relative to the best of the same request they can be added.
+    """
+    filled = np.nan_to_num(scores, nan=0.0)
+    highest = float(filled.max(initial=0.0))
+    scaled: Floats = np.clip(filled / highest, -1.0, 1.0).astype(np.float32) if highest > 0 else np.minimum(filled, 0)
+    return scaled
+
+
+def blended(columns: Mapping[str, Floats], weights: Mapping[str, Floats | float]) -> tuple[Floats, dict[str, Floats]]:
+    """Return the blended score (n,) float32 and each model's part of it, from normalised columns.
+
+    A weight is one number, or one per item.
+    """
+    parts = {name: (columns[name] * np.float32(1) * weights[name]).astype(np.float32) for name in columns}
+    total = np.sum(list(parts.values()), axis=0, dtype=np.float32)
+    return total, parts

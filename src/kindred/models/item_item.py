@@ -1,0 +1,206 @@
+"""Item-item neighbourhoods: cosine with shrinkage, the best k of each item."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from kindred.core.candidates import Floats, Ordinals
+from kindred.core.config import Config
+from kindred.core.errors import InvalidInput
+from kindred.models.arrays import known, load_array, load_json, save_array, save_json, sum_by_item
+from kindred.models.preference import Preferences
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+
+class ItemItemConfig(Config, frozen=True, kw_only=True):
+    """How neighbours are found.
+
+    `neighbours`: kept per item. `shrinkage`: added to the product of norms, so that a pair seen together once is not
+    a perfect match. `max_user_items`: the latest items of a user that count. `user_weighting`: `iuf` lessens users
+    with long histories by `log1p(n_items / history)`, `none` treats all alike. `block_products`: upper bound on the
+    products held in memory at once (12 bytes each).
+    """
+
+    neighbours: int = 100
+    shrinkage: float = 50.0
+    max_user_items: int = 500
+    user_weighting: str = "iuf"
+    block_products: int = 20_000_000
+
+
+class _Meta(msgspec.Struct):
+    """What stands beside the arrays."""
+
+    n_items: int
+    neighbours: int
+    config: ItemItemConfig
+
+
+@dataclass(frozen=True, slots=True)
+class ItemItemModel:
+    """The nearest items of every ordinal.
+
+    `neighbours (n, k) int32`, best first, padded with -1; `similarities (n, k) float32` in (0, 1], 0 where padded.
+    """
+
+    neighbours: Ordinals
+    similarities: Floats
+    config: ItemItemConfig
+
+    @property
+    def n_items(self) -> int:
+        """Return how many catalogue ordinals the arrays cover."""
+        return len(self.neighbours)
+
+    def similar(self, item: int, k: int) -> tuple[Ordinals, Floats]:
+        """Return the k nearest ordinals and similarities, best first; nothing for an item newer than the model."""
+        if not 0 <= item < self.n_items:
+            return np.empty(0, np.int32), np.empty(0, np.float32)
+        nearest = self.neighbours[item, :k]
+        found = nearest >= 0
+        return nearest[found], self.similarities[item, :k][found]
+
+    def score_history(self, items: Ordinals, weights: Floats) -> tuple[Ordinals, Floats]:
+        """Return every neighbour of a history `items (h,)` and the sum of similarity times weight, both (c,).
+
+        Ordinals ascend. A negative weight lowers what resembles a disliked item.
+        """
+        targets, values, _ = self._spread(items, weights)
+        return sum_by_item(targets, values, self.n_items)
+
+    def score_candidates(self, candidates: Ordinals, items: Ordinals, weights: Floats) -> Floats:
+        """Return the score of each candidate (c,) float32 from a history `items (h,)`; 0 without a common neighbour."""
+        found, sums = self.score_history(items, weights)
+        scores = np.zeros(len(candidates), np.float32)
+        if len(found):
+            place = np.minimum(np.searchsorted(found, candidates), len(found) - 1)
+            hit = found[place] == candidates
+            scores[hit] = sums[place[hit]]
+        return scores
+
+    def anchors(self, candidates: Ordinals, items: Ordinals, weights: Floats) -> tuple[Ordinals, Floats]:
+        """Return for each candidate the history item that adds most to its score, and how much, both (c,).
+
+        -1 and 0 where no history item adds anything; ties go to the lower ordinal.
+        """
+        targets, values, sources = self._spread(items, weights)
+        wanted = np.isin(targets, candidates) & (values > 0)
+        targets, values, sources = targets[wanted], values[wanted], sources[wanted]
+        anchors = np.full(len(candidates), -1, np.int32)
+        added = np.zeros(len(candidates), np.float32)
+        if len(targets):
+            order = np.lexsort((sources, -values, targets))
+            targets, values, sources = targets[order], values[order], sources[order]
+            place = np.minimum(np.searchsorted(targets, candidates), len(targets) - 1)
+            hit = targets[place] == candidates
+            anchors[hit], added[hit] = sources[place[hit]], values[place[hit]]
+        return anchors, added
+
+    def _spread(self, items: Ordinals, weights: Floats) -> tuple[Ordinals, Floats, Ordinals]:
+        """Return flat columns: each neighbour of the history, similarity times weight, and the history item."""
+        covered = known(items, self.n_items)
+        items, weights = items[covered], weights[covered].astype(np.float32)
+        nearest = self.neighbours[items]
+        values = self.similarities[items] * weights[:, None]
+        sources = np.broadcast_to(items[:, None], nearest.shape)
+        real = nearest >= 0
+        return nearest[real], values[real], sources[real]
+
+    def save(self, folder: Path) -> None:
+        """Write the arrays into `folder`."""
+        save_json(folder, "item_item", _Meta(self.n_items, int(self.neighbours.shape[1]), self.config))
+        save_array(folder, "neighbours", self.neighbours)
+        save_array(folder, "similarities", self.similarities)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Map the arrays read-only; raise BundleCorrupt for a missing, cut or mis-shaped file."""
+        meta = load_json(folder, "item_item", _Meta)
+        shape = (meta.n_items, meta.neighbours)
+        nearest = load_array(folder, "neighbours", np.int32, shape)
+        return cls(nearest, load_array(folder, "similarities", np.float32, shape), meta.config)
+
+
+def fit_item_item(preferences: Preferences, n_items: int, config: ItemItemConfig | None = None) -> ItemItemModel:
+    """Find each item's nearest items by the cosine of its users' weights, in blocks of bounded memory.
+
+    `sim(i, j) = x_i . x_j / (|x_i| |x_j| + shrinkage)` over positive confidences, the user's share by inverse user
+    frequency (Breese, Heckerman, Kadie 1998; shrinkage: Bell and Koren 2007). Ties go to the lower ordinal.
+    Raises InvalidInput for a setting that cannot be used.
+    """
+    config = config or ItemItemConfig()
+    _check(config)
+    matrix = _weighted(preferences, n_items, config)
+    by_item = matrix.T.tocsr()
+    norms = np.sqrt(np.asarray(by_item.multiply(by_item).sum(axis=1), np.float32).ravel())
+    nearest = np.full((n_items, config.neighbours), -1, np.int32)
+    similarities = np.zeros((n_items, config.neighbours), np.float32)
+    products = by_item.astype(bool).astype(np.int64) @ np.diff(matrix.indptr).astype(np.int64)
+    for start, end in _blocks(np.minimum(products, n_items), config.block_products):
+        block = (by_item[start:end] @ matrix).tocsr()
+        for row in range(end - start):
+            columns = slice(block.indptr[row], block.indptr[row + 1])
+            items, dots = block.indices[columns], block.data[columns]
+            other = items != start + row
+            items, dots = items[other], dots[other]
+            sims = dots / (norms[items] * norms[start + row] + config.shrinkage)
+            _keep(nearest[start + row], similarities[start + row], items, sims)
+    return ItemItemModel(nearest, similarities, config)
+
+
+def _check(config: ItemItemConfig) -> None:
+    """Raise InvalidInput for a setting that cannot be used."""
+    if config.neighbours < 1:
+        raise InvalidInput.at("/item_item/neighbours", "must be at least 1")
+    if config.shrinkage < 0:
+        raise InvalidInput.at("/item_item/shrinkage", "must not be negative")
+    if config.user_weighting not in {"iuf", "none"}:
+        raise InvalidInput.at("/item_item/user_weighting", "must be `iuf` or `none`")
+
+
+def _weighted(preferences: Preferences, n_items: int, config: ItemItemConfig) -> "csr_matrix":
+    """Return the (users, n_items) float32 matrix of positive confidences, users capped and weighted."""
+    from scipy.sparse import csr_matrix
+
+    rows = preferences.take(preferences.positive & known(preferences.items, n_items))
+    if len(rows):
+        order = np.lexsort((rows.items, -rows.timestamps, rows.users))
+        rows = rows.take(order)
+        starts = np.flatnonzero(np.concatenate(([True], rows.users[1:] != rows.users[:-1])))
+        sizes = np.diff(np.append(starts, len(rows)))
+        rows = rows.take(np.arange(len(rows)) - np.repeat(starts, sizes) < config.max_user_items)
+    users, index, sizes = np.unique(rows.users, return_inverse=True, return_counts=True)
+    values = rows.confidence
+    if config.user_weighting == "iuf":
+        values = values * np.log1p(n_items / np.maximum(sizes, 1)).astype(np.float32)[index]
+    return csr_matrix((values, (index, rows.items)), shape=(len(users), n_items), dtype=np.float32)
+
+
+def _blocks(products: NDArray[np.int64], limit: int) -> list[tuple[int, int]]:
+    """Cut rows into runs whose products stay within `limit` (one row at least)."""
+    blocks, start, held = [], 0, 0
+    for row, count in enumerate(products.tolist()):
+        if held and held + count > limit:
+            blocks.append((start, row))
+            start, held = row, 0
+        held += count
+    if start < len(products):
+        blocks.append((start, len(products)))
+    return blocks
+
+
+def _keep(nearest: Ordinals, similarities: Floats, items: Ordinals, sims: Floats) -> None:
+    """Write the best of one item's similarities into its row."""
+    k = len(nearest)
+    if len(sims) > k:
+        threshold = np.partition(sims, len(sims) - k)[len(sims) - k]
+        above = sims >= threshold
+        items, sims = items[above], sims[above]
+    best = np.lexsort((items, -sims))[:k]
+    nearest[: len(best)], similarities[: len(best)] = items[best], sims[best]

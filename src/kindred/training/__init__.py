@@ -1,0 +1,1 @@
+"""Training: dataset, fit, replay and gate, publish; the trainer's process alone loads it."""

@@ -1,0 +1,1 @@
+"""Fitting by libraries that only the trainer's process loads."""
