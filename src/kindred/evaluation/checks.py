@@ -14,7 +14,7 @@ def integers(name: str, values: ArrayLike, ndim: int = 1) -> NDArray[np.int64]:
     if array.ndim != ndim:
         raise InvalidInput.at(name, f"has {array.ndim} dimensions; pass an array of {ndim}")
     if array.size and not np.issubdtype(array.dtype, np.integer):
-        raise InvalidInput.at(name, f"is {array.dtype}; pass integers")
+        raise InvalidInput.at(name, f"is {array.dtype}; pass integers, leaving out rows without a value")
     return array.astype(np.int64, copy=False)
 
 
