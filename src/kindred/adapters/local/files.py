@@ -1,0 +1,52 @@
+"""Durable steps on files, and the file system's errors in Kindred's words."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kindred.core.errors import StoreFull, StoreUnavailable
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def translating(store: str) -> Iterator[None]:
+    """Turn the file system's errors into StoreFull or StoreUnavailable that name `store`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise StoreFull(f"{store}: no room left on the disk; make room and try again") from error
+        raise StoreUnavailable(f"{store}: {error.strerror or error}") from error
+
+
+def sync(path: Path) -> None:
+    """Make a file's bytes, or a folder's entries, outlive the end of the machine; raise OSError."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder durably: the entries of every folder made on the way are synced; raise OSError."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        sync(each.parent)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Put `data` in place of what stands at `path`: durably, and readers see the old or the new; raise OSError."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    try:
+        draft.write_bytes(data)
+        sync(draft)
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+    sync(path.parent)

@@ -1,0 +1,143 @@
+"""Folded state in LMDB: many processes read, the consumer writes, records only move forward."""
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import lmdb
+
+from kindred.adapters.local import environment
+from kindred.core.errors import InvalidInput, StoreUnavailable
+from kindred.core.position import START, Position
+from kindred.ports.resource import Capabilities
+from kindred.ports.state import StateKey, StateRecord, StateView, StateWrite
+
+MAX_KEY = 511
+MAP_SIZE = 1 << 30
+SCAN_ROWS = 500
+
+# A value is the position it is folded to, then its bytes; a watermark is a position alone.
+_position = struct.Struct("<3q")
+_WATERMARK = b"\0watermark\0"
+
+
+class LocalStateStore:
+    """Records under group, NUL, key; one synced transaction per write, one snapshot per read (tens of microseconds)."""
+
+    def __init__(self, folder: Path, *, map_size: int = MAP_SIZE) -> None:
+        """Open or create the store; raise StoreUnavailable or StoreFull."""
+        self._env: environment.Environment | None = environment.acquire(folder, map_size=map_size)
+        self._folder = folder
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Return durable, shared, and that the watermark is stored with the records or not at all."""
+        return Capabilities(durable=True, shared=True, atomic_offset=True)
+
+    async def read(self, keys: Sequence[StateKey], partition: int = 0) -> StateView:
+        """Return the watermark and the records of one snapshot."""
+        names = [_name(key) for key in keys]
+
+        def work(transaction: lmdb.Transaction) -> StateView:
+            return StateView(_watermark(transaction, partition), [_record(transaction.get(name)) for name in names])
+
+        return self._environment().read(work)
+
+    async def write(self, writes: Sequence[StateWrite], watermark: Position) -> int:
+        """Store what moves forward and the watermark in one durable transaction."""
+        rows = [(_name(key), record) for key, record in writes]
+
+        def work(transaction: lmdb.Transaction) -> int:
+            moved = sum(_move(transaction, name, record) for name, record in rows)
+            if watermark > _watermark(transaction, watermark.partition):
+                transaction.put(_watermark_name(watermark.partition), _position.pack(*watermark))
+            return moved
+
+        return await asyncio.to_thread(self._environment().write, work)
+
+    async def watermark(self, partition: int = 0) -> Position:
+        """Return how far the partition is folded."""
+        return self._environment().read(lambda transaction: _watermark(transaction, partition))
+
+    async def scan(self, group: str) -> AsyncIterator[tuple[str, StateRecord]]:
+        """Go through a group by key, a few hundred records to a snapshot, so that no old pages are held."""
+        prefix = start = group.encode() + b"\0"
+        while True:
+            rows, next_start = await asyncio.to_thread(
+                self._environment().read, lambda transaction, start=start: _page(transaction, prefix, start)
+            )
+            for key, record in rows:
+                yield key, record
+            if next_start is None:
+                return
+            start = next_start
+
+    async def check(self) -> None:
+        """Read the watermark; raise StoreUnavailable when that cannot be done."""
+        await self.watermark()
+
+    async def close(self) -> None:
+        """Let go of the file."""
+        if self._env is not None:
+            environment.release(self._env)
+            self._env = None
+
+    def _environment(self) -> environment.Environment:
+        if self._env is None:
+            raise StoreUnavailable(f"{self._folder}: the store is closed")
+        return self._env
+
+
+def _name(key: StateKey) -> bytes:
+    name = f"{key.group}\0{key.key}".encode()
+    if not key.group or "\0" in key.group:
+        raise InvalidInput.at("/group", "must have characters, and no NUL")
+    if len(name) > MAX_KEY:
+        raise InvalidInput.at("/key", f"group and key have at most {MAX_KEY - 1} bytes as UTF-8, not {len(name) - 1}")
+    return name
+
+
+def _watermark_name(partition: int) -> bytes:
+    return _WATERMARK + str(partition).encode()
+
+
+def _watermark(transaction: lmdb.Transaction, partition: int) -> Position:
+    found = transaction.get(_watermark_name(partition))
+    return START._replace(partition=partition) if found is None else Position(*_position.unpack(found))
+
+
+def _record(value: bytes | memoryview | None) -> StateRecord | None:
+    if value is None or len(value) == _position.size:
+        return None
+    return StateRecord(Position(*_position.unpack_from(value)), bytes(value[_position.size :]))
+
+
+def _move(transaction: lmdb.Transaction, name: bytes, record: StateRecord) -> bool:
+    """Store a record when it moves the stored position forward; say whether it did."""
+    stored = transaction.get(name)
+    if stored is not None and tuple(record.position) <= _position.unpack_from(stored):
+        return False
+    return bool(transaction.put(name, _position.pack(*record.position) + record.value))
+
+
+def _page(
+    transaction: lmdb.Transaction, prefix: bytes, start: bytes
+) -> tuple[list[tuple[str, StateRecord]], bytes | None]:
+    """Return up to SCAN_ROWS records from `start` on, and where the next page starts."""
+    rows: list[tuple[str, StateRecord]] = []
+    with transaction.cursor() as cursor:
+        more = cursor.set_range(start)
+        while more and bytes(cursor.key()[: len(prefix)]) == prefix:
+            if len(rows) == SCAN_ROWS:
+                return rows, bytes(cursor.key())
+            record = _record(cursor.value())
+            if record is not None:
+                rows.append((bytes(cursor.key()[len(prefix) :]).decode(), record))
+            more = cursor.next()
+    return rows, None
+
+
+async def open_state(location: str, home: Path) -> LocalStateStore:
+    """Open the store in folder `location` of `home` (`state` where empty)."""
+    return LocalStateStore(home / (location or "state"))
