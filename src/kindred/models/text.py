@@ -25,7 +25,10 @@ class ItemText(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TermConfig(Config, frozen=True, kw_only=True):
-    """How much each field counts: multipliers of term frequency."""
+    """How much each field counts: multipliers of term frequency.
+
+    `title`: of words in the title. `categories`: of categories. `tags`: of tags. `description`: of words in the description.
+    """
 
     title: float = 1.0
     categories: float = 2.0

@@ -20,16 +20,17 @@ from kindred.pipeline.stages import (
 
 
 class Deadlines(Config, frozen=True, kw_only=True):
-    """How long each wave may take: milliseconds; what is not ready by then fails by its stage's policy."""
+    """How long each wave may take; what is not ready by then fails by its stage's policy.
+
+    `facts`: milliseconds for reading what is known about the asker. `sources`: milliseconds for all sources together.
+    `features`: milliseconds for reading the candidates' features. `effects`: milliseconds for what runs after the
+    response.
+    """
 
     facts: float = 50.0
-    """Reading what is known about the asker."""
     sources: float = 100.0
-    """All sources together."""
     features: float = 50.0
-    """Reading the candidates' features."""
     effects: float = 2000.0
-    """What runs after the response."""
 
 
 @dataclass(frozen=True, slots=True)

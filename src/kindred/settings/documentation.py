@@ -14,9 +14,9 @@ def field_docs(kind: type[msgspec.Struct]) -> dict[str, str]:
     text = inspect.cleandoc(kind.__doc__ or "")
     marks = [(m.start(), m.end(), re.findall(r"\w+", m.group(1).replace(" and ", " "))) for m in _NAMES.finditer(text)]
     marks = [mark for mark in marks if set(mark[2]) <= fields]
+    stops = [start for start, _, _ in marks[1:]] + [len(text)]
     found: dict[str, str] = {}
-    for (_, end, names), following in zip(marks, [*marks[1:], None], strict=True):
-        stop = following[0] if following else len(text)
+    for (_, end, names), stop in zip(marks, stops, strict=False):
         said = " ".join(text[end:stop].partition("\n\n")[0].split())
         found.update(dict.fromkeys(names, said[:1].upper() + said[1:]))
     return found

@@ -17,7 +17,7 @@ _WIDTH = 110
 
 def dump(settings: Settings) -> str:
     """Return the whole settings as TOML: each value with its meaning; defaults stand commented out."""
-    lines = ["# Kindred's settings. A commented value is the default; every value has a variable too."]
+    lines = ["# Kindred's settings. A line such as `#key = value` is a default: take the # away to change it."]
     for name, config in settings.sections.items():
         lines += ["", *_comment(summary(type(config)))]
         lines += _table(settings, settings.schema.section_leaves(name), (name,))
@@ -38,7 +38,7 @@ def _table(settings: Settings, leaves: Iterable[Leaf], path: tuple[str, ...]) ->
             lines.append(f"[{'.'.join(heading)}]")
         lines += _comment(f"{leaf.doc} Expects {expected(leaf.type)}." if leaf.doc else "")
         value = settings.value(leaf)
-        mark = "# " if value == leaf.default else ""
+        mark = "#" if value == leaf.default else ""
         lines.append(f"{mark}{leaf.path[-1]} = {toml_value(value)}")
     return lines or [f"[{'.'.join(path)}]"]
 

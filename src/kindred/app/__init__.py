@@ -1,0 +1,1 @@
+"""The composition root: settings become an application here, and nowhere else."""

@@ -1,0 +1,68 @@
+"""The table of settings: which component reads which section."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from kindred.core.config import Config
+from kindred.models.als import AlsConfig
+from kindred.models.content import ContentConfig
+from kindred.models.item_item import ItemItemConfig
+from kindred.models.popularity import PopularityConfig
+from kindred.models.preference import PreferenceConfig
+from kindred.models.trending import TrendingConfig
+from kindred.pipeline.funnel import Deadlines
+from kindred.recommend.config import PlacementConfig, RecommendConfig
+from kindred.settings.schema import OpenTable, Schema
+
+StoreUrl = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9+-]*:")]
+
+
+class StoresConfig(Config, frozen=True, kw_only=True):
+    """Where everything is kept: one URL per port, `scheme:location`; locations of files are below the data folder.
+
+    `event_log`: the durable log of events. `state`: what is known of users and items right now. `interactions`: the full
+    history. `catalog`: items. `profiles`: users' profiles. `cache`: answers that may vanish. `models`: trained bundles.
+    `vectors`: which kind of vector index bundles hold. `traces`: what requests did, for a day. `tokens`: bearer tokens,
+    hashed. `leases`: who consumes and who trains.
+    """
+
+    event_log: StoreUrl = "sqlite:log"
+    state: StoreUrl = "local:state"
+    interactions: StoreUrl = "sqlite:history.sqlite"
+    catalog: StoreUrl = "sqlite:catalog.sqlite"
+    profiles: StoreUrl = "sqlite:profiles.sqlite"
+    cache: StoreUrl = "local:cache"
+    models: StoreUrl = "local:bundles"
+    vectors: StoreUrl = "local:"
+    traces: StoreUrl = "sqlite:traces.sqlite"
+    tokens: StoreUrl = "sqlite:tokens.sqlite"
+    leases: StoreUrl = "local:leases"
+
+
+class ServerConfig(Config, frozen=True, kw_only=True):
+    """Where `kindred serve` listens.
+
+    `host`: the address; 0.0.0.0 listens on every network. `port`: the TCP port; 0 takes a free one.
+    """
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8080
+
+
+SECTIONS: dict[str, type[Config]] = {
+    "stores": StoresConfig,
+    "server": ServerConfig,
+    "recommend": RecommendConfig,
+    "deadlines": Deadlines,
+    "preference": PreferenceConfig,
+    "als": AlsConfig,
+    "item_item": ItemItemConfig,
+    "content": ContentConfig,
+    "popularity": PopularityConfig,
+    "trending": TrendingConfig,
+}
+
+PAGES = ("home", "search", "item_page", "category")
+
+SCHEMA = Schema(SECTIONS, {"placements": OpenTable(PlacementConfig, {page: PlacementConfig() for page in PAGES})})

@@ -1,0 +1,49 @@
+"""The real table of settings: documented, readable, and the same after a round trip."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from kindred.app.sections import SCHEMA
+from kindred.settings.documentation import summary
+from kindred.settings.dump import dump
+from kindred.settings.layers import RESERVED
+from kindred.settings.load import load_settings
+from kindred.settings.wording import expected
+
+
+def test_every_setting_is_documented(tmp_path: Path) -> None:
+    undocumented = [leaf.key for leaf in load_settings(SCHEMA, {}, tmp_path).leaves() if not leaf.doc]
+    assert not undocumented
+    assert all(summary(kind) for kind in SCHEMA.sections.values())
+
+
+def test_every_setting_has_a_variable_of_its_own(tmp_path: Path) -> None:
+    variables = [leaf.variable for leaf in load_settings(SCHEMA, {}, tmp_path).leaves()]
+    assert len(variables) == len(set(variables))
+    assert not set(variables) & set(RESERVED)
+
+
+def test_every_type_is_said_in_words(tmp_path: Path) -> None:
+    said = {leaf.key: expected(leaf.type) for leaf in load_settings(SCHEMA, {}, tmp_path).leaves()}
+    assert all(said.values())
+    assert said["als.factors"] == "a whole number"
+    assert said["popularity.half_life"] == 'a number or "none"'
+
+
+def test_the_written_defaults_read_back(tmp_path: Path) -> None:
+    settings = load_settings(SCHEMA, {}, tmp_path)
+    written = dump(settings)
+    assert "#port = 8080" in written
+    uncommented = re.sub(r"^#(?=\w)", "", written, flags=re.MULTILINE)
+    (tmp_path / "kindred.toml").write_text(uncommented)
+    again = load_settings(SCHEMA, {}, tmp_path)
+    assert (again.sections, again.tables) == (settings.sections, settings.tables)
+    assert "server.port" in again.origins
+
+
+@pytest.mark.parametrize("section", list(SCHEMA.sections))
+def test_every_section_can_be_reached(section: str, tmp_path: Path) -> None:
+    settings = load_settings(SCHEMA, {}, tmp_path)
+    assert type(settings.get(section)) is SCHEMA.sections[section]
