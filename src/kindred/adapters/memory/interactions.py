@@ -1,0 +1,98 @@
+"""The history of interactions in this process's memory."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from heapq import nlargest
+from pathlib import Path
+
+import numpy as np
+
+from kindred.core.errors import InvalidInput
+from kindred.core.position import START, Position
+from kindred.ports.interactions import InteractionColumns, InteractionRow
+from kindred.ports.resource import Capabilities
+
+_ROW_ID_BYTES = 16
+
+
+async def open_interactions(location: str, home: Path) -> "MemoryInteractions":
+    """Open an empty store; `location` and `home` are of no account."""
+    return MemoryInteractions()
+
+
+class MemoryInteractions:
+    """An InteractionStore that ends with the process: for tests and for replays."""
+
+    capabilities = Capabilities()
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._users: defaultdict[str, dict[bytes, InteractionRow]] = defaultdict(dict)
+        self._items: defaultdict[int, dict[tuple[str, bytes], InteractionRow]] = defaultdict(dict)
+
+    async def check(self) -> None:
+        """Return: memory always answers."""
+
+    async def close(self) -> None:
+        """Do nothing; what is kept goes with the process."""
+
+    async def add(self, rows: Sequence[InteractionRow], position: Position) -> int:
+        """Insert rows, skipping known row ids; return how many were new; `position` is not needed."""
+        for row in rows:
+            if len(row.row_id) != _ROW_ID_BYTES:
+                raise InvalidInput.at("/row_id", f"must have {_ROW_ID_BYTES} bytes, has {len(row.row_id)}")
+        return sum(self._add(row) for row in rows)
+
+    async def add_columns(self, columns: InteractionColumns) -> int:
+        """Insert many rows at once, skipping known row ids; return how many were new."""
+        lengths = {name: len(getattr(columns, name)) for name in InteractionColumns.__slots__}
+        if len(set(lengths.values())) > 1:
+            raise InvalidInput(f"the columns of interactions differ in length: {lengths}")
+        row_ids = np.ascontiguousarray(columns.row_ids)
+        # A view as void, since bytes strings drop the zero bytes that an id may end with.
+        ids = row_ids.view(f"V{row_ids.dtype.itemsize}").tolist()
+        times = [None if time == -1 else time for time in columns.timestamps.tolist()]
+        items, values = columns.items.tolist(), columns.values.tolist()
+        rows = zip(ids, columns.users, items, columns.event_types, times, values, strict=True)
+        return await self.add([InteractionRow(*row) for row in rows], START)
+
+    async def by_user(self, user_id: str, limit: int, before: int | None = None) -> list[InteractionRow]:
+        """Return a user's rows newest first, rows without time last; `before` (ms) leaves out rows at or after it."""
+        rows = self._users[user_id].values() if user_id in self._users else ()
+        earlier = (row for row in rows if before is None or row.timestamp is None or row.timestamp < before)
+        return _newest(earlier, limit)
+
+    async def by_item(self, item: int, limit: int) -> list[InteractionRow]:
+        """Return an item's rows, newest first; rows without time come last."""
+        return _newest(self._items[item].values() if item in self._items else (), limit)
+
+    async def forget(self, user_id: str) -> int:
+        """Delete a user's rows; return how many there were."""
+        rows = self._users.pop(user_id, {})
+        for row_id, row in rows.items():
+            of_item = self._items[int(row.item)]
+            del of_item[user_id, row_id]
+            if not of_item:
+                del self._items[int(row.item)]
+        return len(rows)
+
+    async def counts(self) -> tuple[int, int, int]:
+        """Return how many rows, distinct users and distinct items there are."""
+        return sum(map(len, self._users.values())), len(self._users), len(self._items)
+
+    def _add(self, row: InteractionRow) -> bool:
+        of_user = self._users[row.user_id]
+        if row.row_id in of_user:
+            return False
+        of_user[row.row_id] = row
+        self._items[int(row.item)][row.user_id, row.row_id] = row
+        return True
+
+
+def _newest(rows: Iterable[InteractionRow], limit: int) -> list[InteractionRow]:
+    """Return up to `limit` rows by time, newest first and unknown last, ties by row id."""
+    return nlargest(limit, rows, key=_recency)
+
+
+def _recency(row: InteractionRow) -> tuple[bool, int, bytes]:
+    return row.timestamp is not None, row.timestamp or 0, row.row_id
