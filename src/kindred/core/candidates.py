@@ -18,8 +18,8 @@ MAX_SOURCES = 32
 class Candidates:
     """A struct of arrays over n candidate items.
 
-    `items (n,) int32` are catalogue ordinals, distinct; `columns` are named float32 arrays of length n (NaN = no value);
-    `provenance (n,) uint32` has bit s set when source number s proposed the item.
+    `items (n,) int32` are catalogue ordinals, distinct; `columns` are named float32 arrays of length n (NaN = no
+    value); `provenance (n,) uint32` has bit s set when source number s proposed the item.
     """
 
     items: Ordinals

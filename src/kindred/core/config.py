@@ -30,7 +30,7 @@ def unknown_key(name: str, known: Iterable[str]) -> str:
 
 
 def decode(kind: type[T], table: Mapping[str, Any], where: str) -> T:
-    """Read a table into a config struct; raise ConfigError naming the key, where it stands and the nearest known one."""
+    """Read a table into a config struct; raise ConfigError naming the key, its table and the nearest known one."""
     known = [field.encode_name for field in msgspec.structs.fields(kind)]
     for key in table:
         if key not in known:

@@ -8,6 +8,7 @@ from kindred.core.errors import InvalidInput
 from kindred.core.item import Item
 from kindred.core.profile import Profile
 
+
 class EventContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Where and how an interaction happened; `request_id` links it to the slate that caused it."""
 

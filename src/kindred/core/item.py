@@ -9,7 +9,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An item as the catalogue's owner describes it.
 
     `categories` holds the primary one first. `rating` is 0–5 or the catalogue's own scale; `available_from`,
-    `available_until` and `created` are milliseconds since 1970 UTC; `attributes` is free metadata that answers may carry.
+    `available_until` and `created` are milliseconds since 1970 UTC; `attributes` is free metadata that answers may
+    carry.
     """
 
     item_id: str

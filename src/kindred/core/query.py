@@ -30,7 +30,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
-    """What an answer must satisfy; `exclude_items` are ordinals, a category filter matches any of an item's categories."""
+    """What an answer must satisfy; `exclude_items` are ordinals, a category matches any of an item's categories."""
 
     categories: tuple[str, ...] = ()
     exclude_seen: bool = True
@@ -40,22 +40,21 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Params(msgspec.Struct, frozen=True, kw_only=True):
-    """What steers the stages: defaults ← placement ← experiment overlay ← request."""
+    """What steers the stages: defaults ← placement ← experiment overlay ← request.
+
+    `candidates`: kept after the merge. `ranked`: kept after the coarse scorer. `diversity`: 0 orders by score alone,
+    1 by difference alone. `category_cap`: largest share of a slate for one primary category. `exploration`: expected
+    share of slots drawn from new items. `disabled`: names of stages that do not run. `weights`: by family of models,
+    over the learned and cold-start ones where given.
+    """
 
     candidates: int = 1000
-    """Candidates kept after the merge."""
     ranked: int = 300
-    """Candidates kept after the coarse scorer."""
     diversity: float = 0.1
-    """0 orders by score alone, 1 by difference alone (MMR's 1 − λ)."""
     category_cap: float = 1.0
-    """Largest share of a slate that one primary category may take."""
     exploration: float = 0.3
-    """Expected share of slots drawn from new items."""
     disabled: tuple[str, ...] = ()
-    """Names of stages that do not run."""
     weights: Mapping[str, float] = {}
-    """Weight of each family of scores in the blend, over the cold-start rules where given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +62,10 @@ class UserFacts:
     """What the state knows of a user when the request is made.
 
     `history (h,) int32` ordinals newest first, with `confidence (h,) float32`, `positive (h,) bool` (a dislike is a
-    history row too), `last (h,) int64` ms, `event_type (h,) int16`; `seen (s,) int32` sorted ordinals; `hidden` are those
-    that must not come back. `interactions` counts all folded interactions; `version` is the position of the last of them.
+    history row too), `last (h,) int64` ms, `event_type (h,) int16` codes into `event_names`, the weightiest of the
+    item; `seen (s,) int32` sorted ordinals; `hidden` are those that must not come back. `interactions` counts all
+    that were folded; `version` is the position of the last of them, `state_version` the watermark when they were
+    read.
     """
 
     known: bool = False
@@ -73,6 +74,7 @@ class UserFacts:
     positive: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
     last: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     event_type: NDArray[np.int16] = field(default_factory=lambda: np.empty(0, np.int16))
+    event_names: tuple[str, ...] = ()
     seen: Ordinals = field(default_factory=lambda: np.empty(0, np.int32))
     hidden: Ordinals = field(default_factory=lambda: np.empty(0, np.int32))
     interactions: int = 0

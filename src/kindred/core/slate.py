@@ -28,6 +28,7 @@ class ReasonCode(StrEnum):
     POPULAR_IN_CATEGORY = "popular_in_category"
     POPULAR_IN_COUNTRY = "popular_in_country"
     NEW = "new"
+    FROM_CATALOGUE = "from_catalogue"
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):

@@ -66,9 +66,7 @@ class Runner:
                 else:
                     query.scratch[name] = value
 
-    async def _propose(
-        self, funnel: Funnel, sources: Sequence[Source], query: Query, recorder: Recorder
-    ) -> Candidates:
+    async def _propose(self, funnel: Funnel, sources: Sequence[Source], query: Query, recorder: Recorder) -> Candidates:
         async def one(source: Source) -> Candidates:
             return checked_candidates(await source.propose(query))
 
@@ -77,9 +75,7 @@ class Runner:
         merged = Candidates.merge(list(found.values()), [bits[name] for name in found])
         return _top(merged, "best_rank", query.params.candidates, ascending=True)
 
-    async def _rank(
-        self, funnel: Funnel, query: Query, found: Candidates, recorder: Recorder
-    ) -> Candidates:
+    async def _rank(self, funnel: Funnel, query: Query, found: Candidates, recorder: Recorder) -> Candidates:
         candidates = self._filter(funnel.eligibility, "eligibility", query, found, recorder)
         candidates = self._score(funnel.coarse, "coarse", query, candidates, recorder)
         candidates = _top(candidates, "coarse", query.params.ranked)

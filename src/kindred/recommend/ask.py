@@ -1,0 +1,106 @@
+"""Questions and answers of the request path, as the HTTP and command line rooms put and get them."""
+
+from dataclasses import dataclass, field
+
+from kindred.core.item import CatalogItem
+from kindred.core.slate import Reason
+from kindred.core.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question for a slate; ids are the catalogue's own, `time` is milliseconds since 1970 UTC (None = now)."""
+
+    user_id: str
+    placement: str | None = None
+    page: str | None = None
+    device: str | None = None
+    location: str | None = None
+    time: int | None = None
+    session_id: str | None = None
+    item_id: str | None = None
+    categories: tuple[str, ...] = ()
+    exclude_seen: bool = True
+    min_rating: float | None = None
+    tags: tuple[str, ...] = ()
+    exclude_items: tuple[str, ...] = ()
+    count: int | None = None
+    diversity: float | None = None
+    exploration: float | None = None
+    prefetch: bool = False
+    trace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ShownItem:
+    """One item of an answer; `propensity` is the probability with which it was chosen for its slot."""
+
+    ordinal: int
+    catalog_item: CatalogItem
+    score: float
+    reason: Reason
+    anchor_item_id: str | None
+    source: str
+    sources: tuple[str, ...]
+    propensity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """An answered question."""
+
+    request_id: str
+    items: list[ShownItem]
+    strategy: str
+    degraded: list[str]
+    model_version: str
+    state_version: str
+    took_ms: float
+    placement: str
+    trace: Trace | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarAsk:
+    """A question for items like another; `metric` is `hybrid`, `collaborative` or `content`."""
+
+    item_id: str
+    count: int = 10
+    metric: str = "hybrid"
+    category: str | None = None
+    exclude_items: tuple[str, ...] = ()
+    user_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarAnswer:
+    """Items like another: (item, similarity in [0, 1], reason), best first."""
+
+    item_id: str
+    metric: str
+    model_version: str
+    state_version: str
+    items: list[tuple[CatalogItem, float, str]] = field(default_factory=list)
+    degraded: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ListAsk:
+    """A question for a list that is the same for everyone; `kind` is `trending` or `popular`."""
+
+    kind: str
+    category: str | None = None
+    country: str | None = None
+    window: str = "24h"
+    count: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ListAnswer:
+    """A list that is the same for everyone: (item, score, reason), best first; `window` is the one that was used."""
+
+    window: str
+    model_version: str
+    state_version: str
+    items: list[tuple[CatalogItem, float, str]] = field(default_factory=list)
+    degraded: list[str] = field(default_factory=list)

@@ -1,0 +1,81 @@
+"""Replay records: enough of every request to answer it again, kept for a day."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from kindred.core.query import Context, Filters, Params, Query
+from kindred.core.slate import Slate
+from kindred.core.trace import Trace
+from kindred.pipeline.stages import FailPolicy
+from kindred.ports.operations import TraceStore
+
+
+class ReplayRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A request as it was asked and answered; `trace` is there where it was asked for or sampled."""
+
+    user_id: str
+    placement: str
+    count: int
+    seed: int
+    context: Context
+    filters: Filters
+    params: Params
+    bundle: str
+    state_version: str
+    user_version: str
+    shown: list[int]
+    trace: Trace | None = None
+
+
+def encode_replay(record: ReplayRecord) -> bytes:
+    """Write a record as MessagePack."""
+    return msgspec.msgpack.encode(record)
+
+
+def decode_replay(data: bytes) -> ReplayRecord:
+    """Read a record."""
+    return msgspec.msgpack.decode(data, type=ReplayRecord)
+
+
+def replay_query(record: ReplayRecord, request_id: str) -> Query:
+    """Return the query that the record answers, with its full trace wanted."""
+    values: dict[str, Any] = {
+        name: getattr(record, name)
+        for name in ("user_id", "placement", "count", "seed", "context", "filters", "params")
+    }
+    return Query(request_id=request_id, want_trace=True, **values)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayLog:
+    """Keeps a replay record per request, with the trace where it was asked for or falls into the sample."""
+
+    traces: TraceStore
+    share: float
+    name: str = "replay_log"
+    policy: FailPolicy = FailPolicy.OPEN
+
+    def enabled(self, query: Query) -> bool:
+        """Say yes."""
+        return True
+
+    async def run(self, query: Query, slate: Slate) -> None:
+        """Keep the record."""
+        sampled = query.want_trace or (query.seed % 10_000) < self.share * 10_000
+        record = ReplayRecord(
+            user_id=query.user_id,
+            placement=query.placement,
+            count=query.count,
+            seed=query.seed,
+            context=query.context,
+            filters=query.filters,
+            params=query.params,
+            bundle=slate.bundle,
+            state_version=str(slate.state_version),
+            user_version=str(query.facts.version),
+            shown=slate.candidates.items.tolist(),
+            trace=slate.trace if sampled else None,
+        )
+        await self.traces.put([(query.request_id, query.context.time, encode_replay(record))])

@@ -1,0 +1,1 @@
+"""What may be shown: rules over the whole catalogue, which sources obey and filters check."""

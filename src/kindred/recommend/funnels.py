@@ -1,0 +1,48 @@
+"""The funnel that Kindred serves with."""
+
+from collections.abc import Sequence
+
+from kindred.pipeline.funnel import Deadlines, Funnel
+from kindred.pipeline.stages import Effect
+from kindred.recommend.explainers.reasons import Reasons
+from kindred.recommend.filters.rules import RULES, RuleFilter
+from kindred.recommend.hydrators.user import UserState
+from kindred.recommend.rerankers.diversity import Diversity
+from kindred.recommend.rerankers.exploration import Exploration
+from kindred.recommend.scorers.blend import Blend
+from kindred.recommend.scorers.models import ModelScores
+from kindred.recommend.sources.lists import (
+    AnythingSource,
+    CountrySource,
+    NewItemsSource,
+    PopularSource,
+    TrendingSource,
+)
+from kindred.recommend.sources.personal import AlsSource, ContentSource, ItemItemSource, OnScreenSource
+from kindred.recommend.world import World
+
+
+def build_funnel(world: World, effects: Sequence[Effect] = (), deadlines: Deadlines | None = None) -> Funnel:
+    """Put the stages over one world in order."""
+    return Funnel(
+        bundle=world.models.version,
+        facts=[UserState(world)],
+        sources=[
+            AlsSource(world),
+            ItemItemSource(world),
+            ContentSource(world),
+            OnScreenSource(world),
+            TrendingSource(world),
+            PopularSource(world),
+            CountrySource(world),
+            NewItemsSource(world),
+        ],
+        fallbacks=[AnythingSource(world)],
+        eligibility=[RuleFilter(world, name) for name in RULES],
+        coarse=[ModelScores(world)],
+        fine=[Blend(world)],
+        rerankers=[Diversity(world), Exploration(world)],
+        explainer=Reasons(world),
+        effects=effects,
+        deadlines=deadlines or Deadlines(),
+    )

@@ -1,0 +1,84 @@
+"""The user's state: one batched read at the start of every request."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kindred.core.position import Position
+from kindred.core.query import Query, UserFacts
+from kindred.features.groups import user_key
+from kindred.features.history import HistoryRows
+from kindred.features.users import UserRecord, decode_user
+from kindred.models.preference import Interactions, PreferenceConfig, event_weights, preferences
+from kindred.pipeline.stages import FailPolicy
+from kindred.recommend.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class UserState:
+    """Reads the user's record; without it the user is treated as new and the answer says so."""
+
+    world: World
+    name: str = "user_state"
+    policy: FailPolicy = FailPolicy.OPEN
+
+    def enabled(self, query: Query) -> bool:
+        """Say yes."""
+        return True
+
+    async def hydrate(self, query: Query) -> Mapping[str, Any]:
+        """Return `facts`: the user's record as preferences of now."""
+        view = await self.world.state.read([user_key(query.user_id)])
+        record = view.records[0]
+        user = None if record is None else decode_user(record.value)
+        if record is None or user is None:
+            return {"facts": UserFacts(state_version=view.watermark)}
+        facts = user_facts(user, record.position, query.context.time, self.world.preference, view.watermark)
+        return {"facts": facts}
+
+
+def user_facts(
+    record: UserRecord, version: Position, now: int, config: PreferenceConfig, watermark: Position
+) -> UserFacts:
+    """Turn a record into what the stages read; `now` is ms, `watermark` was read no later than the record."""
+    rows = record.rows()
+    interactions = as_interactions(rows)
+    found = preferences(interactions, now, config)
+    order = np.lexsort((found.items, -found.timestamps))
+    found = found.take(order)
+    return UserFacts(
+        known=True,
+        history=found.items,
+        confidence=found.confidence,
+        positive=found.positive,
+        last=found.timestamps,
+        event_type=_weightiest(interactions, found.items, now, config),
+        event_names=rows.names,
+        seen=record.seen_items(),
+        hidden=np.sort(found.items[~found.positive]),
+        interactions=record.interactions,
+        version=version,
+        state_version=max(version, watermark),
+        profile=record.profile,
+    )
+
+
+def as_interactions(rows: HistoryRows) -> Interactions:
+    """Return one user's rows as interaction columns, oldest first, as the preference function expects them."""
+    back = rows.take(slice(None, None, -1))
+    users = np.zeros(len(rows), np.int32)
+    return Interactions(users, back.items, back.timestamps, back.codes.astype(np.int16), back.values, rows.names)
+
+
+def _weightiest(
+    interactions: Interactions, items: NDArray[np.int32], now: int, config: PreferenceConfig
+) -> NDArray[np.int16]:
+    """Return the code of the event that weighs most on each item (h,), ties to the latest."""
+    weights, _ = event_weights(interactions, now, config)
+    order = np.lexsort((np.arange(len(weights)), np.abs(weights), interactions.items))
+    ordered = interactions.items[order]
+    last = np.searchsorted(ordered, items, side="right") - 1
+    return interactions.event_types[order[np.maximum(last, 0)]] if len(order) else np.zeros(len(items), np.int16)

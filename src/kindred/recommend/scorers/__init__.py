@@ -1,0 +1,1 @@
+"""Columns of scores, and the score that orders."""

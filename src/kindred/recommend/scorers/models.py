@@ -1,0 +1,66 @@
+"""Every model's opinion of every candidate, whichever source proposed it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from kindred.core.candidates import Candidates, Floats
+from kindred.core.query import Query
+from kindred.models.blend import normalised
+from kindred.pipeline.stages import FailPolicy
+from kindred.recommend.sources.lists import country_of, trend_window
+from kindred.recommend.taste import anchors, content_profile, user_solve
+from kindred.recommend.world import World
+
+MODELS = ("als", "item_item", "content", "popular", "trending", "country")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelScores:
+    """Scores candidates by all models and puts them on one scale: columns `model.<name>`, the best candidate 1.
+
+    `coarse` is their sum by the standard weights; new items and what goes with the item on screen stay in whatever
+    their score, since later stages want them.
+    """
+
+    world: World
+    name: str = "model_scores"
+    policy: FailPolicy = FailPolicy.CLOSED
+
+    def enabled(self, query: Query) -> bool:
+        """Say yes."""
+        return True
+
+    def score(self, query: Query, candidates: Candidates) -> Mapping[str, Floats]:
+        """Return `model.<name>` columns and `coarse`."""
+        raw = {**self._personal(query, candidates), **self._general(query, candidates)}
+        columns = {f"model.{name}": normalised(values) for name, values in raw.items()}
+        columns["model.on_screen"] = normalised(candidates.column("raw.on_screen", 0.0))
+        weights = self.world.models.blend.weights
+        coarse = np.zeros(len(candidates), np.float32)
+        for name in MODELS:
+            coarse += np.float32(max(weights.get(name, 0.0), 0.02)) * columns[f"model.{name}"]
+        wanted = ~np.isnan(candidates.column("raw.new")) | ~np.isnan(candidates.column("raw.on_screen"))
+        columns["coarse"] = coarse + wanted
+        return columns
+
+    def _personal(self, query: Query, candidates: Candidates) -> dict[str, Floats]:
+        models, items = self.world.models, candidates.items
+        if not len(query.facts.history):
+            return {name: np.zeros(len(items), np.float32) for name in ("als", "item_item", "content")}
+        history, weights = anchors(self.world, query)
+        return {
+            "als": models.als.score(user_solve(self.world, query).vector, items),
+            "item_item": models.item_item.score_candidates(items, history, weights),
+            "content": self.world.content_vectors(items) @ content_profile(self.world, query),
+        }
+
+    def _general(self, query: Query, candidates: Candidates) -> dict[str, Floats]:
+        models, items = self.world.models, candidates.items
+        country = models.countries.get(country_of(query))
+        return {
+            "popular": models.popularity.score_candidates(items),
+            "trending": self.world.trends.score(trend_window(self.world), items),
+            "country": (country or models.popularity).score_candidates(items),
+        }

@@ -1,0 +1,121 @@
+"""Sources that start from what the user did."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kindred.core.candidates import Candidates
+from kindred.core.query import Query
+from kindred.pipeline.stages import FailPolicy
+from kindred.recommend.filters.rules import allowed
+from kindred.recommend.sources.lists import proposal
+from kindred.recommend.taste import anchors, content_profile, user_solve
+from kindred.recommend.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class AlsSource:
+    """The nearest items to the user's folded-in vector (Hu, Koren, Volinsky 2008)."""
+
+    world: World
+    name: str = "als"
+    policy: FailPolicy = FailPolicy.OPEN
+
+    def enabled(self, query: Query) -> bool:
+        """Say whether there is a history: folding in nothing gives the zero vector."""
+        return bool(query.facts.positive.any())
+
+    async def propose(self, query: Query) -> Candidates:
+        """Return the items with the highest inner products."""
+        solve = user_solve(self.world, query)
+        if solve.empty:
+            return Candidates.empty()
+        mask = allowed(self.world, query)[: self.world.models.n_items]
+        index = self.world.models.als_index
+        items, scores = index.search(solve.vector, self.world.config.source_depth, _padded(mask, index.size))
+        return proposal(self.name, items, scores)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemItemSource:
+    """Neighbours of the latest items of the history."""
+
+    world: World
+    name: str = "item_item"
+    policy: FailPolicy = FailPolicy.OPEN
+
+    def enabled(self, query: Query) -> bool:
+        """Say whether there is a history."""
+        return bool(query.facts.positive.any())
+
+    async def propose(self, query: Query) -> Candidates:
+        """Return the items with the highest sums of similarity times weight."""
+        items, weights = anchors(self.world, query)
+        found, scores = self.world.models.item_item.score_history(items, weights)
+        kept = allowed(self.world, query)[found] & (scores > 0)
+        return proposal(self.name, found[kept], scores[kept], self.world.config.source_depth)
+
+
+@dataclass(frozen=True, slots=True)
+class ContentSource:
+    """Items whose text is like that of what the user liked; new and edited ones too."""
+
+    world: World
+    name: str = "content"
+    policy: FailPolicy = FailPolicy.OPEN
+
+    def enabled(self, query: Query) -> bool:
+        """Say whether there is a history."""
+        return bool(query.facts.positive.any())
+
+    async def propose(self, query: Query) -> Candidates:
+        """Return the items with the highest cosines above the floor."""
+        profile = content_profile(self.world, query)
+        if not profile.any():
+            return Candidates.empty()
+        index = self.world.models.content_index
+        mask = _padded(allowed(self.world, query), index.size)
+        items, scores = index.search(profile, self.world.config.source_depth, mask)
+        near = scores >= self.world.config.content_floor
+        return proposal(self.name, items[near], scores[near])
+
+
+@dataclass(frozen=True, slots=True)
+class OnScreenSource:
+    """What resembles the item on screen."""
+
+    world: World
+    name: str = "on_screen"
+    policy: FailPolicy = FailPolicy.OPEN
+
+    def enabled(self, query: Query) -> bool:
+        """Say whether an item is on screen."""
+        return query.context.item is not None
+
+    async def propose(self, query: Query) -> Candidates:
+        """Return its neighbours by behaviour and by content, each as a share of its nearest."""
+        item = query.context.item
+        if item is None:
+            return Candidates.empty()
+        depth, index = self.world.config.source_depth, self.world.models.content_index
+        mask = allowed(self.world, query)
+        behaviour, similar = self.world.models.item_item.similar(item, depth)
+        vector = self.world.content_vectors(np.array([item], np.int32))[0]
+        content, cosines = index.search(vector, depth, _padded(mask, index.size))
+        items = np.concatenate([behaviour, content[content != item]])
+        scores = np.concatenate([_scaled(similar), 0.5 * _scaled(cosines[content != item])])
+        found, rows = np.unique(items, return_inverse=True)
+        totals = np.bincount(rows, scores, len(found)).astype(np.float32)
+        kept = mask[found]
+        return proposal(self.name, found[kept].astype(np.int32), totals[kept], depth)
+
+
+def _scaled(values: np.ndarray[tuple[int], np.dtype[np.float32]]) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    return values / max(float(values.max(initial=0.0)), 1e-9)
+
+
+def _padded(mask: np.ndarray[tuple[int], np.dtype[np.bool_]], size: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Cut or fill a mask with false to the length that an index covers."""
+    if len(mask) >= size:
+        return mask[:size]
+    return np.concatenate([mask, np.zeros(size - len(mask), np.bool_)])
