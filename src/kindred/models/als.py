@@ -1,5 +1,6 @@
 """Implicit ALS: item factors, and a user's vector solved from their history at request time."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -17,8 +18,8 @@ class AlsConfig(Config, frozen=True, kw_only=True):
     """How factors are learnt; confidences come from the preference function.
 
     `factors`: length d of a vector. `iterations`: alternations. `regularization`: λ on every vector's square, from
-    `full_pairs` user-item pairs on; fewer pairs take proportionally less, because the full λ would shrink every factor
-    of a small catalogue to zero. `seed`: of the first factors.
+    `full_pairs` user-item pairs on. Fewer pairs take less, by the square root, because the full λ would shrink every
+    factor of a small catalogue to zero. `seed`: of the first factors.
     """
 
     factors: int = 64
@@ -29,7 +30,7 @@ class AlsConfig(Config, frozen=True, kw_only=True):
 
     def effective(self, pairs: int) -> float:
         """Return the λ that this many user-item pairs are learnt with."""
-        return self.regularization * min(1.0, max(pairs, 1) / max(self.full_pairs, 1))
+        return self.regularization * min(1.0, math.sqrt(max(pairs, 1) / max(self.full_pairs, 1)))
 
 
 class _Meta(msgspec.Struct):

@@ -130,7 +130,9 @@ def fit_popularity(
     rows, weights = rows.take(weights > 0), weights[weights > 0]
     if config.half_life is not None and len(rows):
         # Ages are counted from the last row: the scale falls out below, and old data does not underflow.
-        weights = weights * np.exp2((rows.timestamps - rows.timestamps.max()) / (config.half_life * SECOND))
+        latest = rows.timestamps.max()
+        times = np.where(rows.timestamps < 0, latest, rows.timestamps)
+        weights = weights * np.exp2((times - latest) / (config.half_life * SECOND))
     order = np.lexsort((-weights, rows.items, rows.users))
     users, items, weights = rows.users[order], rows.items[order], weights[order]
     first = np.ones(len(items), np.bool_)

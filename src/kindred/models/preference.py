@@ -57,7 +57,8 @@ class PreferenceConfig(Config, frozen=True, kw_only=True):
 class Interactions:
     """Interaction columns of n rows, in order of arrival.
 
-    `users (n,) int32`, `items (n,) int32` ordinals (-1 = unknown, left out), `timestamps (n,) int64 ms`,
+    `users (n,) int32`, `items (n,) int32` ordinals (-1 = unknown, left out), `timestamps (n,) int64 ms`
+    (negative = unknown: counts as the oldest, and never decays),
     `event_types (n,) int16` codes into `names`, `values (n,) float32` (the rating of rating events, else NaN).
     Raises InvalidInput when the lengths differ or a code has no name.
     """
@@ -158,6 +159,7 @@ def event_weights(interactions: Interactions, as_of: int, config: PreferenceConf
     weights = np.where(ratings, weights * share, weights)
     if config.half_life is not None:
         age = np.maximum(as_of - interactions.timestamps, 0) / (config.half_life * SECOND)
+        age[interactions.timestamps < 0] = 0.0
         weights = weights * np.exp2(-age)
     return weights, decisive
 
@@ -217,7 +219,8 @@ def _speaking(interactions: Interactions, as_of: int, config: PreferenceConfig) 
     if any(silent):
         kept &= ~np.array(silent, np.bool_)[interactions.event_types]
     if config.max_age is not None:
-        kept &= interactions.timestamps >= as_of - config.max_age * SECOND
+        times = interactions.timestamps
+        kept &= (times >= as_of - config.max_age * SECOND) | (times < 0)
     return interactions if kept.all() else interactions.take(kept)
 
 

@@ -30,16 +30,16 @@ def fit_als(preferences: Preferences, n_items: int, config: AlsConfig | None = N
     users, index = np.unique(rows.users, return_inverse=True)
     matrix = replace(rows, users=index.astype(np.int32)).to_csr(len(users), n_items)
     regularization = config.effective(len(rows))
-    model = AlternatingLeastSquares(
-        factors=config.factors,
-        regularization=regularization,
-        iterations=config.iterations,
-        alpha=1.0,
-        num_threads=num_threads,
-        random_state=config.seed,
-    )
     # Its threads work on whole users; BLAS threads beneath them only fight over the cores.
     with threadpool_limits(limits=1, user_api="blas"):
+        model = AlternatingLeastSquares(
+            factors=config.factors,
+            regularization=regularization,
+            iterations=config.iterations,
+            alpha=1.0,
+            num_threads=num_threads,
+            random_state=config.seed,
+        )
         model.fit(matrix, show_progress=False)
     factors = np.asarray(model.item_factors, np.float32)
     touched = np.bincount(rows.items, minlength=n_items) > 0

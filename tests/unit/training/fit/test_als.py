@@ -1,0 +1,70 @@
+"""Fitting implicit ALS."""
+
+import numpy as np
+import pytest
+from implicit.cpu.als import AlternatingLeastSquares
+from tests.unit.models.data import N_ITEMS, NOW, rows, two_tastes
+from threadpoolctl import threadpool_limits
+
+from kindred.core.errors import InvalidInput
+from kindred.models.als import AlsConfig
+from kindred.models.preference import preferences
+from kindred.training.fit.als import fit_als
+
+CONFIG = AlsConfig(factors=8, iterations=8)
+
+
+def test_fold_in_equals_the_package() -> None:
+    """Our request-time solve and the package's own give the same vectors, dislikes included."""
+    disliked = rows(*((user, 27 - user % 2, "dislike", NOW, None) for user in range(10)))
+    views = two_tastes()
+    columns = rows(
+        *((int(u), int(i), views.names[k], int(t), None)
+          for part in (views, disliked)
+          for u, i, k, t in zip(part.users, part.items, part.event_types, part.timestamps, strict=True))
+    )  # fmt: skip
+    prefs = preferences(columns, NOW)
+    assert (~prefs.positive).sum() == 10
+    model = fit_als(prefs, N_ITEMS, CONFIG, num_threads=1)
+    with threadpool_limits(limits=1, user_api="blas"):
+        peer = AlternatingLeastSquares(factors=8, regularization=model.regularization, alpha=1.0, num_threads=1)
+    peer.item_factors = model.item_factors
+    matrix = prefs.to_csr(60, N_ITEMS)
+    theirs = peer.recalculate_user(np.arange(60), matrix)
+    for user in range(60):
+        mine = prefs.take(prefs.users == user)
+        solve = model.fold_in(mine.items, mine.confidence, mine.positive)
+        np.testing.assert_allclose(solve.vector, theirs[user], rtol=2e-3, atol=2e-4)
+
+
+def test_learns_two_tastes() -> None:
+    prefs = preferences(two_tastes(), NOW)
+    model = fit_als(prefs, N_ITEMS, AlsConfig(factors=2))
+    liked = np.array([0, 1, 2], np.int32)
+    solve = model.fold_in(liked, np.full(3, 4.0, np.float32), np.ones(3, np.bool_))
+    scores = model.score(solve.vector, np.arange(N_ITEMS, dtype=np.int32))
+    assert scores[3:14].min() > scores[14:28].max()
+    assert not model.item_factors[28:].any()
+    assert model.item_factors[:28].any(axis=1).all()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_same_seed_same_factors(threads: int) -> None:
+    prefs = preferences(two_tastes(), NOW)
+    first, second = fit_als(prefs, N_ITEMS, CONFIG, threads), fit_als(prefs, N_ITEMS, CONFIG, threads)
+    np.testing.assert_array_equal(first.item_factors, second.item_factors)
+    other = fit_als(prefs, N_ITEMS, AlsConfig(factors=8, iterations=8, seed=1), threads)
+    assert not np.array_equal(first.item_factors, other.item_factors)
+
+
+@pytest.mark.parametrize("n_users", [3, 20, 60])
+def test_a_small_catalogue_is_not_shrunk_to_nothing(n_users: int) -> None:
+    model = fit_als(preferences(two_tastes(n_users), NOW), N_ITEMS)
+    assert np.linalg.norm(model.item_factors, axis=1).max() > 0.1
+
+
+def test_nothing_to_learn_from_is_said() -> None:
+    with pytest.raises(InvalidInput, match="empty"):
+        fit_als(preferences(rows(), NOW), N_ITEMS)
+    with pytest.raises(InvalidInput, match="/als"):
+        fit_als(preferences(two_tastes(), NOW), N_ITEMS, AlsConfig(regularization=0.0))
