@@ -27,7 +27,8 @@ class ItemText(msgspec.Struct, frozen=True, kw_only=True):
 class TermConfig(Config, frozen=True, kw_only=True):
     """How much each field counts: multipliers of term frequency.
 
-    `title`: of words in the title. `categories`: of categories. `tags`: of tags. `description`: of words in the description.
+    `title`: of words in the title. `categories`: of categories. `tags`: of tags.
+    `description`: of words in the description.
     """
 
     title: float = 1.0
