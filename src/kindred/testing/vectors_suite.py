@@ -1,0 +1,157 @@
+"""What every vector index must do: subclass `VectorsSuite`, say how yours is made, and run it by pytest."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from kindred.core.candidates import Ordinals
+from kindred.core.errors import BundleCorrupt, InvalidInput
+from kindred.ports.vectors import VectorIndex, VectorIndexes
+
+DIMENSIONS = 8
+
+
+def ordinals(*values: int) -> Ordinals:
+    """Return ordinals as int32."""
+    return np.array(values, np.int32)
+
+
+class VectorsSuite:
+    """The suite of the VectorIndexes port; it needs pytest.
+
+    `min_recall` is what a lossy index must still find of the exact first 20 of 600 rows.
+    """
+
+    min_recall = 0.9
+
+    def indexes(self) -> VectorIndexes:
+        """Make the builder and opener under test."""
+        pytest.fail(f"{type(self).__name__} must say in indexes what is tested")
+
+    def vectors(self, count: int = 600) -> NDArray[np.float32]:
+        """Return rows of random directions and lengths."""
+        return np.random.default_rng(3).standard_normal((count, DIMENSIONS)).astype(np.float32)
+
+    def index(self, vectors: NDArray[np.float32], folder: Path) -> VectorIndex:
+        """Build and open an index over `vectors`."""
+        indexes = self.indexes()
+        indexes.build(vectors, folder / "index")
+        return indexes.open(folder / "index")
+
+    def recall(self, index: VectorIndex, vectors: NDArray[np.float32], allowed: NDArray[np.bool_] | None) -> float:
+        """Return the least part of the exact first 20 that ten queries find."""
+        least = 1.0
+        for query in np.random.default_rng(4).standard_normal((10, DIMENSIONS)).astype(np.float32):
+            exact = vectors @ query
+            if allowed is not None:
+                exact = np.where(allowed[: len(exact)], exact, -np.inf)
+            wanted = np.argsort(-exact)[: min(20, int(np.isfinite(exact).sum()))]
+            found, scores = index.search(query, 20, allowed)
+            assert found.dtype == np.int32
+            assert scores.dtype == np.float32
+            assert len(found) == len(set(found.tolist())) == len(wanted)
+            assert (np.diff(scores) <= 0).all()
+            assert allowed is None or allowed[found].all()
+            np.testing.assert_allclose(scores, vectors[found] @ query, atol=0.2)
+            if len(wanted):
+                least = min(least, len(np.intersect1d(found, wanted)) / len(wanted))
+        return least
+
+    def test_the_best_rows_are_found(self, tmp_path: Path) -> None:
+        """The first by inner product, best first, with scores near the true ones; length counts, not only direction."""
+        vectors = self.vectors()
+        index = self.index(vectors, tmp_path)
+        assert index.size == len(vectors)
+        assert self.recall(index, vectors, None) >= self.min_recall
+
+    @pytest.mark.parametrize("family", ["random", "narrow", "near", "far", "none"])
+    def test_filters_are_kept_and_cost_no_recall(self, tmp_path: Path, family: str) -> None:
+        """Only allowed rows, as many as there are, wherever they lie."""
+        vectors = self.vectors()
+        side = vectors[:, 0]
+        allowed = {
+            "random": np.random.default_rng(5).random(len(vectors)) < 0.5,
+            "narrow": np.arange(len(vectors)) % 97 == 0,
+            "near": side > 1.0,
+            "far": side < -1.0,
+            "none": np.zeros(len(vectors), np.bool_),
+        }[family]
+        assert self.recall(self.index(vectors, tmp_path), vectors, allowed) >= self.min_recall
+
+    def test_ties_are_broken_by_ordinal(self, tmp_path: Path) -> None:
+        """Equal rows come in order of their ordinals, also where k cuts them, in the base and in newer rows."""
+        vectors = np.zeros((40, DIMENSIONS), np.float32)
+        vectors[::2, 0] = 1.0
+        vectors[1::2, 0] = 2.0
+        index = self.index(vectors, tmp_path)
+        query = np.ones(DIMENSIONS, np.float32)
+        assert index.search(query, 24)[0].tolist() == [*range(1, 40, 2), 0, 2, 4, 6]
+        index.upsert(ordinals(44, 6, 42), np.full((3, DIMENSIONS), 3, np.float32))
+        assert index.search(query, 4)[0].tolist() == [6, 42, 44, 1]
+
+    def test_zero_rows_are_never_returned(self, tmp_path: Path) -> None:
+        """An all-zero row is no vector, even where every other product is negative."""
+        vectors = -np.abs(self.vectors(50))
+        vectors[10:30] = 0
+        index = self.index(vectors, tmp_path)
+        query = np.ones(DIMENSIONS, np.float32)
+        assert set(index.search(query, 50)[0].tolist()) == {*range(10), *range(30, 50)}
+        allowed = np.arange(50) < 30
+        assert set(index.search(query, 50, allowed)[0].tolist()) == set(range(10))
+        index.upsert(ordinals(0), np.zeros((1, DIMENSIONS), np.float32))
+        assert 0 not in index.search(query, 50)[0]
+
+    def test_an_upsert_replaces_and_adds(self, tmp_path: Path) -> None:
+        """A later search finds the new rows and never the old ones; the last row of an ordinal counts."""
+        vectors = self.vectors()
+        index = self.index(vectors, tmp_path)
+        best = np.full((1, DIMENSIONS), 9, np.float32)
+        index.upsert(ordinals(5, 700), np.concatenate([best, 2 * best]))
+        assert index.size == 701
+        found, scores = index.search(best[0], 2)
+        assert found.tolist() == [700, 5]
+        np.testing.assert_allclose(scores, [1296, 648], rtol=0.01)
+        index.upsert(ordinals(5, 5), np.concatenate([3 * best, -best]))
+        assert index.search(best[0], 1)[0].tolist() == [700]
+        allowed = np.ones(701, np.bool_)
+        allowed[700] = False
+        assert not set(index.search(best[0], 10, allowed)[0].tolist()) & {5, 700}
+        assert 700 not in index.search(best[0], 10, np.ones(600, np.bool_))[0]
+
+    def test_an_empty_index_can_be_searched_and_filled(self, tmp_path: Path) -> None:
+        """No rows, nothing found; an upsert alone makes it useful."""
+        index = self.index(np.zeros((0, DIMENSIONS), np.float32), tmp_path)
+        query = np.ones(DIMENSIONS, np.float32)
+        assert len(index.search(query, 5)[0]) == 0
+        index.upsert(ordinals(3), query[None])
+        assert index.search(query, 5)[0].tolist() == [3]
+
+    def test_k_may_be_anything(self, tmp_path: Path) -> None:
+        """More than there is returns what there is; zero returns nothing."""
+        index = self.index(self.vectors(30), tmp_path)
+        query = np.ones(DIMENSIONS, np.float32)
+        assert sorted(index.search(query, 1_000)[0].tolist()) == list(range(30))
+        assert len(index.search(query, 0)[0]) == 0
+
+    def test_what_cannot_be_used_is_refused(self, tmp_path: Path) -> None:
+        """Wrong shapes and numbers that are not finite are named, and nothing changes."""
+        indexes = self.indexes()
+        vectors = self.vectors(30)
+        with pytest.raises(InvalidInput, match="vectors"):
+            indexes.build(np.full((3, 2), np.nan, np.float32), tmp_path / "bad")
+        index = self.index(vectors, tmp_path)
+        for query in (np.ones(DIMENSIONS + 1, np.float32), np.full(DIMENSIONS, np.inf, np.float32)):
+            with pytest.raises(InvalidInput, match="query"):
+                index.search(query, 5)
+        with pytest.raises(InvalidInput, match="vectors"):
+            index.upsert(ordinals(1, 2), vectors[:1])
+        with pytest.raises(InvalidInput, match="ordinals"):
+            index.upsert(ordinals(-1), vectors[:1])
+        assert index.size == 30
+
+    def test_a_folder_without_an_index_is_corrupt(self, tmp_path: Path) -> None:
+        """Opening what was never built says so."""
+        with pytest.raises(BundleCorrupt):
+            self.indexes().open(tmp_path / "nothing")
