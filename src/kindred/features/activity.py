@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kindred.core.clock import HOUR
 from kindred.features.buckets import DAYS
 from kindred.features.items import ItemRecord
 
@@ -16,34 +17,37 @@ _DAY_HOURS = 24
 class Activity:
     """Activity of n items against a window of some hours.
 
-    `current (n,) int64` in the window, `baseline (n,) int64` before it, over `baseline_hours (n,) int64` hours: as long
-    as the item is known, at least one window where the kept days reach that far.
+    `current (n,) float64` in the window, `baseline (n,) float64` before it, over `baseline_hours (n,) int64` hours: as
+    long as the item is known, at least one window where the kept days reach that far.
     """
 
-    current: NDArray[np.int64]
-    baseline: NDArray[np.int64]
+    current: NDArray[np.float64]
+    baseline: NDArray[np.float64]
     baseline_hours: NDArray[np.int64]
 
 
-def activity(records: Sequence[ItemRecord], hour: int, window_hours: int) -> Activity:
-    """Count each record's activity in the `window_hours` up to and with `hour` (since 1970 UTC), and before.
+def activity(records: Sequence[ItemRecord], as_of: int, window_hours: int) -> Activity:
+    """Count each record's activity in the `window_hours` before `as_of` (ms), and before those.
 
-    The window is counted from hourly buckets; the baseline from daily ones less what the window took.
+    The window slides over hourly buckets, the oldest of them counted by the share that is still inside (the sliding
+    window counter of rate limiters); the baseline is what the daily buckets hold besides.
     """
-    size = len(records)
+    size, hour = len(records), as_of // HOUR
     owner, hours, counts = _flat([record.hourly() for record in records])
-    inside = (hours > hour - window_hours) & (hours <= hour)
-    current = np.bincount(owner[inside], counts[inside], size).astype(np.int64)
+    leaving = 1.0 - (as_of % HOUR) / HOUR
+    share = np.where((hours > hour - window_hours) & (hours <= hour), 1.0, 0.0)
+    share[hours == hour - window_hours] = leaving
+    current = np.asarray(np.bincount(owner, counts * share, size), np.float64)
     owner, days, counts = _flat([record.daily() for record in records])
     today = hour // _DAY_HOURS
     kept = (days > today - DAYS) & (days <= today)
-    total = np.bincount(owner[kept], counts[kept], size).astype(np.int64)
+    total = np.asarray(np.bincount(owner[kept], counts[kept], size), np.float64)
     oldest = np.full(size, today, np.int64)
     np.minimum.at(oldest, owner[kept], days[kept])
     known = (today - oldest) * _DAY_HOURS + hour % _DAY_HOURS + 1
     longest = (DAYS - 1) * _DAY_HOURS + hour % _DAY_HOURS + 1 - window_hours
     lived = np.clip(known - window_hours, min(window_hours, longest), longest)
-    return Activity(current, np.maximum(total - current, 0), lived)
+    return Activity(current, np.maximum(total - current, 0.0), lived)
 
 
 def _flat(

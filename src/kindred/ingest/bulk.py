@@ -1,0 +1,129 @@
+"""The fold of a bulk import: its columns become records that carry the marker's position."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from kindred.core.errors import InvalidInput
+from kindred.core.event import Imported, encode_event
+from kindred.core.position import START, Position
+from kindred.core.profile import Profile
+from kindred.features.bulk import ItemTally, bulk_users
+from kindred.features.groups import FoldConfig, import_key, item_key, user_key
+from kindred.features.history import HistoryRows
+from kindred.features.items import ItemRecord, decode_item, encode_item, merge_items
+from kindred.features.users import UserRecord, decode_user, encode_user, merge_user
+from kindred.ingest.fold_columns import FoldColumns, fold_parts
+from kindred.ports.log import DeadLetter
+from kindred.ports.state import StateRecord, StateStore, StateWrite
+
+_ROWS = 50_000
+_USERS = 1_000
+_ITEMS = 2_000
+_profile_decoder = msgspec.msgpack.Decoder(Profile)
+
+
+class ImportFold(NamedTuple):
+    """What folding an import made: changed items by ordinal, the writes that finish it, and a letter if it failed."""
+
+    items: dict[int, ItemRecord]
+    rows: int
+    last: list[StateWrite]
+    letter: DeadLetter | None = None
+
+
+async def fold_import(
+    position: Position, marker: Imported, lake: Path, state: StateStore, config: FoldConfig
+) -> ImportFold:
+    """Fold an import's columns into users and items, in writes that a crash and a second run cannot count twice.
+
+    A later marker of an import that was folded already changes nothing. Unreadable columns give a dead letter.
+    The caller stores `last` together with the watermark.
+    """
+    key = import_key(marker.import_id)
+    done = (await state.read([key], position.partition)).records[0]
+    if done is not None:
+        return ImportFold({}, 0, [])
+    tally, rows = ItemTally(config), 0
+    try:
+        for path in fold_parts(lake, marker.import_id):
+            columns = await asyncio.to_thread(FoldColumns.load, path)
+            for part in _slices(columns):
+                rows += len(part)
+                await _fold_users(part, position, state, config, tally)
+    except InvalidInput as error:
+        letter = DeadLetter(position, f"import_unreadable: {error.detail[:300]}", encode_event(marker))
+        return ImportFold({}, rows, [], letter)
+    items = await _fold_items(tally, position, state)
+    return ImportFold(items, rows, [StateWrite(key, StateRecord(position, marker.source.encode() or b"-"))])
+
+
+def _slices(columns: FoldColumns) -> Iterator[FoldColumns]:
+    """Cut columns between users into pieces of some thousand rows, so that other work gets its turn."""
+    first, total = 0, len(columns.users)
+    while first < total:
+        full = int(np.searchsorted(columns.starts, columns.starts[first] + _ROWS, side="right")) - 1
+        last = max(min(full, first + _USERS, total), first + 1)
+        low, high = int(columns.starts[first]), int(columns.starts[last])
+        yield FoldColumns(
+            columns.users[first:last],
+            columns.starts[first : last + 1] - low,
+            columns.ordinals[low:high],
+            columns.timestamps[low:high],
+            columns.types[low:high],
+            columns.values[low:high],
+            columns.names,
+            columns.profiles[first:last],
+        )
+        first = last
+
+
+async def _fold_users(
+    part: FoldColumns, position: Position, state: StateStore, config: FoldConfig, tally: ItemTally
+) -> None:
+    """Fold some users, leaving those that hold the import already."""
+    view = await state.read([user_key(user) for user in part.users], position.partition)
+    writes = await asyncio.to_thread(_user_writes, part, view.records, position, config)
+    rows = HistoryRows(part.ordinals, part.timestamps, part.types, part.values, part.names)
+    await asyncio.to_thread(tally.add, rows)
+    if writes:
+        await state.write(writes, view.watermark)
+
+
+def _user_writes(
+    part: FoldColumns, stored: Sequence[StateRecord | None], position: Position, config: FoldConfig
+) -> list[StateWrite]:
+    """Return the records of users that stand before `position`, joined with the import's rows."""
+    rows = HistoryRows(part.ordinals, part.timestamps, part.types, part.values, part.names)
+    profiles = [_profile_decoder.decode(data) if data else None for data in part.profiles]
+    writes = []
+    for user, before, added in zip(part.users, stored, bulk_users(rows, part.starts, profiles, config), strict=True):
+        if before is not None and before.position >= position:
+            continue
+        known: UserRecord | None = decode_user(before.value) if before is not None else None
+        merged = merge_user(known, added, config)
+        writes.append(StateWrite(user_key(user), StateRecord(position, encode_user(merged))))
+    return writes
+
+
+async def _fold_items(tally: ItemTally, position: Position, state: StateStore) -> dict[int, ItemRecord]:
+    """Add the tally to the items' records, leaving those that hold the import already; return what they are now."""
+    counted = list(tally.records())
+    found: dict[int, ItemRecord] = {}
+    for start in range(0, len(counted), _ITEMS):
+        piece = counted[start : start + _ITEMS]
+        view = await state.read([item_key(ordinal) for ordinal, _ in piece], position.partition)
+        writes = []
+        for (ordinal, added), before in zip(piece, view.records, strict=True):
+            record, folded = (decode_item(before.value), before.position) if before else (ItemRecord(), START)
+            found[ordinal] = record
+            if folded < position:
+                found[ordinal] = merge_items(record, added)
+                writes.append(StateWrite(item_key(ordinal), StateRecord(position, encode_item(found[ordinal]))))
+        await state.write(writes, view.watermark)
+        await asyncio.sleep(0)
+    return found

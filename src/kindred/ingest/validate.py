@@ -1,0 +1,245 @@
+"""From a decoded request body to an interaction: every rule of the track call, as pure functions."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from kindred.core.clock import parse_time
+from kindred.core.config import unknown_key
+from kindred.core.errors import Fault, InvalidInput
+from kindred.core.event import EventContext, Interaction
+from kindred.core.ids import id_fault, new_id
+from kindred.ingest.event_types import EventRules, NumberRule
+
+WITHOUT_ITEM = ("search",)
+_MOST = 2**31 - 1
+
+
+class TrackContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where and how it happened; `request_id` links the event to the slate that caused it."""
+
+    device: str | None = None
+    page: str | None = None
+    position: int | None = None
+    session_id: str | int | None = None
+    request_id: str | None = None
+    location: str | None = None
+    placement: str | None = None
+
+
+class TrackCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The body of a track call.
+
+    Ids are strings of 1 to 128 characters, numbers are read as strings. `timestamp` is ISO-8601 with a zone, arrival
+    when it is left out. `event_id` makes the event idempotent. `metadata` of a rating needs `rating`.
+    """
+
+    user_id: str | int
+    event_type: str
+    item_id: str | int | None = None
+    timestamp: str | None = None
+    event_id: str | int | None = None
+    context: TrackContext = TrackContext()
+    metadata: dict[str, Any] = {}
+
+
+def read_track(body: object, rules: EventRules, now: int, pointer: str = "") -> Interaction:
+    """Read one decoded body into an interaction that arrived at `now` (ms).
+
+    Raises InvalidInput with one fault per offending field, its JSON pointer starting with `pointer`.
+    """
+    reading = _Reading(body, TrackCall, pointer)
+    event_type, metadata = reading.event_type(rules), reading.mapping("metadata")
+    user_id = reading.identifier("user_id", required=True)
+    item_id = reading.identifier("item_id", required=event_type is not None and event_type not in WITHOUT_ITEM)
+    event_id = reading.identifier("event_id")
+    timestamp = reading.time("timestamp", now, rules.config.ahead)
+    context = _context(reading)
+    _check_metadata(reading, event_type, metadata, rules)
+    if reading.faults:
+        raise InvalidInput(faults=reading.faults)
+    return Interaction(
+        event_id=event_id or new_id("evt"),
+        timestamp=timestamp,
+        ingested_at=now,
+        user_id=user_id or "",
+        item_id=item_id or "",
+        event_type=event_type or "",
+        context=context,
+        metadata=metadata,
+    )
+
+
+def read_tracks(
+    bodies: Sequence[object], rules: EventRules, now: int, pointer: str = ""
+) -> list[Interaction | InvalidInput]:
+    """Read many bodies; a bad one gives its error in its place and its neighbours are read all the same."""
+    found: list[Interaction | InvalidInput] = []
+    for index, body in enumerate(bodies):
+        try:
+            found.append(read_track(body, rules, now, f"{pointer}/{index}"))
+        except InvalidInput as error:
+            found.append(error)
+    return found
+
+
+class _Reading:
+    """One JSON object being read field by field, with the faults found so far."""
+
+    def __init__(
+        self, body: object, kind: type[msgspec.Struct], pointer: str, faults: list[Fault] | None = None
+    ) -> None:
+        self.pointer = pointer
+        self.faults: list[Fault] = [] if faults is None else faults
+        self.body: Mapping[str, Any] = {}
+        if not isinstance(body, dict):
+            raise InvalidInput.at(pointer or "/", f"must be an object, is {_named(body)}")
+        self.body = body
+        known = [field.encode_name for field in msgspec.structs.fields(kind)]
+        for key in body:
+            if key not in known:
+                self.fault(key, unknown_key(key, known))
+
+    def fault(self, field: str, detail: str, inside: str | None = None) -> None:
+        """Note what is wrong with a field, or with a key `inside` it."""
+        path = [field] if inside is None else [field, inside]
+        escaped = [part[:200].replace("~", "~0").replace("/", "~1") for part in path]
+        self.faults.append(Fault(f"{self.pointer}/{'/'.join(escaped)}", detail))
+
+    def identifier(self, field: str, required: bool = False) -> str | None:
+        """Read an id; whole numbers are read as strings."""
+        value = self.body.get(field)
+        if value is None:
+            if required:
+                self.fault(field, "is required")
+            return None
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
+        if not isinstance(value, str):
+            self.fault(field, f"must be a string or a whole number, is {_named(value)}")
+            return None
+        wrong = id_fault(value)
+        if wrong is not None:
+            self.fault(field, wrong)
+            return None
+        return value
+
+    def whole(self, field: str) -> int | None:
+        """Read a whole number of at least 0."""
+        value = self.body.get(field)
+        if value is None:
+            return None
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST:
+            self.fault(field, f"must be a whole number from 0 to {_MOST}")
+            return None
+        return value
+
+    def mapping(self, field: str) -> dict[str, Any]:
+        """Read an object; absent and null are an empty one."""
+        value = self.body.get(field)
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            self.fault(field, f"must be an object, is {_named(value)}")
+            return {}
+        return value
+
+    def time(self, field: str, now: int, ahead: int) -> int:
+        """Read a time in ms; absent is `now`, more than `ahead` seconds in front of it is a fault."""
+        value = self.body.get(field)
+        if value is None:
+            return now
+        if not isinstance(value, str):
+            self.fault(field, f"must be a string in ISO-8601 with a zone, is {_named(value)}")
+            return now
+        try:
+            time_ms = parse_time(value, f"{self.pointer}/{field}")
+        except InvalidInput as error:
+            self.faults.extend(error.faults)
+            return now
+        if time_ms < 0:
+            self.fault(field, "is before 1970")
+        if time_ms > now + ahead * 1000:
+            self.fault(field, f"is more than {ahead} seconds ahead of the server's clock")
+        return time_ms
+
+    def event_type(self, rules: EventRules) -> str | None:
+        """Read the event type, one of the closed list."""
+        value = self.body.get("event_type")
+        if value is None:
+            self.fault("event_type", "is required")
+        elif not isinstance(value, str):
+            self.fault("event_type", f"must be a string, is {_named(value)}")
+        elif rules.numbers(value) is None:
+            self.fault("event_type", f"{value[:64]!r} is {unknown_key(value[:64], rules.names)}")
+        else:
+            return value
+        return None
+
+
+def _context(reading: _Reading) -> EventContext:
+    """Read the context, its faults noted with the rest."""
+    fields = reading.mapping("context")
+    inner = _Reading(fields, TrackContext, f"{reading.pointer}/context", reading.faults)
+    return EventContext(
+        device=inner.identifier("device"),
+        page=inner.identifier("page"),
+        position=inner.whole("position"),
+        session_id=inner.identifier("session_id"),
+        request_id=inner.identifier("request_id"),
+        location=inner.identifier("location"),
+        placement=inner.identifier("placement"),
+    )
+
+
+def _check_metadata(reading: _Reading, event_type: str | None, metadata: dict[str, Any], rules: EventRules) -> None:
+    """Note what breaks the bounds of all metadata, and the rules of this event type."""
+    config = rules.config
+    if len(metadata) > config.metadata_keys:
+        reading.fault("metadata", f"has {len(metadata)} keys, at most {config.metadata_keys} are kept")
+    try:
+        size = len(msgspec.json.encode(metadata))
+    except (TypeError, ValueError, RecursionError) as error:
+        reading.fault("metadata", f"cannot be written as JSON: {error}")
+        return
+    if size > config.metadata_bytes:
+        reading.fault("metadata", f"has {size} bytes as JSON, at most {config.metadata_bytes} are kept")
+    numbers = rules.numbers(event_type) if event_type is not None else None
+    for name, rule in (numbers or {}).items():
+        wrong = number_fault(metadata.get(name), rule)
+        if wrong is not None:
+            reading.fault("metadata", wrong, inside=name)
+
+
+def number_fault(value: object, rule: NumberRule) -> str | None:
+    """Say what breaks a rule for a number, or None when nothing does."""
+    if value is None:
+        return "is required for this event type" if rule.required else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return f"must be a number, is {_named(value)}"
+    if not math.isfinite(value):
+        return "must be a finite number"
+    if rule.whole and value != int(value):
+        return "must be a whole number"
+    if rule.minimum is not None and value < rule.minimum:
+        return f"must be at least {rule.minimum:g}"
+    if rule.maximum is not None and value > rule.maximum:
+        return f"must be at most {rule.maximum:g}"
+    return None
+
+
+def _named(value: object) -> str:
+    """Name the JSON type of a value."""
+    if value is None:
+        return "null"
+    names = {
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+        str: "a string",
+        list: "a list",
+        dict: "an object",
+    }
+    return names.get(type(value), type(value).__name__)
