@@ -1,1 +1,1 @@
-"""The composition root: settings become an application here, and nowhere else."""
+"""The composition root: the only place that wires."""

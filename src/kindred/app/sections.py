@@ -5,6 +5,8 @@ from typing import Annotated
 from msgspec import Meta
 
 from kindred.core.config import Config
+from kindred.ingest.consumer import ConsumerConfig
+from kindred.ingest.event_types import EventTypesConfig
 from kindred.models.als import AlsConfig
 from kindred.models.content import ContentConfig
 from kindred.models.item_item import ItemItemConfig
@@ -21,7 +23,7 @@ StoreUrl = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9+-]*:")]
 class StoresConfig(Config, frozen=True, kw_only=True):
     """Where everything is kept: one URL per port, `scheme:location`; locations of files are below the data folder.
 
-    `event_log`: the durable log of events. `state`: what is known of users and items right now. `interactions`: the full
+    `event_log`: the durable log of events. `state`: what is known of users and items now. `interactions`: the whole
     history. `catalog`: items. `profiles`: users' profiles. `cache`: answers that may vanish. `models`: trained bundles.
     `vectors`: which kind of vector index bundles hold. `traces`: what requests did, for a day. `tokens`: bearer tokens,
     hashed. `leases`: who consumes and who trains.
@@ -55,6 +57,8 @@ SECTIONS: dict[str, type[Config]] = {
     "server": ServerConfig,
     "recommend": RecommendConfig,
     "deadlines": Deadlines,
+    "events": EventTypesConfig,
+    "consumer": ConsumerConfig,
     "preference": PreferenceConfig,
     "als": AlsConfig,
     "item_item": ItemItemConfig,

@@ -85,7 +85,7 @@ class UserFacts:
 
 @dataclass(slots=True)
 class Query:
-    """One request as the stages see it.
+    """One request as the stages see it; `received` is when it came (ms), which `context.time` may differ from.
 
     `facts` is filled by the query hydrators; `scratch` passes what one stage computed to later ones of the same request
     (such as the solved user vector), under the name of the stage that owns it.
@@ -99,6 +99,7 @@ class Query:
     filters: Filters = field(default_factory=Filters)
     params: Params = field(default_factory=Params)
     seed: int = 0
+    received: int = 0
     prefetch: bool = False
     want_trace: bool = False
     facts: UserFacts = field(default_factory=UserFacts)

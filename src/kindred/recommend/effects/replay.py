@@ -19,6 +19,7 @@ class ReplayRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     placement: str
     count: int
     seed: int
+    received: int
     context: Context
     filters: Filters
     params: Params
@@ -43,7 +44,7 @@ def replay_query(record: ReplayRecord, request_id: str) -> Query:
     """Return the query that the record answers, with its full trace wanted."""
     values: dict[str, Any] = {
         name: getattr(record, name)
-        for name in ("user_id", "placement", "count", "seed", "context", "filters", "params")
+        for name in ("user_id", "placement", "count", "seed", "received", "context", "filters", "params")
     }
     return Query(request_id=request_id, want_trace=True, **values)
 
@@ -69,6 +70,7 @@ class ReplayLog:
             placement=query.placement,
             count=query.count,
             seed=query.seed,
+            received=query.received,
             context=query.context,
             filters=query.filters,
             params=query.params,
@@ -78,4 +80,4 @@ class ReplayLog:
             shown=slate.candidates.items.tolist(),
             trace=slate.trace if sampled else None,
         )
-        await self.traces.put([(query.request_id, query.context.time, encode_replay(record))])
+        await self.traces.put([(query.request_id, query.received, encode_replay(record))])

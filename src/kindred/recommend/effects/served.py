@@ -29,8 +29,8 @@ class ServedLog:
         items = slate.candidates.items.tolist()
         event = Served(
             event_id=new_id("srv"),
-            timestamp=query.context.time,
-            ingested_at=query.context.time,
+            timestamp=query.received,
+            ingested_at=query.received,
             user_id=query.user_id,
             request_id=query.request_id,
             placement=query.placement,

@@ -1,0 +1,97 @@
+"""App: settings in, a running platform out."""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+
+from kindred.app.follower import Follower
+from kindred.app.sections import StoresConfig
+from kindred.app.serving import Serving
+from kindred.app.stores import Stores, open_stores
+from kindred.core.clock import Clock, SystemClock
+from kindred.core.errors import KindredError
+from kindred.ingest.consumer import Consumer, ConsumerConfig
+from kindred.ingest.folding import IngestStores
+from kindred.ingest.journal import Journal
+from kindred.models.preference import PreferenceConfig
+from kindred.models.trending import TrendingConfig
+from kindred.monitoring.prometheus import PrometheusMeter
+from kindred.pipeline.funnel import Deadlines
+from kindred.recommend.config import PlacementConfig, RecommendConfig
+from kindred.settings.load import Settings
+
+STOP_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class App:
+    """One process's platform: its stores, its way into the log, its answers, and the work behind them."""
+
+    settings: Settings
+    clock: Clock
+    meter: PrometheusMeter
+    stores: Stores
+    journal: Journal
+    follower: Follower
+    serving: Serving
+    consumer: Consumer
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def start(self) -> None:
+        """Begin to follow, to consume (or to stand by) and to sweep; the first world is there on return if any is."""
+        with contextlib.suppress(KindredError):
+            await self.follower.step()
+        self._begin(self.consumer.run(self._stop))
+        self._begin(self.follower.run())
+        self._begin(self.serving.sweep())
+
+    async def close(self) -> None:
+        """Finish what was begun, give back the lease, close the stores; a second call does nothing."""
+        self._stop.set()
+        consuming, others = self._tasks[:1], self._tasks[1:]
+        self._tasks = []
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.serving.drain(), STOP_SECONDS)
+        for task in others:
+            task.cancel()
+        if consuming:
+            await asyncio.wait(consuming, timeout=STOP_SECONDS)
+        await asyncio.gather(*others, return_exceptions=True)
+        await self.stores.close()
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        self._tasks.append(asyncio.create_task(work))
+
+
+async def build_app(settings: Settings, clock: Clock | None = None) -> App:
+    """Open the stores and wire everything over them; nothing runs before `start`."""
+    clock = clock or SystemClock()
+    meter = PrometheusMeter()
+    stores = await open_stores(settings.section(StoresConfig), settings.home)
+    ingest = IngestStores(
+        log=stores.log,
+        state=stores.state,
+        interactions=stores.interactions,
+        catalog=stores.catalog,
+        profiles=stores.profiles,
+        lake=stores.lake,
+    )
+    consumer = Consumer(
+        ingest, stores.leases, settings.section(ConsumerConfig), settings.section(TrendingConfig), clock, meter
+    )
+    journal = Journal(stores.log, consumer.wake, meter)
+    recommend = settings.section(RecommendConfig)
+    follower = Follower(stores, clock, recommend, settings.section(PreferenceConfig), meter)
+    serving = Serving(
+        stores,
+        follower,
+        clock,
+        recommend,
+        settings.table("placements", PlacementConfig),
+        settings.section(Deadlines),
+        meter,
+        journal.record,
+    )
+    return App(settings, clock, meter, stores, journal, follower, serving, consumer)

@@ -1,0 +1,75 @@
+"""From what was asked to what the stages read: defaults ← placement ← request, ids to ordinals."""
+
+from collections.abc import Mapping
+
+from kindred.core.query import Context, Filters, Params, Query
+from kindred.core.rng import seed_of
+from kindred.ports.catalog import CatalogStore
+from kindred.recommend.ask import Ask
+from kindred.recommend.config import PlacementConfig, RecommendConfig
+
+DEFAULT_PLACEMENT = "home"
+
+
+def placement_of(ask: Ask, placements: Mapping[str, PlacementConfig]) -> str:
+    """Return the named surface of a request: as asked, else its page, else `home`."""
+    wanted = ask.placement or ask.page or DEFAULT_PLACEMENT
+    return wanted if wanted in placements else DEFAULT_PLACEMENT
+
+
+def params_of(ask: Ask, placement: PlacementConfig, config: RecommendConfig) -> Params:
+    """Return what steers the stages of a request."""
+
+    def first(*values: float | None, default: float) -> float:
+        return next((value for value in values if value is not None), default)
+
+    return Params(
+        candidates=placement.candidates or config.candidates,
+        ranked=placement.ranked or config.ranked,
+        diversity=first(ask.diversity, placement.diversity, default=config.diversity),
+        category_cap=first(placement.category_cap, default=config.category_cap),
+        exploration=first(ask.exploration, placement.exploration, default=config.exploration),
+        disabled=placement.disabled if config.served_log else (*placement.disabled, "served_log"),
+        weights=placement.weights,
+    )
+
+
+async def build_query(
+    ask: Ask,
+    request_id: str,
+    now: int,
+    placements: Mapping[str, PlacementConfig],
+    config: RecommendConfig,
+    catalog: CatalogStore,
+) -> Query:
+    """Return the query of a request; ids that the catalogue does not know exclude nothing."""
+    name = placement_of(ask, placements)
+    placement = placements[name]
+    ids = [*ask.exclude_items, *([] if ask.item_id is None else [ask.item_id])]
+    found = {item.item.item_id: item.ordinal for item in await catalog.get(ids) if item is not None} if ids else {}
+    return Query(
+        user_id=ask.user_id,
+        request_id=request_id,
+        placement=name,
+        count=ask.count or placement.count,
+        context=Context(
+            time=now if ask.time is None else ask.time,
+            page=ask.page or DEFAULT_PLACEMENT,
+            device=ask.device,
+            location=ask.location,
+            session_id=ask.session_id,
+            item=None if ask.item_id is None else found.get(ask.item_id),
+        ),
+        filters=Filters(
+            categories=ask.categories,
+            exclude_seen=ask.exclude_seen,
+            min_rating=ask.min_rating,
+            tags=ask.tags,
+            exclude_items=tuple(found[item_id] for item_id in ask.exclude_items if item_id in found),
+        ),
+        params=params_of(ask, placement, config),
+        seed=seed_of(request_id) if config.seed is None else config.seed,
+        received=now,
+        prefetch=ask.prefetch,
+        want_trace=ask.trace,
+    )

@@ -1,0 +1,150 @@
+"""Follower: keeps a server's tables current with the catalogue, the active bundle and the live trends."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kindred.app.stores import Stores
+from kindred.core.bundle import Manifest
+from kindred.core.clock import HOUR, Clock
+from kindred.core.errors import KindredError, NoBundle
+from kindred.core.item import CatalogItem
+from kindred.features.groups import trending_key
+from kindred.features.trending_list import decode_trending
+from kindred.models.preference import PreferenceConfig
+from kindred.models.trending import WINDOWS
+from kindred.ports.telemetry import Meter
+from kindred.recommend.config import RecommendConfig
+from kindred.recommend.item_table import ItemTable
+from kindred.recommend.item_text import item_text
+from kindred.recommend.model_set import ModelSet, open_models
+from kindred.recommend.side import ContentSide
+from kindred.recommend.world import TrendBoard, World
+
+PAGE = 2_000
+PERIOD = 0.1
+
+
+class Follower:
+    """Polls cheaply, ten times a second; swaps the world between requests, never under one."""
+
+    def __init__(
+        self, stores: Stores, clock: Clock, config: RecommendConfig, preference: PreferenceConfig, meter: Meter
+    ) -> None:
+        """Follow `stores`."""
+        self._stores = stores
+        self._clock = clock
+        self._config = config
+        self._preference = preference
+        self._meter = meter
+        self._table = ItemTable()
+        self._trends = TrendBoard()
+        self._world: World | None = None
+        self._refused: tuple[str, str] | None = None
+        self.trouble: str | None = None
+
+    @property
+    def world(self) -> World:
+        """Return the present world; raise NoBundle before the first one."""
+        if self._world is None:
+            raise NoBundle(self._refused[1] if self._refused else "")
+        return self._world
+
+    @property
+    def has_world(self) -> bool:
+        """Say whether any bundle was taken over."""
+        return self._world is not None
+
+    @property
+    def table(self) -> ItemTable:
+        """Return the live item table."""
+        return self._table
+
+    @property
+    def refused(self) -> str | None:
+        """Return why the active bundle could not be taken over, or None."""
+        return self._refused[1] if self._refused else None
+
+    async def step(self) -> None:
+        """Take over what has changed since the last step."""
+        await self._follow_catalogue()
+        await self._follow_bundle()
+        await self._follow_trends()
+
+    async def run(self) -> None:
+        """Step until cancelled; a store that is down is tried again and noted in `trouble`."""
+        while True:
+            try:
+                await self.step()
+                self.trouble = None
+            except KindredError as error:
+                self.trouble = error.detail
+                self._meter.count("follower_failures")
+            await asyncio.sleep(PERIOD)
+
+    async def _follow_catalogue(self) -> None:
+        while True:
+            changes = await self._stores.catalog.changes_since(self._table.seq, PAGE)
+            if not changes:
+                return
+            self._table.apply(changes)
+            if self._world is not None:
+                encode_changes(self._world.models, self._world.side, changes)
+            await asyncio.sleep(0)
+
+    async def _follow_bundle(self) -> None:
+        version = await self._stores.models.active()
+        current = None if self._world is None else self._world.models.version
+        if version is None or version == current or (self._refused and self._refused[0] == version):
+            return
+        try:
+            manifest, folder = await self._stores.models.open(version)
+            self._world = await self._build(manifest, folder)
+            self._refused = None
+            self._meter.count("bundle_swaps")
+        except KindredError as error:
+            self._refused = (version, error.detail)
+            self._meter.count("bundles_refused")
+
+    async def _build(self, manifest: Manifest, folder: Path) -> World:
+        models = await asyncio.to_thread(open_models, manifest, folder, self._stores.vectors)
+        side = ContentSide(models.content.dimensions)
+        seq = manifest.window.catalogue_seq
+        while changes := await self._stores.catalog.changes_since(seq, PAGE):
+            encode_changes(models, side, changes)
+            seq = changes[-1].seq
+            await asyncio.sleep(0)
+        return World(
+            models=models,
+            table=self._table,
+            side=side,
+            trends=self._trends,
+            state=self._stores.state,
+            catalog=self._stores.catalog,
+            config=self._config,
+            preference=self._preference,
+        )
+
+    async def _follow_trends(self) -> None:
+        view = await self._stores.state.read([trending_key(window) for window in WINDOWS])
+        lists, as_of = {}, {}
+        for (window, hours), record in zip(WINDOWS.items(), view.records, strict=True):
+            if record is None or not record.value:
+                continue
+            found = decode_trending(record.value)
+            if found.as_of >= self._clock.now() - hours * HOUR:
+                lists[window], as_of[window] = found.columns(), found.as_of
+        self._trends.lists, self._trends.as_of = lists, as_of
+
+
+def encode_changes(models: ModelSet, side: ContentSide, changes: Sequence[CatalogItem]) -> None:
+    """Give changed items a content vector at once: a pure function of the bundle and the text, so all servers agree."""
+    latest = {change.ordinal: change for change in changes if change.listed}
+    if not latest:
+        return
+    ordinals = np.array(sorted(latest), np.int32)
+    vectors = np.stack([models.content.encode(item_text(latest[o].item)) for o in ordinals.tolist()])
+    side.put(ordinals, vectors)
+    models.content_index.upsert(ordinals, vectors)

@@ -1,0 +1,200 @@
+"""Serving: answers questions from the present world, and does what follows an answer."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+
+from kindred.app.asking import build_query
+from kindred.app.follower import Follower
+from kindred.app.stores import Stores
+from kindred.core.clock import DAY, Clock
+from kindred.core.errors import Gone, NotFound
+from kindred.core.event import Event
+from kindred.core.ids import new_id
+from kindred.core.item import CatalogItem
+from kindred.core.position import Position
+from kindred.core.query import Query
+from kindred.core.slate import Reason, ReasonCode, Slate
+from kindred.core.trace import Trace
+from kindred.ingest.journal import folded
+from kindred.pipeline.funnel import Deadlines, Funnel
+from kindred.pipeline.runner import Runner
+from kindred.ports.telemetry import Meter
+from kindred.recommend.ask import Ask, ListAnswer, ListAsk, Served, ShownItem, SimilarAnswer, SimilarAsk
+from kindred.recommend.config import PlacementConfig, RecommendConfig
+from kindred.recommend.effects.replay import ReplayLog, decode_replay, replay_query
+from kindred.recommend.effects.served import ServedLog
+from kindred.recommend.filters.rules import emptied_by
+from kindred.recommend.funnels import build_funnel
+from kindred.recommend.listing import list_items
+from kindred.recommend.similar import similar_items
+from kindred.recommend.world import World
+
+PENDING_EFFECTS = 10_000
+SWEEP_EVERY = 3_600.0
+
+
+class Serving:
+    """One server's way from a question to an answer."""
+
+    def __init__(
+        self,
+        stores: Stores,
+        follower: Follower,
+        clock: Clock,
+        config: RecommendConfig,
+        placements: Mapping[str, PlacementConfig],
+        deadlines: Deadlines,
+        meter: Meter,
+        record: Callable[[Sequence[Event]], Awaitable[object]],
+    ) -> None:
+        """Answer from what `follower` keeps current; `record` takes what was served."""
+        self._stores = stores
+        self._follower = follower
+        self._clock = clock
+        self._config = config
+        self._placements = placements
+        self._deadlines = deadlines
+        self._meter = meter
+        self._runner = Runner(meter)
+        self._effects = (ServedLog(record), ReplayLog(stores.traces, config.trace_share))
+        self._running: set[asyncio.Task[None]] = set()
+        self._built: tuple[World, Funnel] | None = None
+
+    async def recommend(self, ask: Ask) -> Served:
+        """Answer with a slate; raise NoBundle when nothing was trained."""
+        started = time.perf_counter()
+        world, funnel = self._present()
+        now = self._clock.now()
+        query = await build_query(ask, new_id("rec"), now, self._placements, self._config, self._stores.catalog)
+        slate = await self._runner.run(funnel, query)
+        slate = explain_shortage(world, query, slate)
+        items = await self._shown(query, slate)
+        self._follow_up(funnel, query, slate)
+        took = time.perf_counter() - started
+        self._meter.observe("recommend_seconds", took, placement=query.placement)
+        return Served(
+            request_id=query.request_id,
+            items=items,
+            strategy=slate.strategy,
+            degraded=slate.degraded,
+            model_version=slate.bundle,
+            state_version=str(slate.state_version),
+            took_ms=round(took * 1000, 3),
+            placement=query.placement,
+            trace=slate.trace if ask.trace else None,
+        )
+
+    async def similar(self, ask: SimilarAsk) -> SimilarAnswer:
+        """Answer with items like another; raise NotFound for an unknown one, NoBundle when nothing was trained."""
+        return await similar_items(self._follower.world, self._stores.cache, ask, self._clock.now())
+
+    async def listing(self, ask: ListAsk) -> ListAnswer:
+        """Answer with a list that is the same for everyone; raise NoBundle when nothing was trained."""
+        return await list_items(self._follower.world, ask, self._clock.now())
+
+    async def trace(self, request_id: str) -> Trace:
+        """Return what the stages of a request did: as kept, else worked out again and marked as exact or not.
+
+        Raises NotFound for an id never seen here, Gone when it is past its day.
+        """
+        data = await self._stores.traces.get(request_id)
+        if data is None:
+            raise NotFound(f"no request {request_id!r} in the last 24 hours")
+        record = decode_replay(data)
+        if record.received < self._clock.now() - DAY:
+            raise Gone(f"request {request_id!r} is older than 24 hours")
+        if record.trace is not None:
+            return record.trace
+        _, funnel = self._present()
+        slate = await self._runner.run(funnel, replay_query(record, request_id))
+        trace = slate.trace or Trace(request_id=request_id)
+        causes = []
+        if funnel.bundle != record.bundle:
+            causes.append(f"the bundle was {record.bundle}, is now {funnel.bundle}")
+        if slate.candidates.items.tolist() != record.shown:
+            causes.append("the user's state, the catalogue or the trends have changed since")
+        trace.exact, trace.cause = not causes, "; ".join(causes) or None
+        return trace
+
+    async def wait_for(self, position: Position, timeout: float) -> bool:
+        """Wait up to `timeout` seconds until the state has folded `position`; return whether it has."""
+        return await folded(self._stores.state, position, timeout)
+
+    def ready(self) -> list[str]:
+        """Return why no full answer can be given, one sentence each."""
+        said = []
+        if self._follower.refused:
+            said.append(f"the active bundle cannot be used: {self._follower.refused}")
+        elif not self._follower.has_world:
+            said.append("no bundle was trained yet: run `kindred train`")
+        if self._follower.trouble:
+            said.append(self._follower.trouble)
+        return said
+
+    async def sweep(self) -> None:
+        """Drop replay records past their day, every hour, until cancelled."""
+        while True:
+            await self._stores.traces.sweep(self._clock.now() - DAY)
+            await asyncio.sleep(SWEEP_EVERY)
+
+    async def drain(self) -> None:
+        """Wait for what follows the answers already given."""
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _present(self) -> tuple[World, Funnel]:
+        world = self._follower.world
+        if self._built is None or self._built[0] is not world:
+            self._built = (world, build_funnel(world, self._effects, self._deadlines))
+        return self._built
+
+    def _follow_up(self, funnel: Funnel, query: Query, slate: Slate) -> None:
+        if len(self._running) >= PENDING_EFFECTS:
+            self._meter.count("effects_dropped")
+            return
+        task = asyncio.create_task(self._runner.effects(funnel, query, slate))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _shown(self, query: Query, slate: Slate) -> list[ShownItem]:
+        known: dict[int, CatalogItem] = query.scratch.get("items", {})
+        items = slate.candidates.items.tolist()
+        missing = [item for item in items if item not in known]
+        if missing:
+            found = await self._stores.catalog.by_ordinals(missing)
+            known = {**known, **{item.ordinal: item for item in found if item is not None}}
+            query.scratch["items"] = known
+        scores = slate.candidates.column("score", 0.0)
+        propensities = slate.candidates.column("propensity", 1.0)
+        shown = []
+        for row, item in enumerate(items):
+            if item not in known:
+                continue
+            reason = slate.reasons[row] if slate.reasons else Reason(code=ReasonCode.POPULAR, text="")
+            anchor = None if reason.anchor is None else known.get(reason.anchor)
+            shown.append(
+                ShownItem(
+                    ordinal=item,
+                    catalog_item=known[item],
+                    score=float(scores[row]),
+                    reason=reason,
+                    anchor_item_id=None if anchor is None else anchor.item.item_id,
+                    source=slate.sources[row],
+                    sources=slate.all_sources[row],
+                    propensity=float(propensities[row]),
+                )
+            )
+        return shown
+
+
+def explain_shortage(world: World, query: Query, slate: Slate) -> Slate:
+    """Say which rule left a slate short: `under_filled:category`, or `empty_catalogue`."""
+    if "under_filled" not in slate.degraded:
+        return slate
+    if not world.table.listed.any():
+        cause = "empty_catalogue"
+    else:
+        rules = emptied_by(world, query)
+        cause = f"under_filled:{rules[0]}" if rules else "under_filled"
+    return replace(slate, degraded=[cause if said == "under_filled" else said for said in slate.degraded])

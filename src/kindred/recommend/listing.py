@@ -1,0 +1,74 @@
+"""Lists that are the same for everyone: trending and popular."""
+
+import numpy as np
+
+from kindred.core.candidates import Floats, Mask, Ordinals
+from kindred.models.popularity import PopularityModel
+from kindred.recommend.ask import ListAnswer, ListAsk
+from kindred.recommend.explainers.reasons import WINDOW_NAMES
+from kindred.recommend.sources.lists import allowed_rows, best_allowed
+from kindred.recommend.world import World
+
+WIDER = {"1h": ("1h", "24h", "7d"), "24h": ("24h", "7d"), "7d": ("7d",)}
+
+
+async def list_items(world: World, ask: ListAsk, now: int) -> ListAnswer:
+    """Answer from the live trend lists or from the bundle's popularity, under the live masks.
+
+    A window in which nothing trends is widened, and `degraded` says so. With a country, popular means popular there,
+    and trending is limited to what people there use.
+    """
+    mask = world.table.available(now)
+    region = world.table.in_region(ask.country)
+    if region is not None:
+        mask &= region
+    if ask.category is not None:
+        mask &= world.table.categories.any_of([ask.category], len(mask))
+    degraded: list[str] = []
+    local = world.models.countries.get((ask.country or "").upper())
+    if ask.country is not None and local is None:
+        degraded.append("unknown_country")
+    pick = _trending if ask.kind == "trending" else _popular
+    items, scores, window = pick(world, ask, mask, local, degraded)
+    found = await world.catalog.by_ordinals(items.tolist())
+    reason = _reason(ask, window, local is not None)
+    shown = [(item, float(score), reason) for item, score in zip(found, scores, strict=True) if item is not None]
+    if len(shown) < ask.count:
+        degraded.append("under_filled")
+    return ListAnswer(
+        window=window,
+        model_version=world.models.version,
+        state_version=str(await world.state.watermark()),
+        items=shown,
+        degraded=degraded,
+    )
+
+
+def _trending(
+    world: World, ask: ListAsk, mask: Mask, local: PopularityModel | None, degraded: list[str]
+) -> tuple[Ordinals, Floats, str]:
+    for window in WIDER[ask.window]:
+        items, scores = world.trends.top(window)
+        kept = allowed_rows(items, mask) & (scores > 0)
+        if local is not None:
+            kept &= local.score_candidates(items) > 0
+        if kept.any():
+            if window != ask.window:
+                degraded.append(f"window_widened:{window}")
+            return items[kept][: ask.count], scores[kept][: ask.count], window
+    return np.empty(0, np.int32), np.empty(0, np.float32), ask.window
+
+
+def _popular(
+    world: World, ask: ListAsk, mask: Mask, local: PopularityModel | None, degraded: list[str]
+) -> tuple[Ordinals, Floats, str]:
+    model = local or world.models.popularity
+    items = best_allowed(model.scores, mask, ask.count)
+    items = items[model.scores[items] > 0]
+    return items, model.scores[items], ask.window
+
+
+def _reason(ask: ListAsk, window: str, local: bool) -> str:
+    what = f"Trending in {WINDOW_NAMES[window]}" if ask.kind == "trending" else "Popular"
+    inside = f" among {ask.category}" if ask.category else ""
+    return f"{what}{inside}" + (f" in {ask.country}" if local else "")

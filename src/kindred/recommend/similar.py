@@ -1,0 +1,122 @@
+"""Items like another: by who chose them, by what they are, or both by how much is known."""
+
+import msgspec
+import numpy as np
+
+from kindred.core.candidates import Floats, Mask, Ordinals
+from kindred.core.errors import NotFound
+from kindred.core.item import CatalogItem
+from kindred.features.groups import user_key
+from kindred.features.users import decode_user
+from kindred.ports.operations import Cache
+from kindred.recommend.ask import SimilarAnswer, SimilarAsk
+from kindred.recommend.explainers.reasons import listed_words
+from kindred.recommend.item_text import item_text
+from kindred.recommend.world import World
+
+KEPT = 200
+DAY = 86_400.0
+
+
+class _Kept(msgspec.Struct, array_like=True):
+    """Neighbours as the cache holds them: ordinals int32 and scores float32, packed."""
+
+    items: bytes
+    scores: bytes
+
+
+async def similar_items(world: World, cache: Cache, ask: SimilarAsk, now: int) -> SimilarAnswer:
+    """Answer from the neighbour lists under the live masks; raise NotFound for an item that is not listed."""
+    (known,) = await world.catalog.get([ask.item_id])
+    if known is None or not known.listed:
+        raise NotFound(f"no item {ask.item_id!r} in the catalogue")
+    items, scores = await _neighbours(world, cache, known.ordinal, ask.metric)
+    mask, version = await _mask(world, ask, now)
+    inside = items < len(mask)
+    items, scores = items[inside], scores[inside]
+    kept = mask[items]
+    items, scores = items[kept][: ask.count], scores[kept][: ask.count]
+    found = await world.catalog.by_ordinals(items.tolist())
+    shown = [
+        (item, float(score), similarity_reason(world, known, item))
+        for item, score in zip(found, scores, strict=True)
+        if item is not None
+    ]
+    return SimilarAnswer(
+        item_id=ask.item_id,
+        metric=ask.metric,
+        model_version=world.models.version,
+        state_version=version,
+        items=shown,
+        degraded=["under_filled"] if len(shown) < ask.count else [],
+    )
+
+
+def neighbours(world: World, item: int, metric: str) -> tuple[Ordinals, Floats]:
+    """Return up to 200 (ordinals, similarities in [0, 1]) of an ordinal, best first, ties by ordinal.
+
+    `hybrid` mixes both by evidence n / (n + k), n the item's users and k `cold_item`: an item nobody used is judged by
+    content alone.
+    """
+    behaviour = world.models.item_item.similar(item, KEPT)
+    content = _content(world, item)
+    if metric == "collaborative":
+        return behaviour
+    if metric == "content":
+        return content
+    users = float(world.evidence(np.array([item], np.int32))[0])
+    share = users / (users + max(world.config.cold_item, 1e-6)) if len(behaviour[0]) else 0.0
+    items = np.concatenate([behaviour[0], content[0]])
+    parts = np.concatenate([share * _scaled(behaviour[1]), (1 - share) * content[1]])
+    distinct, rows = np.unique(items, return_inverse=True)
+    totals = np.bincount(rows, parts, len(distinct)).astype(np.float32)
+    order = np.lexsort((distinct, -totals))[:KEPT]
+    return distinct[order].astype(np.int32), totals[order]
+
+
+def similarity_reason(world: World, a: CatalogItem, b: CatalogItem) -> str:
+    """Say what two items share, else that the same people chose them."""
+    shared = world.models.content.shared_attributes(item_text(b.item), item_text(a.item))
+    return f"Shares {listed_words([one.value for one in shared])}" if shared else "Chosen by the same people"
+
+
+def _content(world: World, item: int) -> tuple[Ordinals, Floats]:
+    vector = world.content_vectors(np.array([item], np.int32))[0]
+    if not vector.any():
+        return np.empty(0, np.int32), np.empty(0, np.float32)
+    items, scores = world.models.content_index.search(vector, KEPT + 1)
+    other = items != item
+    return items[other][:KEPT], np.clip(scores[other][:KEPT], 0, 1)
+
+
+async def _neighbours(world: World, cache: Cache, item: int, metric: str) -> tuple[Ordinals, Floats]:
+    key = f"similar:{world.models.version}:{world.table.seq}:{metric}:{item}"
+    (kept,) = await cache.get([key])
+    if kept is not None:
+        packed = msgspec.msgpack.decode(kept, type=_Kept)
+        return np.frombuffer(packed.items, np.int32), np.frombuffer(packed.scores, np.float32)
+    items, scores = neighbours(world, item, metric)
+    await cache.put(key, msgspec.msgpack.encode(_Kept(items.tobytes(), scores.tobytes())), DAY)
+    return items, scores
+
+
+async def _mask(world: World, ask: SimilarAsk, now: int) -> tuple[Mask, str]:
+    mask = world.table.available(now)
+    if ask.category is not None:
+        mask &= world.table.categories.any_of([ask.category], len(mask))
+    if ask.exclude_items:
+        for item in await world.catalog.get(list(ask.exclude_items)):
+            if item is not None and item.ordinal < len(mask):
+                mask[item.ordinal] = False
+    keys = [] if ask.user_id is None else [user_key(ask.user_id)]
+    view = await world.state.read(keys)
+    for record in view.records:
+        user = None if record is None else decode_user(record.value)
+        if user is not None:
+            seen = user.seen_items()
+            mask[seen[seen < len(mask)]] = False
+    return mask, str(view.watermark)
+
+
+def _scaled(values: Floats) -> Floats:
+    return values / max(float(values.max(initial=0.0)), 1e-9)
