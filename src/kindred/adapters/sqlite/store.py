@@ -59,7 +59,7 @@ class SqliteStore:
     """
 
     def __init__(self, path: Path, schema: str, *, synchronous: Synchronous = "FULL", private: bool = False) -> None:
-        """Open or create the file, for its owner alone if `private`; raise StoreUnavailable, StoreFull or ConfigError."""
+        """Open or create the file, for its owner alone if `private`; raise StoreUnavailable, StoreFull, ConfigError."""
         self._path = path
         self._lock = path.with_name(path.name + ".lock")
         if private:
