@@ -1,0 +1,1 @@
+"""The HTTP interface: routes, schemas, tokens, problems and the server that carries them."""

@@ -1,0 +1,103 @@
+"""What the HTTP interface needs of the application, said as protocols, so that a test can stand in for it."""
+
+from collections.abc import Sequence
+from typing import Annotated, Protocol, TypeAlias
+
+from litestar.params import Dependency
+
+from kindred.core.clock import Clock
+from kindred.core.event import Event
+from kindred.core.position import Position
+from kindred.core.trace import Trace
+from kindred.monitoring.prometheus import PrometheusMeter
+from kindred.ports.catalog import CatalogStore, ProfileStore
+from kindred.ports.operations import TokenStore
+from kindred.recommend.ask import Ask, ListAnswer, ListAsk, Served, SimilarAnswer, SimilarAsk
+
+
+class EventJournal(Protocol):
+    """Takes events durably."""
+
+    async def record(self, events: Sequence[Event]) -> list[Position]:
+        """Append events, all or none, and return a position each once they are durable."""
+        ...
+
+
+class Answers(Protocol):
+    """Answers questions from the active bundle and the folded state."""
+
+    async def recommend(self, ask: Ask) -> Served:
+        """Return a slate; raise NoBundle when nothing was trained."""
+        ...
+
+    async def similar(self, ask: SimilarAsk) -> SimilarAnswer:
+        """Return items like another; raise NotFound for an unknown one."""
+        ...
+
+    async def listing(self, ask: ListAsk) -> ListAnswer:
+        """Return a list that is the same for everyone."""
+        ...
+
+    async def trace(self, request_id: str) -> Trace:
+        """Return what the stages of a request did; raise NotFound or Gone."""
+        ...
+
+    async def wait_for(self, position: Position, timeout: float) -> bool:
+        """Wait up to `timeout` seconds until `position` is folded; return whether it is."""
+        ...
+
+    def ready(self) -> list[str]:
+        """Return why no answer can be given, one sentence each; nothing when ready."""
+        ...
+
+
+class Shelves(Protocol):
+    """The stores that HTTP reads directly."""
+
+    @property
+    def catalog(self) -> CatalogStore:
+        """Return the items."""
+        ...
+
+    @property
+    def profiles(self) -> ProfileStore:
+        """Return the users."""
+        ...
+
+    @property
+    def tokens(self) -> TokenStore:
+        """Return the bearer tokens."""
+        ...
+
+
+class Platform(Protocol):
+    """The application behind the HTTP interface."""
+
+    @property
+    def clock(self) -> Clock:
+        """Return the clock of arrivals."""
+        ...
+
+    @property
+    def meter(self) -> PrometheusMeter:
+        """Return the measurements."""
+        ...
+
+    @property
+    def stores(self) -> Shelves:
+        """Return the stores."""
+        ...
+
+    @property
+    def journal(self) -> EventJournal:
+        """Return the way into the log."""
+        ...
+
+    @property
+    def serving(self) -> Answers:
+        """Return what answers."""
+        ...
+
+
+Injected: TypeAlias = Annotated[Platform, Dependency(skip_validation=True)]
+"""How a handler asks for the application."""

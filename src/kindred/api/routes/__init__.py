@@ -1,0 +1,15 @@
+"""The routes, one module per part of the interface."""
+
+from litestar.types import ControllerRouterHandler
+
+from kindred.api.routes import answers, documents, items, operations, tracking, users
+
+HANDLERS: list[ControllerRouterHandler] = [
+    *answers.HANDLERS,
+    *tracking.HANDLERS,
+    *items.HANDLERS,
+    *users.HANDLERS,
+    *operations.HANDLERS,
+    *documents.HANDLERS,
+]
+"""Every route handler that the server has."""

@@ -1,0 +1,85 @@
+"""Bearer tokens: `kd_<id>_<secret>`, of which only the SHA-256 is ever kept."""
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Callable, Iterable
+
+from kindred.core.errors import Forbidden, InvalidInput, Unauthorized
+from kindred.ports.operations import Token, TokenStore
+
+READ, WRITE, ADMIN = "read", "write", "admin"
+SCOPES = (READ, WRITE, ADMIN)
+REMEMBERED = 2.0
+"""Seconds for which a verified token is not looked up again; a revocation counts after at most that long."""
+
+_MAX_REMEMBERED = 10_000
+_MAX_LENGTH = 200
+
+
+def mint(scopes: Iterable[str], name: str, now: int) -> tuple[str, Token]:
+    """Make a token: its text, to be shown once, and what is stored; raise InvalidInput for an unknown scope.
+
+    `now`: milliseconds since 1970 UTC.
+    """
+    wanted = tuple(dict.fromkeys(scope.strip() for scope in scopes if scope.strip()))
+    unknown = [scope for scope in wanted if scope not in SCOPES]
+    if unknown or not wanted:
+        detail = f"unknown scope {unknown[0]!r}" if unknown else "needs at least one scope"
+        raise InvalidInput.at("/scopes", f"{detail}; scopes are {', '.join(SCOPES)}")
+    token_id, secret = secrets.token_hex(6), secrets.token_hex(24)
+    text = f"kd_{token_id}_{secret}"
+    return text, Token(token_id=token_id, digest=_digest(text), scopes=wanted, created=now, name=name)
+
+
+def require(token: Token, scope: str) -> None:
+    """Raise Forbidden when the token has neither `scope` nor `admin`."""
+    if scope not in token.scopes and ADMIN not in token.scopes:
+        raise Forbidden(f"this call needs the scope `{scope}`; the token has {', '.join(token.scopes)}")
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+def _token_id(text: str) -> str | None:
+    prefix, _, rest = text.partition("_")
+    token_id, _, secret = rest.partition("_")
+    valid = prefix == "kd" and token_id.isalnum() and secret.isalnum() and text.isascii() and len(text) <= _MAX_LENGTH
+    return token_id if valid else None
+
+
+class TokenVerifier:
+    """Says which token a request carries; remembers verified ones by digest for two seconds."""
+
+    def __init__(self, store: TokenStore, ticks: Callable[[], float] = time.monotonic) -> None:
+        """Look tokens up in `store`; `ticks`: seconds that never run backwards."""
+        self._store = store
+        self._ticks = ticks
+        self._known: dict[bytes, tuple[float, Token]] = {}
+
+    async def verify(self, authorization: str | None) -> Token:
+        """Return the token of an `Authorization` header; raise Unauthorized saying what is wrong with it."""
+        if not authorization:
+            raise Unauthorized("send `Authorization: Bearer <token>`; `kindred token create` makes one")
+        scheme, _, text = authorization.partition(" ")
+        text = text.strip()
+        token_id = _token_id(text)
+        if scheme.lower() != "bearer" or token_id is None:
+            raise Unauthorized("the Authorization header is not `Bearer kd_<id>_<secret>`")
+        digest = _digest(text)
+        known = self._known.get(digest)
+        if known is not None and self._ticks() < known[0]:
+            return known[1]
+        return await self._look_up(token_id, digest)
+
+    async def _look_up(self, token_id: str, digest: bytes) -> Token:
+        self._known.pop(digest, None)
+        token = await self._store.find(token_id)
+        if token is None or not hmac.compare_digest(token.digest, digest):
+            raise Unauthorized("the token is unknown or revoked")
+        if len(self._known) >= _MAX_REMEMBERED:
+            self._known.clear()
+        self._known[digest] = (self._ticks() + REMEMBERED, token)
+        return token

@@ -1,0 +1,1 @@
+"""Measurements: what is counted and how it leaves the process."""

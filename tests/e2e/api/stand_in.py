@@ -1,0 +1,166 @@
+"""An application to put behind the HTTP interface: real memory stores, answers that need no bundle."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from kindred.adapters.memory.catalog import MemoryCatalog
+from kindred.adapters.memory.profiles import MemoryProfiles
+from kindred.adapters.memory.tokens import MemoryTokens
+from kindred.api.server import create_asgi
+from kindred.api.tokens import mint
+from kindred.core.clock import FixedClock
+from kindred.core.errors import KindredError, NotFound
+from kindred.core.event import (
+    Event,
+    Interaction,
+    ItemDeleted,
+    ItemUpserted,
+    ProfileErased,
+    ProfileUpdated,
+    decode_event,
+    encode_event,
+)
+from kindred.core.item import CatalogItem, Item
+from kindred.core.position import Position
+from kindred.core.slate import Reason, ReasonCode
+from kindred.core.trace import StageTrace, Trace
+from kindred.monitoring.prometheus import PrometheusMeter
+from kindred.recommend.ask import Ask, ListAnswer, ListAsk, Served, ShownItem, SimilarAnswer, SimilarAsk
+
+NOW = 1_700_000_000_000
+
+
+@dataclass
+class Shelves:
+    """Memory stores."""
+
+    catalog: MemoryCatalog = field(default_factory=MemoryCatalog)
+    profiles: MemoryProfiles = field(default_factory=MemoryProfiles)
+    tokens: MemoryTokens = field(default_factory=MemoryTokens)
+
+
+class FoldingJournal:
+    """Takes events through their own encoding and folds them at once."""
+
+    def __init__(self, stores: Shelves) -> None:
+        self.stores = stores
+        self.events: list[Event] = []
+        self.failure: KindredError | None = None
+
+    async def record(self, events: Sequence[Event]) -> list[Position]:
+        if self.failure is not None:
+            raise self.failure
+        positions = []
+        for event in events:
+            positions.append(Position(0, 0, len(self.events)))
+            self.events.append(decode_event(encode_event(event)))
+            await self._fold(self.events[-1])
+        return positions
+
+    async def _fold(self, event: Event) -> None:
+        match event:
+            case ItemUpserted():
+                await self.stores.catalog.upsert([event.item], NOW)
+            case ItemDeleted():
+                await self.stores.catalog.delete([event.item_id], NOW)
+            case ProfileUpdated():
+                await self.stores.profiles.upsert([event.profile])
+            case ProfileErased():
+                await self.stores.profiles.delete([event.user_id])
+            case Interaction():
+                await self.stores.catalog.resolve([event.item_id or "search"], NOW)
+
+
+class PlainAnswers:
+    """Answers with the first items of the catalogue and remembers what it was asked."""
+
+    def __init__(self, stores: Shelves) -> None:
+        self.stores = stores
+        self.asked: list[Any] = []
+        self.failure: Exception | None = None
+        self.folded = True
+        self.reasons: list[str] = []
+
+    def _hear(self, ask: Any) -> None:
+        self.asked.append(ask)
+        if self.failure is not None:
+            raise self.failure
+
+    async def recommend(self, ask: Ask) -> Served:
+        self._hear(ask)
+        found = await self.stores.catalog.page("", ask.count or 20)
+        reason = Reason(code=ReasonCode.BECAUSE_YOU_WATCHED, text="Because you watched Heat", anchor=0)
+        shown = [ShownItem(c.ordinal, c, 0.5, reason, "anchor", "als", ("als", "popular"), 1.0) for c in found]
+        trace = Trace(request_id="rec_1", stages=[StageTrace(stage="als", kind="source")]) if ask.trace else None
+        return Served("rec_1", shown, "standard", [], "b1", "0.0.7", 1.25, ask.placement or "home", trace)
+
+    async def similar(self, ask: SimilarAsk) -> SimilarAnswer:
+        self._hear(ask)
+        (known,) = await self.stores.catalog.get([ask.item_id])
+        if known is None:
+            raise NotFound(f"there is no item {ask.item_id!r}")
+        return SimilarAnswer(ask.item_id, ask.metric, "b1", "0.0.7", await self._rows(ask.count))
+
+    async def listing(self, ask: ListAsk) -> ListAnswer:
+        self._hear(ask)
+        return ListAnswer(ask.window, "b1", "0.0.7", await self._rows(ask.count))
+
+    async def _rows(self, count: int) -> list[tuple[CatalogItem, float, str]]:
+        return [(found, 0.5, "Similar genre") for found in await self.stores.catalog.page("", count)]
+
+    async def trace(self, request_id: str) -> Trace:
+        self._hear(request_id)
+        if request_id != "rec_1":
+            raise NotFound(f"there is no request {request_id!r}")
+        return Trace(request_id=request_id)
+
+    async def wait_for(self, position: Position, timeout: float) -> bool:
+        await asyncio.sleep(0)
+        return self.folded
+
+    def ready(self) -> list[str]:
+        return self.reasons
+
+
+class StandIn:
+    """The application: built by `stand_in`."""
+
+    def __init__(self) -> None:
+        self.clock = FixedClock(NOW)
+        self.meter = PrometheusMeter()
+        self.stores = Shelves()
+        self.journal = FoldingJournal(self.stores)
+        self.serving = PlainAnswers(self.stores)
+        self.tokens: dict[str, str] = {}
+
+    def client(self, scope: str | None = "admin") -> httpx.AsyncClient:
+        """Return a client with a token of that scope, or with none."""
+        headers = {} if scope is None else {"Authorization": f"Bearer {self.tokens[scope]}"}
+        transport = httpx.ASGITransport(self.asgi, raise_app_exceptions=False)
+        return httpx.AsyncClient(transport=transport, base_url="http://kindred", headers=headers)
+
+
+async def stand_in(items: int = 3) -> StandIn:
+    """Build an application with a token per scope and `items` items."""
+    app = StandIn()
+    for scope in ("read", "write", "admin"):
+        text, token = mint([scope], scope, NOW)
+        await app.stores.tokens.add(token)
+        app.tokens[scope] = text
+    named = [
+        Item(
+            item_id=f"movie_{n}",
+            title=f"Movie {n}",
+            categories=["action", "crime"],
+            rating=4.5,
+            attributes={"year": 1995},
+        )
+        for n in range(items)
+    ]
+    await app.stores.catalog.upsert(named, NOW)
+    app.asgi = create_asgi(app)
+    return app
