@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +25,8 @@ def import_folder(lake: Path, import_id: str) -> Path:
 class FoldColumns:
     """The new rows of u users, n rows in all; no user's rows are split over two parts of an import.
 
-    `users` ids, each once; `starts (u + 1,) int64`: user i owns rows `starts[i]:starts[i + 1]`, ordered by timestamp, then
-    as they stood in the source. `ordinals (n,) int32`; `timestamps (n,) int64` ms, -1 for unknown (those stand first);
+    `users` ids, each once; `starts (u + 1,) int64`: user i owns rows `starts[i]:starts[i + 1]`, ordered by timestamp,
+    then as they stood in the source. `ordinals (n,) int32`; `timestamps (n,) int64` ms, -1 for unknown (those stand first);
     `types (n,) uint8` codes into `names`; `values (n,) float32`, NaN for none. `profiles`: msgpack of a
     `core.profile.Profile` per user, empty bytes where the import brought none; such a user may have no rows.
     """
@@ -82,7 +83,7 @@ class FoldColumns:
                 users = [user.decode() for user in _unpack(data["users"], data["user_ends"])]
                 profiles = _unpack(data["profiles"], data["profile_ends"])
                 names = tuple(str(name) for name in data["names"])
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise InvalidInput(f"{path}: not readable as the columns of an import: {error}") from error
         columns = cls(users, starts, ordinals, timestamps, types, values, names, profiles)
         columns.check()
