@@ -37,7 +37,7 @@ test-long: install ## the long tests alone
 	@$(BIN)/pytest -m long --timeout 1800
 
 bench: install ## print the benchmark tables
-	@$(BIN)/python benchmarks/run.py
+	@$(BIN)/python -m benchmarks.run $(TABLES)
 
 requirements: install ## pin the requirement files anew (needs uv)
 	@./requirements/pin.sh
