@@ -50,6 +50,7 @@ class Environment:
                 str(folder), map_size=map_size, max_readers=READERS, sync=durable, metasync=durable, mode=0o644
             )
             self._env.reader_check()
+            self.main = self._env.open_db(None)
 
     def read(self, work: Callable[[lmdb.Transaction], T]) -> T:
         """Run `work` in one snapshot; its values are buffers that are only good inside of it."""
