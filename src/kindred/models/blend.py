@@ -31,9 +31,15 @@ class BlendConfig(Config, frozen=True, kw_only=True):
     on held-back data.
     """
 
-    standard: dict[str, float] = {"collaborative": 0.7, "content": 0.2, "popularity": 0.1}
-    cold_user: dict[str, float] = {"popularity": 0.6, "demographic": 0.3, "collaborative": 0.1}
-    cold_item: dict[str, float] = {"content": 0.7, "popularity": 0.2, "collaborative": 0.1}
+    standard: dict[str, float] = msgspec.field(
+        default_factory=lambda: {"collaborative": 0.7, "content": 0.2, "popularity": 0.1}
+    )
+    cold_user: dict[str, float] = msgspec.field(
+        default_factory=lambda: {"popularity": 0.6, "demographic": 0.3, "collaborative": 0.1}
+    )
+    cold_item: dict[str, float] = msgspec.field(
+        default_factory=lambda: {"content": 0.7, "popularity": 0.2, "collaborative": 0.1}
+    )
     als_share: float = 0.5
     trending_share: float = 0.1
     learn: bool = True
@@ -103,5 +109,5 @@ def blended(columns: Mapping[str, Floats], weights: Mapping[str, Floats | float]
     A weight is one number, or one per item.
     """
     parts = {name: (columns[name] * np.float32(1) * weights[name]).astype(np.float32) for name in columns}
-    total = np.sum(list(parts.values()), axis=0, dtype=np.float32)
+    total: Floats = np.stack(list(parts.values())).sum(axis=0, dtype=np.float32)
     return total, parts
