@@ -1,6 +1,7 @@
 """The consumer: the one process that folds the log into state, its standbys, and its patience with broken stores."""
 
 import asyncio
+import itertools
 import logging
 import os
 import socket
@@ -23,7 +24,10 @@ LEASE = "consumer"
 GROUP = "consumer"
 
 # What the contents of a record can raise; a broken store raises something else and is waited for.
-_UNFOLDABLE = (InvalidInput, ValueError, TypeError, LookupError, ArithmeticError)
+_UNFOLDABLE = (InvalidInput, ValueError, TypeError, LookupError, ArithmeticError, RecursionError)
+
+# Two consumers of one process are two owners.
+_numbers = itertools.count(1)
 
 _logger = logging.getLogger(__name__)
 
@@ -76,7 +80,7 @@ class Consumer:
         self._clock = clock or SystemClock()
         self._meter = meter or NoMeter()
         self._partition = partition
-        self._owner = f"{socket.gethostname()}:{os.getpid()}"
+        self._owner = f"{socket.gethostname()}:{os.getpid()}:{next(_numbers)}"
         self._wake = asyncio.Event()
         self._folder: Folder | None = None
         self._position: Position | None = None

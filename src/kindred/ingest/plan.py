@@ -55,8 +55,8 @@ def plan(records: Sequence[LogRecord]) -> Plan:
         try:
             event = decode_event(record.data)
             check_event(event)
-        except InvalidInput as error:
-            made.letters.append(DeadLetter(record.position, f"unreadable: {error.detail[:300]}", record.data))
+        except (InvalidInput, RecursionError) as error:
+            made.letters.append(DeadLetter(record.position, f"unreadable: {str(error)[:300]}", record.data))
             made.end = record.position
             continue
         if isinstance(event, Imported):

@@ -15,6 +15,7 @@ from kindred.ingest.event_types import EventRules, NumberRule
 
 WITHOUT_ITEM = ("search",)
 _MOST = 2**31 - 1
+_DEEPEST = 16
 
 
 class TrackContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -199,10 +200,15 @@ def _check_metadata(reading: _Reading, event_type: str | None, metadata: dict[st
     config = rules.config
     if len(metadata) > config.metadata_keys:
         reading.fault("metadata", f"has {len(metadata)} keys, at most {config.metadata_keys} are kept")
+    if not _shallow(metadata, _DEEPEST):
+        reading.fault("metadata", f"is nested more than {_DEEPEST} deep")
+        return
     try:
         size = len(msgspec.json.encode(metadata))
-    except (TypeError, ValueError, RecursionError) as error:
-        reading.fault("metadata", f"cannot be written as JSON: {error}")
+        # The log keeps MessagePack, which has no whole numbers over 64 bits.
+        msgspec.msgpack.encode(metadata)
+    except (TypeError, ValueError, OverflowError) as error:
+        reading.fault("metadata", f"holds what cannot be kept: {error}")
         return
     if size > config.metadata_bytes:
         reading.fault("metadata", f"has {size} bytes as JSON, at most {config.metadata_bytes} are kept")
@@ -211,6 +217,14 @@ def _check_metadata(reading: _Reading, event_type: str | None, metadata: dict[st
         wrong = number_fault(metadata.get(name), rule)
         if wrong is not None:
             reading.fault("metadata", wrong, inside=name)
+
+
+def _shallow(value: object, levels: int) -> bool:
+    """Say whether objects and lists are nested at most `levels` deep."""
+    if not isinstance(value, dict | list):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_shallow(one, levels - 1) for one in inner)
 
 
 def number_fault(value: object, rule: NumberRule) -> str | None:
