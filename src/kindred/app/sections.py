@@ -8,14 +8,18 @@ from kindred.core.config import Config
 from kindred.ingest.consumer import ConsumerConfig
 from kindred.ingest.event_types import EventTypesConfig
 from kindred.models.als import AlsConfig
+from kindred.models.blend import BlendConfig
 from kindred.models.content import ContentConfig
 from kindred.models.item_item import ItemItemConfig
 from kindred.models.popularity import PopularityConfig
 from kindred.models.preference import PreferenceConfig
+from kindred.models.ratings import RatingsConfig
 from kindred.models.trending import TrendingConfig
 from kindred.pipeline.funnel import Deadlines
 from kindred.recommend.config import PlacementConfig, RecommendConfig
+from kindred.settings.load import Settings
 from kindred.settings.schema import OpenTable, Schema
+from kindred.training.config import RelevanceConfig, TrainConfigs, TrainingConfig
 
 StoreUrl = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9+-]*:")]
 
@@ -60,13 +64,35 @@ SECTIONS: dict[str, type[Config]] = {
     "events": EventTypesConfig,
     "consumer": ConsumerConfig,
     "preference": PreferenceConfig,
+    "blend": BlendConfig,
     "als": AlsConfig,
     "item_item": ItemItemConfig,
     "content": ContentConfig,
     "popularity": PopularityConfig,
     "trending": TrendingConfig,
+    "ratings": RatingsConfig,
+    "training": TrainingConfig,
+    "relevance": RelevanceConfig,
 }
 
 PAGES = ("home", "search", "item_page", "category")
 
 SCHEMA = Schema(SECTIONS, {"placements": OpenTable(PlacementConfig, {page: PlacementConfig() for page in PAGES})})
+
+
+def train_configs(settings: Settings) -> TrainConfigs:
+    """Gather what a training run is configured with."""
+    return TrainConfigs(
+        training=settings.section(TrainingConfig),
+        relevance=settings.section(RelevanceConfig),
+        preference=settings.section(PreferenceConfig),
+        als=settings.section(AlsConfig),
+        item_item=settings.section(ItemItemConfig),
+        content=settings.section(ContentConfig),
+        popularity=settings.section(PopularityConfig),
+        trending=settings.section(TrendingConfig),
+        ratings=settings.section(RatingsConfig),
+        blend=settings.section(BlendConfig),
+        recommend=settings.section(RecommendConfig),
+        fold=settings.section(ConsumerConfig).fold,
+    )

@@ -1,0 +1,91 @@
+"""`kindred serve`: the server with its consumer."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from kindred.cli.exits import debugging
+from kindred.cli.output import note
+from kindred.cli.session import read_settings
+from kindred.core.errors import InvalidInput, KindredError
+
+if TYPE_CHECKING:
+    from kindred.settings.load import Settings
+
+
+def serve(
+    *,
+    port: Annotated[int | None, Parameter(help="TCP port; 0 takes a free one. Default: server.port.")] = None,
+    host: Annotated[str | None, Parameter(help="Address to listen on. Default: server.host.")] = None,
+) -> None:
+    """Serve recommendations over HTTP until stopped, and fold events as they come.
+
+    Several servers may share one data folder: one of them folds, the others stand by.
+    """
+    from kindred.app.sections import ServerConfig
+
+    settings = read_settings()
+    chosen = settings.section(ServerConfig)
+    port = chosen.port if port is None else port
+    if not 0 <= port <= 65_535:
+        raise InvalidInput(f"--port is 0 to 65535, not {port}")
+    _log_to_stderr()
+    _run(_serve(settings, chosen.host if host is None else host, port))
+
+
+async def _serve(settings: "Settings", host: str, port: int) -> None:
+    from kindred.api.server import bind
+    from kindred.api.server import serve as serve_http
+    from kindred.app.app import build_app
+    from kindred.ingest.event_types import EventRules, EventTypesConfig
+    from kindred.models.preference import PreferenceConfig
+
+    bind(host, port).close()
+    app = await build_app(settings)
+    try:
+        await app.start()
+        for reason in app.serving.ready():
+            note(f"Not ready: {reason}", style="yellow")
+        rules = EventRules(settings.section(EventTypesConfig), settings.section(PreferenceConfig).event_weights)
+        await serve_http(app, host, port, rules=rules, started=lambda taken: _announce(host, taken))
+    finally:
+        await app.close()
+
+
+def _announce(host: str, port: int) -> None:
+    shown = f"[{host}]" if ":" in host else host
+    print(f"Kindred serves on http://{shown}:{port} (API pages: /docs; stop: Ctrl-C)", flush=True)
+
+
+def _run(work: Coroutine[None, None, None]) -> None:
+    """Run a coroutine on the fastest event loop that there is."""
+    try:
+        import uvloop
+
+        factory = uvloop.new_event_loop
+    except ImportError:
+        factory = asyncio.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(work)
+
+
+class _NoTraces(logging.Filter):
+    """Leaves out the stack trace of an error that says in its own words what is wrong."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record through."""
+        error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+        if isinstance(error, KindredError) and not debugging():
+            record.exc_info = None
+        return True
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.addFilter(_NoTraces())
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("kindred").setLevel(logging.INFO)

@@ -1,0 +1,49 @@
+"""What commands share: the settings, and stores or an application that are closed again."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kindred.app.app import App
+    from kindred.app.stores import Stores
+    from kindred.settings.load import Settings
+
+
+def read_settings() -> "Settings":
+    """Read the settings of KINDRED_HOME; raise ConfigError when they cannot be used."""
+    from kindred.app.sections import SCHEMA
+    from kindred.settings.load import load_settings
+
+    return load_settings(SCHEMA)
+
+
+@asynccontextmanager
+async def opened_stores(settings: "Settings | None" = None) -> AsyncIterator["Stores"]:
+    """Open the stores alone, for commands that answer no question, and close them at the end."""
+    from kindred.app.sections import StoresConfig
+    from kindred.app.stores import open_stores
+
+    settings = settings or read_settings()
+    stores = await open_stores(settings.section(StoresConfig), settings.home)
+    try:
+        yield stores
+    finally:
+        await stores.close()
+
+
+@asynccontextmanager
+async def opened_app(settings: "Settings | None" = None, *, answering: bool = True) -> AsyncIterator["App"]:
+    """Build the application and close it at the end.
+
+    `answering`: it takes over the catalogue and the active bundle first. It folds nothing: that is for a server.
+    """
+    from kindred.app.app import build_app
+
+    app = await build_app(settings or read_settings())
+    try:
+        if answering:
+            await app.follower.step()
+        yield app
+    finally:
+        await app.close()
