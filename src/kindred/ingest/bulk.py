@@ -23,7 +23,7 @@ from kindred.ports.state import StateRecord, StateStore, StateWrite
 
 _ROWS = 50_000
 _USERS = 1_000
-_ITEMS = 2_000
+_ITEMS = 500
 _profile_decoder = msgspec.msgpack.Decoder(Profile)
 
 
@@ -112,7 +112,7 @@ def _user_writes(
 
 async def _fold_items(tally: ItemTally, position: Position, state: StateStore) -> dict[int, ItemRecord]:
     """Add the tally to the items' records, leaving those that hold the import already; return what they are now."""
-    counted = list(tally.records())
+    counted = await asyncio.to_thread(lambda: list(tally.records()))
     found: dict[int, ItemRecord] = {}
     for start in range(0, len(counted), _ITEMS):
         piece = counted[start : start + _ITEMS]

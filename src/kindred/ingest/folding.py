@@ -69,7 +69,7 @@ class Folder:
         if result.letter is not None:
             await self._stores.log.bury([result.letter])
         self._board.update(result.items)
-        await self._stores.state.write([*result.last, *self._trending(position)], position)
+        await self._stores.state.write([*result.last, *await self._trending(position)], position)
         self._meter.count("rows_imported", result.rows)
 
     async def _fold_events(self, made: Plan) -> None:
@@ -88,7 +88,7 @@ class Folder:
         writes = [_item_write(ordinal, position, record) for ordinal, (position, record) in items.items()]
         writes += [_user_write(user_id, fold) for user_id, fold in folds if fold.position is not None]
         self._board.update({ordinal: record for ordinal, (_, record) in items.items()})
-        await stores.state.write([*writes, *self._trending(made.end)], made.end)
+        await stores.state.write([*writes, *await self._trending(made.end)], made.end)
         self._count(made, folds)
 
     async def _fold_users(self, changes: Mapping[str, Sequence[UserChange]]) -> list[tuple[str, UserFold]]:
@@ -128,10 +128,10 @@ class Folder:
                 await asyncio.sleep(0)
         return found
 
-    def _trending(self, position: Position) -> list[StateWrite]:
-        """Return the trending lists where they are due."""
+    async def _trending(self, position: Position) -> list[StateWrite]:
+        """Return the trending lists where they are due, made beside the event loop."""
         now = self._clock.now()
-        return self._board.writes(now, position) if self._board.due(now) else []
+        return await asyncio.to_thread(self._board.writes, now, position) if self._board.due(now) else []
 
     async def bury(self, record: LogRecord, error: Exception) -> Position:
         """Set a record apart that breaks the fold, and move on behind it."""
@@ -144,7 +144,7 @@ class Folder:
 
     async def write_trends(self, position: Position) -> None:
         """Write the trending lists where they are due, though no event came."""
-        writes = self._trending(position)
+        writes = await self._trending(position)
         if writes:
             await self._stores.state.write(writes, position)
 
