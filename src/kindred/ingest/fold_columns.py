@@ -26,8 +26,8 @@ class FoldColumns:
     """The new rows of u users, n rows in all; no user's rows are split over two parts of an import.
 
     `users` ids, each once; `starts (u + 1,) int64`: user i owns rows `starts[i]:starts[i + 1]`, ordered by timestamp,
-    then as they stood in the source. `ordinals (n,) int32`; `timestamps (n,) int64` ms, -1 for unknown (those stand first);
-    `types (n,) uint8` codes into `names`; `values (n,) float32`, NaN for none. `profiles`: msgpack of a
+    then as they stood in the source. `ordinals (n,) int32`; `timestamps (n,) int64` ms, -1 for unknown (those come
+    first); `types (n,) uint8` codes into `names`; `values (n,) float32`, NaN for none. `profiles`: msgpack of a
     `core.profile.Profile` per user, empty bytes where the import brought none; such a user may have no rows.
     """
 

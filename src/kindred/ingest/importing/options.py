@@ -58,9 +58,10 @@ class ImportReport:
     """What an import did; times are ms, `seconds` by step.
 
     `read` interactions = `new` + `known` (there already) + `rejected` + `left_out` (by cause: the mapping's rules,
-    cancellations and what they took back; causes of other tables carry its name); `taken_back_late` of the known ones were cancelled after they had been
-    imported: they stay. `rejects` counts the bad rows of all tables by reason. `import_id` and `position` are None when
-    nothing was new to fold. `finished` names earlier imports that had ended half-way and were completed.
+    cancellations and what they took back; causes of other tables carry the table's name). `taken_back_late` of the
+    known ones were cancelled after they had been imported: they stay. `rejects` counts the bad rows of all tables by
+    reason. `import_id` and `position` are None when nothing was new to fold. `finished` names earlier imports that
+    had ended half-way and were completed.
     """
 
     source: str

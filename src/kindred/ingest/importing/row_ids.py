@@ -18,9 +18,8 @@ def with_row_ids(rows: pl.DataFrame, source: str) -> pl.DataFrame:
     Identifiers hold no control characters, so that the separator cannot be forged.
     """
     canonical = pl.concat_str([_text(name) for name in _FIELDS], separator=_PART)
-    keyed = rows.lazy().with_columns(_bits(rows, "value"), _bits(rows, "quantity")).select(canonical.alias("key"))
-    counted = keyed.with_columns(pl.int_range(pl.len()).over("key").cast(pl.String).alias("n"))
-    texts = counted.select(pl.concat_str([pl.lit(source), "key", "n"], separator=_PART)).collect().to_series()
+    keyed = rows.with_columns(_bits(rows, "value"), _bits(rows, "quantity")).select(canonical.alias("key"))
+    texts = source + _PART + keyed["key"] + _PART + _occurrences(keyed).cast(pl.String)
     digests = list(map(xxhash.xxh3_128_digest, texts.cast(pl.Binary).to_list()))
     return rows.with_columns(pl.Series(ROW_ID, digests, dtype=pl.Binary))
 
@@ -46,3 +45,13 @@ def _bits(rows: pl.DataFrame, name: str) -> pl.Series:
     """Return numbers as their 64 bits, so that no rounding of texts can join two values."""
     values = rows[name].fill_null(np.nan).to_numpy() + 0.0
     return pl.Series(f"{name}_bits", values.view(np.int64))
+
+
+def _occurrences(keyed: pl.DataFrame) -> pl.Series:
+    """Return how many equal keys stand before each row (n,) int64; only repeated keys cost a grouping."""
+    repeated = keyed["key"].is_duplicated()
+    counts = pl.repeat(0, len(keyed), dtype=pl.Int64, eager=True)
+    if repeated.any():
+        among = keyed.filter(repeated).select(pl.int_range(pl.len()).over("key")).to_series()
+        counts = counts.scatter(repeated.arg_true(), among)
+    return counts

@@ -52,7 +52,7 @@ async def run_import(
     """
     options = options or ImportOptions()
     tell = Reporter(progress)
-    fence = await stores.leases.acquire(LEASE, f"import-{os.getpid()}")
+    fence = await stores.leases.acquire(LEASE, new_id(f"import-{os.getpid()}"))
     if fence is None:
         raise LeaseHeld("another import is running on this data folder; wait for it to end")
     try:
