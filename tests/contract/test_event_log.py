@@ -1,9 +1,15 @@
 """The event logs keep their port's contract."""
 
+import asyncio
+import threading
 from pathlib import Path
+
+import pytest
 
 from kindred.adapters.memory import event_log as memory
 from kindred.adapters.sqlite import event_log as sqlite
+from kindred.adapters.sqlite.event_log_writer import GroupWriter
+from kindred.core.errors import Overloaded, StoreFull, StoreUnavailable, TooLarge
 from kindred.ports.log import EventLog
 from kindred.testing.event_log_suite import EventLogSuite
 
@@ -16,3 +22,80 @@ class TestMemoryEventLog(EventLogSuite):
 class TestSqliteEventLog(EventLogSuite):
     async def open_store(self, home: Path) -> EventLog:
         return await sqlite.open_event_log("log", home)
+
+
+class Gate:
+    """A write that waits to be let through, and can be told to fail."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.groups: list[list[bytes]] = []
+        self.error: Exception | None = None
+
+    def write(self, records: list[bytes]) -> int:
+        self.open.wait(10)
+        if self.error:
+            raise self.error
+        self.groups.append(records)
+        return sum(map(len, self.groups[:-1]))
+
+
+async def gathered(gate: Gate, writer: GroupWriter, appends: list[list[bytes]]) -> list[int | BaseException]:
+    """Let the first append reach the gate, queue the rest behind it, then open."""
+    waiting = []
+    for records in appends:
+        waiting.append(asyncio.ensure_future(writer.append(records)))
+        await asyncio.sleep(0.02)
+    gate.open.set()
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+    await asyncio.to_thread(writer.close)
+    return answers
+
+
+async def test_what_waits_is_written_as_one_group_within_its_limit() -> None:
+    gate = Gate()
+    writer = GroupWriter(gate.write, lambda: None, group_records=3)
+    answers = await gathered(gate, writer, [[b"a"], [b"b"], [b"c", b"d"], [b"e"], [b"f"] * 9])
+    assert answers == [0, 1, 2, 4, 5]
+    assert [len(group) for group in gate.groups] == [1, 3, 1, 9]
+
+
+async def test_a_full_queue_refuses_with_the_seconds_to_wait() -> None:
+    gate = Gate()
+    writer = GroupWriter(gate.write, lambda: None, waiting_records=2, waiting_bytes=10)
+    answers = await gathered(gate, writer, [[b"a"], [b"b"], [b"c"], [b"d"], [b"e" * 11], [b"f"] * 3])
+    assert answers[:3] == [0, 1, 2]
+    assert isinstance(answers[3], Overloaded)
+    assert answers[3].retry_after == 1
+    assert [type(answer) for answer in answers[4:]] == [TooLarge, TooLarge]
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await writer.append([b"late"])
+
+
+@pytest.mark.parametrize("error", [StoreFull("no room left"), ZeroDivisionError("no room left")])
+async def test_a_failed_group_is_told_to_each_caller_apart(error: Exception) -> None:
+    gate = Gate()
+    gate.error = error
+    writer = GroupWriter(gate.write, lambda: None)
+    answers = await gathered(gate, writer, [[b"a"], [b"b"], [b"c"]])
+    expected = StoreFull if isinstance(error, StoreFull) else StoreUnavailable
+    assert [type(answer) for answer in answers] == [expected] * 3
+    assert len({id(answer) for answer in answers}) == 3
+    assert all("no room left" in str(answer) for answer in answers)
+
+
+async def test_a_file_that_is_no_log_is_named(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "events.sqlite").write_bytes(b"something else " * 1_000)
+    with pytest.raises(StoreUnavailable, match=r"events\.sqlite.*not a database"):
+        await sqlite.open_event_log("log", tmp_path)
+
+
+async def test_the_wal_is_folded_back_while_appends_go_on(tmp_path: Path) -> None:
+    log = await sqlite.open_event_log("log", tmp_path)
+    for _ in range(30):
+        await log.append([("key", b"x" * 1_000)] * 1_000)
+    assert (tmp_path / "log" / "events.sqlite-wal").stat().st_size < 12 << 20
+    assert (tmp_path / "log" / "events.sqlite").stat().st_size > 15 << 20
+    assert (await log.ends())[0].offset == 29_999
+    await log.close()

@@ -29,6 +29,9 @@ def translating(store: str) -> Iterator[None]:
     except lmdb.InvalidError as error:
         raise StoreUnavailable(f"{store}: not a store of this kind, or damaged ({error})") from error
     except lmdb.Error as error:
+        # LMDB reports a write that the disk cut short as an input/output error.
+        if "Input/output error" in str(error) and files.is_full(Path(store)):
+            raise StoreFull(f"{store}: no room left on the disk; make room and try again") from error
         raise StoreUnavailable(f"{store}: {error}") from error
 
 

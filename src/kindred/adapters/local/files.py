@@ -22,6 +22,12 @@ def translating(store: str) -> Iterator[None]:
         raise StoreUnavailable(f"{store}: {error.strerror or error}") from error
 
 
+def is_full(path: Path) -> bool:
+    """Say whether the file system of `path` has less than 1 MiB left; raise OSError."""
+    system = os.statvfs(path)
+    return system.f_bavail * system.f_frsize < 1 << 20
+
+
 def sync(path: Path) -> None:
     """Make a file's bytes, or a folder's entries, outlive the end of the machine; raise OSError."""
     handle = os.open(path, os.O_RDONLY)
