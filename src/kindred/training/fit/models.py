@@ -1,0 +1,108 @@
+"""Fit all models of a bundle on one dataset."""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import TypeVar
+
+import numpy as np
+
+from kindred.models.als import AlsConfig, AlsModel
+from kindred.models.content import ContentModel
+from kindred.models.item_item import ItemItemModel, fit_item_item
+from kindred.models.popularity import PopularityModel, fit_popularity
+from kindred.models.preference import Preferences, preferences
+from kindred.models.ratings import RatingsModel, fit_ratings
+from kindred.models.trending import TrendingModel, fit_trending
+from kindred.training.config import TrainConfigs
+from kindred.training.dataset import Dataset
+from kindred.training.fit.als import fit_als
+from kindred.training.fit.content import fit_content
+
+T = TypeVar("T")
+Progress = Callable[[str], None]
+_COUNTRY = re.compile(r"^[A-Z]{2}$")
+
+
+def silent(step: str) -> None:
+    """Say nothing of a step."""
+
+
+@dataclass(frozen=True, slots=True)
+class FittedModels:
+    """Models that cover the same ordinals; `seconds` per step of fitting them."""
+
+    popularity: PopularityModel
+    trending: TrendingModel
+    ratings: RatingsModel
+    item_item: ItemItemModel
+    als: AlsModel
+    content: ContentModel
+    countries: dict[str, PopularityModel]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def fit_models(
+    dataset: Dataset,
+    configs: TrainConfigs,
+    as_of: int,
+    progress: Progress = silent,
+    content: ContentModel | None = None,
+) -> FittedModels:
+    """Fit everything but the blend; `as_of` is ms, `progress` hears each step's name, `content` is one already fitted.
+
+    A catalogue without interactions gives models that know content alone.
+    """
+    seconds: dict[str, float] = {}
+
+    def step(name: str, run: Callable[[], T]) -> T:
+        progress(name)
+        started = perf_counter()
+        made = run()
+        seconds[name] = round(perf_counter() - started, 3)
+        return made
+
+    rows, n, categories = dataset.interactions, dataset.n_items, dataset.categories()
+    liked = step("preferences", lambda: preferences(rows, as_of, configs.preference))
+    return FittedModels(
+        popularity=step(
+            "popularity", lambda: fit_popularity(rows, categories, as_of, configs.popularity, configs.preference)
+        ),
+        trending=step(
+            "trending",
+            lambda: fit_trending(rows.users, rows.items, rows.timestamps, n, as_of, configs.trending),
+        ),
+        ratings=step("ratings", lambda: fit_ratings(rows, n, configs.ratings)),
+        item_item=step("item_item", lambda: fit_item_item(liked, n, configs.item_item)),
+        als=step("als", lambda: _als(liked, n, configs.als, configs.training.threads)),
+        content=content or step("content", lambda: fit_content(dataset.texts(), configs.content)),
+        countries=step("countries", lambda: _countries(dataset, configs, as_of)),
+        seconds=seconds,
+    )
+
+
+def _als(liked: Preferences, n_items: int, config: AlsConfig, threads: int) -> AlsModel:
+    """Learn factors, or none where nobody liked anything."""
+    if liked.positive.any():
+        return fit_als(liked, n_items, config, threads)
+    return AlsModel.from_factors(np.zeros((n_items, config.factors), np.float32), config.regularization, config)
+
+
+def _countries(dataset: Dataset, configs: TrainConfigs, as_of: int) -> dict[str, PopularityModel]:
+    """Fit the popularity among the users of each country that has enough of them."""
+    active = np.unique(dataset.interactions.users).tolist()
+    known = {user: country for user in active if _is_country(country := dataset.countries[user])}
+    sizes = Counter(known.values())
+    categories = dataset.categories()
+    found = {}
+    for country in sorted(name for name, size in sizes.items() if name and size >= configs.training.country_users):
+        members = np.array([user for user, name in known.items() if name == country], np.int32)
+        rows = dataset.interactions.take(np.isin(dataset.interactions.users, members))
+        found[country] = fit_popularity(rows, categories, as_of, configs.popularity, configs.preference)
+    return found
+
+
+def _is_country(name: str | None) -> bool:
+    return name is not None and _COUNTRY.match(name) is not None

@@ -1,0 +1,182 @@
+"""The hold-out inside a training run: learns the blend and measures the parts on rows that no model has seen."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kindred.core.candidates import Candidates, Ordinals
+from kindred.core.errors import InvalidInput
+from kindred.core.query import Query
+from kindred.evaluation.item_sets import ItemSets
+from kindred.evaluation.metrics import judge, ndcg
+from kindred.evaluation.splits import per_user_temporal
+from kindred.models.blend import BlendModel, split_families
+from kindred.models.content import ContentModel
+from kindred.recommend.scorers.models import MODELS
+from kindred.training.bundle import trial_models
+from kindred.training.config import TrainConfigs
+from kindred.training.dataset import Dataset
+from kindred.training.fit.blend import DEPTH, BlendExamples, blend_ndcg, learn_weights
+from kindred.training.fit.models import fit_models
+from kindred.training.relevance import unseen_relevant
+from kindred.training.replay import Replay, ReplayPorts, padded
+
+PER_MODEL = 50
+_EVERY = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the hold-out gave: the blend to use, and metrics by name."""
+
+    blend: BlendModel
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+async def hold_out(
+    dataset: Dataset,
+    configs: TrainConfigs,
+    ports: ReplayPorts,
+    as_of: int,
+    content: ContentModel,
+    progress: Callable[[str], None],
+) -> Held:
+    """Fit on all but each user's newest rows, replay the rest, and learn the blend from it.
+
+    A fifth of the replayed users judge and do not teach. Without enough users the configured blend stays.
+    """
+    configured = BlendModel.from_config(configs.blend)
+    split = inner_split(dataset, configs.training.holdout_share)
+    if split is None:
+        return Held(configured)
+    train, test = split
+    wanted = unseen_relevant(test.interactions, train.interactions, dataset.n_users, configs.relevance)
+    users = _sample(wanted, train, configs)
+    if not len(users):
+        return Held(configured)
+    fitted = fit_models(train, configs, as_of, content=content)
+    with tempfile.TemporaryDirectory(prefix="kindred-holdout-") as folder:
+        models = trial_models(fitted, configured, Path(folder), ports.indexes)
+        replay = await Replay.open(train, models, users, ports, configs)
+        progress("holdout")
+        examples, lists = await _examples(replay, train, users, wanted, configs)
+    return _learned(configured, examples, lists, wanted.take(users), configs)
+
+
+def inner_split(dataset: Dataset, share: float) -> tuple[Dataset, Dataset] | None:
+    """Hold back each user's newest `share` of timed rows; None when no user has enough of them."""
+    rows = dataset.interactions
+    timed = np.flatnonzero((rows.timestamps >= 0) & (rows.items >= 0))
+    if share <= 0 or len(timed) < 2:
+        return None
+    try:
+        split = per_user_temporal(rows.users[timed], rows.items[timed], rows.timestamps[timed], share=share)
+    except InvalidInput:
+        return None
+    held = np.zeros(len(rows), np.bool_)
+    held[timed[split.test]] = True
+    return dataset.with_rows(~held), dataset.with_rows(held)
+
+
+def last_times(dataset: Dataset) -> NDArray[np.int64]:
+    """Return when each user's last row was (u,) int64 ms, -1 where no row has a time."""
+    found = np.full(dataset.n_users, -1, np.int64)
+    np.maximum.at(found, dataset.interactions.users, dataset.interactions.timestamps)
+    return found
+
+
+def _sample(wanted: ItemSets, train: Dataset, configs: TrainConfigs) -> NDArray[np.int64]:
+    """Return users with something to find and a history to find it from, ascending."""
+    users = np.flatnonzero((wanted.sizes > 0) & (last_times(train) >= 0))
+    most = configs.training.holdout_users
+    if len(users) > most:
+        users = np.sort(np.random.default_rng(configs.training.seed).choice(users, most, replace=False))
+    return users
+
+
+async def _examples(
+    replay: Replay, train: Dataset, users: NDArray[np.int64], wanted: ItemSets, configs: TrainConfigs
+) -> tuple[BlendExamples, dict[str, list[Ordinals]]]:
+    """Replay users up to the blend: padded model columns, and the best of each source."""
+    now = last_times(train)
+    blend = configs.blend
+    cold_user, cold_item = (
+        np.array([split[name] for name in MODELS], np.float32)
+        for split in (split_families(blend.cold_user, blend), split_families(blend.cold_item, blend))
+    )
+    rows: list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]] = []
+    lists: dict[str, list[Ordinals]] = {name: [] for name in replay.sources}
+    for user in users.tolist():
+        proposed = await replay.propose(user, int(now[user]), DEPTH)
+        for name in lists:
+            part = proposed.parts.get(name)
+            lists[name].append(np.empty(0, np.int32) if part is None else part.items[:DEPTH])
+        found = _pruned(replay.scored(proposed))
+        columns = np.stack([found.column(f"model.{name}", 0.0) for name in MODELS], axis=1)
+        much, known = _evidence(replay, proposed.query, found)
+        base = much * (1 - known) * (columns @ cold_item) + (1 - much) * (columns @ cold_user)
+        mine = wanted.indices[wanted.indptr[user] : wanted.indptr[user + 1]]
+        rows.append((columns, base.astype(np.float32), much * known, np.isin(found.items, mine)))
+    return _padded_examples(rows, wanted.take(users).sizes), lists
+
+
+def _evidence(replay: Replay, query: Query, found: Candidates) -> tuple[np.float32, NDArray[np.float32]]:
+    """Return how much is known of the user, and of each candidate (c,), as the blend weighs it."""
+    k = max(replay.world.config.evidence, 1e-6)
+    much = np.float32(query.facts.interactions / (query.facts.interactions + k))
+    users = replay.world.evidence(found.items).astype(np.float32)
+    return much, users / (users + np.float32(k))
+
+
+def _pruned(found: Candidates) -> Candidates:
+    """Keep the candidates that some model ranks among its first, which alone can reach the top of a blend."""
+    kept = np.zeros(len(found), np.bool_)
+    for name in MODELS:
+        column = found.column(f"model.{name}", 0.0)
+        kept[np.argsort(-column, kind="stable")[:PER_MODEL]] |= True
+    return found.take(kept)
+
+
+def _padded_examples(
+    rows: list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]],
+    wanted: NDArray[np.int64],
+) -> BlendExamples:
+    width = max((len(row[1]) for row in rows), default=0)
+    shape = (len(rows), max(width, 1))
+    columns = np.zeros((*shape, len(MODELS)), np.float32)
+    base = np.full(shape, -np.inf, np.float32)
+    factor, relevant = np.zeros(shape, np.float32), np.zeros(shape, np.bool_)
+    for user, (values, start, scale, hits) in enumerate(rows):
+        columns[user, : len(start)], base[user, : len(start)] = values, start
+        factor[user, : len(start)], relevant[user, : len(start)] = scale, hits
+    return BlendExamples(columns, base, factor, relevant, wanted)
+
+
+def _learned(
+    configured: BlendModel,
+    examples: BlendExamples,
+    lists: dict[str, list[Ordinals]],
+    wanted: ItemSets,
+    configs: TrainConfigs,
+) -> Held:
+    """Learn from four fifths of the users and measure on the last fifth."""
+    training = configs.training
+    judges = np.arange(len(examples.wanted)) % _EVERY == 0
+    blend = configured
+    if configs.blend.learn and len(judges) >= training.min_users:
+        weights = learn_weights(examples.take(~judges), MODELS, configured.weights, training.prior_users, training.seed)
+        blend = BlendModel(weights, True, configs.blend)
+    metrics = {"holdout.users": float(judges.sum())}
+    rows = np.flatnonzero(judges)
+    for name, found in lists.items():
+        scores = ndcg(judge(padded([found[row] for row in rows], DEPTH), wanted.take(rows)), DEPTH)
+        if any(len(found[row]) for row in rows):
+            metrics[f"holdout.ndcg@10.{name}"] = round(float(scores.mean()), 6)
+    for name, model in (("blend", blend), ("configured_blend", configured)):
+        weights_of = np.array([model.weights.get(one, 0.0) for one in MODELS])
+        metrics[f"holdout.ndcg@10.{name}"] = round(float(blend_ndcg(examples.take(judges), weights_of).mean()), 6)
+    return Held(blend, metrics)

@@ -1,0 +1,176 @@
+"""Replay: the funnel that serves, run over past users with their state as it stood."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kindred.core.candidates import Candidates, Ordinals
+from kindred.core.position import Position
+from kindred.core.profile import Profile
+from kindred.core.query import Context, Params, Query, UserFacts
+from kindred.core.rng import seed_of
+from kindred.features.bulk import bulk_users
+from kindred.features.groups import FoldConfig, user_key
+from kindred.features.history import HistoryRows
+from kindred.features.users import encode_user
+from kindred.pipeline.funnel import Deadlines, Funnel
+from kindred.pipeline.runner import Runner
+from kindred.ports.catalog import CatalogStore
+from kindred.ports.state import StateRecord, StateStore, StateWrite
+from kindred.ports.vectors import VectorIndexes
+from kindred.recommend.config import RecommendConfig
+from kindred.recommend.filters.rules import allowed
+from kindred.recommend.funnels import build_funnel
+from kindred.recommend.hydrators.user import UserState
+from kindred.recommend.item_table import ItemTable
+from kindred.recommend.model_set import ModelSet
+from kindred.recommend.side import ContentSide
+from kindred.recommend.world import TrendBoard, World
+from kindred.training.config import TrainConfigs
+from kindred.training.dataset import Dataset
+from kindred.training.trend_clock import TrendClock
+
+FOLDED = Position(0, 0, 0)
+_BATCH = 2_000
+# A replay is never late: what a deadline cuts off would depend on the machine.
+_PATIENT = Deadlines(facts=1e9, sources=1e9, features=1e9, effects=1e9)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayPorts:
+    """What a replay needs from outside: an empty state store, the catalogue to read, and how indexes are built."""
+
+    new_state: Callable[[], StateStore]
+    catalog: CatalogStore
+    indexes: VectorIndexes
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """What the sources proposed to a user: `parts` by source, each best first; `query` with its facts filled."""
+
+    query: Query
+    parts: dict[str, Candidates]
+
+
+class Replay:
+    """One set of models over the state of some users, both from the same training rows."""
+
+    def __init__(self, world: World, dataset: Dataset, trends: TrendClock) -> None:
+        """Take over a world whose state is filled."""
+        self.world = world
+        self._dataset = dataset
+        self._trends = trends
+        # Explanations change no order, and effects belong to real requests.
+        self._funnel: Funnel = replace(build_funnel(world, deadlines=_PATIENT), explainer=None)
+        self._runner = Runner()
+
+    @classmethod
+    async def open(
+        cls, dataset: Dataset, models: ModelSet, users: NDArray[np.integer], ports: ReplayPorts, configs: TrainConfigs
+    ) -> "Replay":
+        """Fold the rows of `users` into an empty state and lay the models over it."""
+        state = ports.new_state()
+        await fill_state(state, dataset, users, configs.fold)
+        table = ItemTable()
+        table.apply(dataset.changes())
+        world = World(
+            models=models,
+            table=table,
+            side=ContentSide(models.content.dimensions),
+            trends=TrendBoard(),
+            state=state,
+            catalog=ports.catalog,
+            config=configs.recommend,
+            preference=configs.preference,
+        )
+        return cls(world, dataset, TrendClock(dataset.interactions, dataset.n_items, configs.trending))
+
+    @property
+    def sources(self) -> list[str]:
+        """Return the names of the sources, fallbacks left out."""
+        return [source.name for source in self._funnel.sources]
+
+    async def slate(self, user: int, now: int, count: int, exploration: float = 0.0) -> Ordinals:
+        """Return the slate (≤ count,) int32 that the whole funnel makes for a user at `now` (ms)."""
+        query = self._query(user, now, count, exploration)
+        slate = await self._runner.run(self._funnel, query)
+        return slate.candidates.items
+
+    async def propose(self, user: int, now: int, count: int) -> Proposed:
+        """Return what each source alone proposes to a user at `now` (ms)."""
+        query = self._query(user, now, count, 0.0)
+        facts = (await UserState(self.world).hydrate(query))["facts"]
+        if isinstance(facts, UserFacts):
+            query.facts = facts
+        parts = {one.name: await one.propose(query) for one in self._funnel.sources if one.enabled(query)}
+        return Proposed(query, parts)
+
+    def scored(self, proposed: Proposed) -> Candidates:
+        """Return the merged and allowed candidates with every model's column, as they enter the blend."""
+        query = proposed.query
+        merged = Candidates.merge(list(proposed.parts.values()), range(len(proposed.parts)))
+        best = np.lexsort((merged.items, merged.column("best_rank")))[: query.params.candidates]
+        merged = merged.take(best)
+        merged = merged.take(allowed(self.world, query)[merged.items])
+        return merged.with_columns(self._funnel.coarse[0].score(query, merged))
+
+    def _query(self, user: int, now: int, count: int, exploration: float) -> Query:
+        lists = self._trends.at(now)
+        self.world.trends.lists = lists
+        self.world.trends.as_of = dict.fromkeys(lists, now)
+        return Query(
+            user_id=self._dataset.user_ids[user],
+            request_id=f"replay_{user}",
+            context=Context(time=now),
+            count=count,
+            params=replay_params(self.world.config, exploration),
+            seed=seed_of("replay", user),
+        )
+
+
+def replay_params(config: RecommendConfig, exploration: float) -> Params:
+    """Return the params that a request without wishes of its own gets, with another exploration."""
+    return Params(
+        candidates=config.candidates,
+        ranked=config.ranked,
+        diversity=config.diversity,
+        category_cap=config.category_cap,
+        exploration=exploration,
+    )
+
+
+async def fill_state(state: StateStore, dataset: Dataset, users: NDArray[np.integer], config: FoldConfig) -> None:
+    """Fold the rows of `users` into a state store by the same bulk fold that imports use."""
+    chosen = np.unique(users)
+    rows = dataset.interactions
+    kept = np.flatnonzero(np.isin(rows.users, chosen) & (rows.items >= 0))
+    kept = kept[np.argsort(rows.users[kept], kind="stable")]
+    starts = np.append(np.searchsorted(rows.users[kept], chosen), len(kept)).astype(np.int64)
+    history = HistoryRows(
+        rows.items[kept], rows.timestamps[kept], rows.event_types[kept].astype(np.uint8), rows.values[kept], rows.names
+    )
+    ids = [dataset.user_ids[user] for user in chosen.tolist()]
+    profiles = [_profile(dataset, user) for user in chosen.tolist()]
+    records = bulk_users(history, starts, profiles, config)
+    writes = [
+        StateWrite(user_key(user_id), StateRecord(FOLDED, encode_user(record)))
+        for user_id, record in zip(ids, records, strict=True)
+    ]
+    for first in range(0, len(writes), _BATCH):
+        await state.write(writes[first : first + _BATCH], FOLDED)
+
+
+def padded(lists: Sequence[Ordinals], count: int) -> NDArray[np.int32]:
+    """Return ranked lists as (u, count) int32, cut or filled with -1."""
+    out = np.full((len(lists), count), -1, np.int32)
+    for row, items in enumerate(lists):
+        out[row, : min(count, len(items))] = items[:count]
+    return out
+
+
+def _profile(dataset: Dataset, user: int) -> Profile | None:
+    country = dataset.countries[user]
+    return None if country is None else Profile(user_id=dataset.user_ids[user], country=country)
