@@ -1,0 +1,65 @@
+"""The stores of a data folder, opened in this process beside the servers that use them."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from kindred.app.sections import StoresConfig
+from kindred.app.stores import Stores, open_stores
+from kindred.core.event import Event, decode_event
+from kindred.core.position import START, Position
+from kindred.features.groups import USER, user_key
+from kindred.features.items import decode_item
+from kindred.features.users import UserRecord, decode_user
+from kindred.ports.log import EventLog
+
+EVERYTHING = 10_000_000
+
+
+@asynccontextmanager
+async def opened(home: Path) -> AsyncIterator[Stores]:
+    """Open the stores as the default settings name them, and close them at the end."""
+    stores = await open_stores(StoresConfig(), home)
+    try:
+        yield stores
+    finally:
+        await stores.close()
+
+
+async def logged(log: EventLog, after: Position = START) -> list[tuple[Position, Event]]:
+    """Return every event of the log behind `after`, in order."""
+    found: list[tuple[Position, Event]] = []
+    while records := await log.read(after, 5_000):
+        found += [(record.position, decode_event(record.data)) for record in records]
+        after = records[-1].position
+    return found
+
+
+async def is_folded(stores: Stores) -> bool:
+    """Say whether the state has reached the end of the log."""
+    return bool(await stores.state.watermark() >= max(await stores.log.ends()))
+
+
+async def user_record(stores: Stores, user_id: str) -> UserRecord | None:
+    """Return what the state holds of a user."""
+    (stored,) = (await stores.state.read([user_key(user_id)])).records
+    return None if stored is None else decode_user(stored.value)
+
+
+async def user_records(stores: Stores) -> dict[str, UserRecord]:
+    """Return what the state holds of every user."""
+    found = {}
+    async for user_id, stored in stores.state.scan(USER):
+        record = decode_user(stored.value)
+        if record is not None:
+            found[user_id] = record
+    return found
+
+
+async def item_counts(stores: Stores) -> Counter[str]:
+    """Return how many events of each type the items' records have counted."""
+    found: Counter[str] = Counter()
+    async for _, stored in stores.state.scan("item@1"):
+        found.update(decode_item(stored.value).counts)
+    return found

@@ -1,0 +1,64 @@
+"""Killed at any moment, the server keeps every event that it acknowledged, once."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from pathlib import Path
+
+from tests.e2e.platform.fixtures import StartServer
+from tests.e2e.platform.inside import EVERYTHING, is_folded, item_counts, logged, opened, user_records
+from tests.e2e.platform.server import Server, eventually_async
+from tests.integration.durability.senders import USERS, Sender, Told
+
+from kindred.core.event import Interaction
+
+KILLS = 20
+SENDERS = 4
+
+
+async def kill_under_fire(server: Server, told: Told) -> None:
+    """Kill and restart the server under concurrent senders, each time after some events were acknowledged."""
+    dice = random.Random(7)
+    stop = asyncio.Event()
+    base = int(time.time() * 1000) - 600_000
+    async with server.async_client() as client:
+        senders = [asyncio.create_task(Sender(number, base, told).run(client, stop)) for number in range(SENDERS)]
+        for _ in range(KILLS):
+            enough = len(told.acknowledged) + 20
+            while len(told.acknowledged) < enough:
+                await asyncio.sleep(0.002)
+            await asyncio.sleep(dice.random() * 0.2)
+            server.kill()
+            await asyncio.to_thread(server.start)
+        stop.set()
+        await asyncio.gather(*senders)
+
+
+async def test_every_acknowledged_event_survives_twenty_kills_once(empty_home: Path, start_bare: StartServer) -> None:
+    server, told = start_bare(empty_home), Told()
+    await kill_under_fire(server, told)
+    assert told.uncertain, "no kill met an event in flight: the test proved nothing"
+    async with opened(empty_home) as stores:
+        await eventually_async(lambda: is_folded(stores), 20)
+        by_position = dict(await logged(stores.log))
+        for timestamp, position in told.acknowledged.items():
+            event = by_position[position]
+            assert isinstance(event, Interaction)
+            assert event.timestamp == timestamp
+        history = {user: await stores.interactions.by_user(user, EVERYTHING) for user in USERS}
+        times = Counter(row.timestamp for rows in history.values() for row in rows)
+        missing = told.acknowledged.keys() - times.keys()
+        assert not missing
+        assert times.keys() <= told.acknowledged.keys() | told.uncertain
+        assert max(times.values()) == 1
+        for user, rows in history.items():
+            for row in rows:
+                assert told.sent[row.timestamp or 0]["user_id"] == user
+        records = await user_records(stores)
+        assert {user: records[user].interactions for user in USERS} == {
+            user: len(rows) for user, rows in history.items()
+        }
+        sides = Counter(row.event_type for rows in history.values() for row in rows)
+        assert await item_counts(stores) == sides
+        assert not await stores.log.dead_letters(min(by_position), 10)
