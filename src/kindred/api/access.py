@@ -7,6 +7,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 
+from kindred.api.limits import RateLimit
 from kindred.api.problems import MEDIA_TYPE, Problem
 from kindred.api.tokens import ADMIN, TokenVerifier, require
 from kindred.core.config import unknown_key
@@ -23,13 +24,14 @@ _SAID = {
     410: "It was kept once and its retention has passed",
     413: "The body is over the limit",
     422: "A documented field that is not available yet",
+    429: "The token made too many calls",
     503: "Try again later; nothing was claimed",
 }
 
 
 def described(scope: str | None, tag: str, *failures: int, **also: Any) -> dict[str, Any]:
     """Return a handler's options: the scope it needs (None: no token), its tag, and the problems it may answer."""
-    statuses = (*failures, 401, 403, 503) if scope else failures
+    statuses = (*failures, 401, 403, 429, 503) if scope else failures
     problems = {
         status: ResponseSpec(Problem, description=_SAID[status], media_type=MEDIA_TYPE, generate_examples=False)
         for status in sorted({400, *statuses})
@@ -48,14 +50,15 @@ def accepted(kind: type[Any], description: str) -> dict[int, ResponseSpec]:
     return {202: ResponseSpec(kind, description=description, generate_examples=False)}
 
 
-def guard(verifier: TokenVerifier) -> Guard:
-    """Return the guard of every route: the token's scope first, then unknown parameters."""
+def guard(verifier: TokenVerifier, limit: RateLimit) -> Guard:
+    """Return the guard of every route: the token's scope first, then its rate, then unknown parameters."""
 
     async def admit(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         scope = handler.opt.get("scope")
         if scope is not None:
             token = await verifier.verify(connection.headers.get("authorization"))
             require(token, scope)
+            limit.spend(token.token_id)
             connection.state["token"] = token
         _refuse_unknown_parameters(connection, handler)
 

@@ -2,6 +2,7 @@
 
 import html
 import re
+from functools import lru_cache
 from urllib.parse import quote
 
 from kindred.core.rng import seed_of
@@ -11,6 +12,7 @@ _WORD = re.compile(r"[^\W_]+")
 _SMALL = {"a", "an", "the", "of", "and"}
 
 
+@lru_cache(maxsize=16_384)
 def thumbnail_url(item_id: str) -> str:
     """Return the address of an item's generated picture."""
     return f"/api/v1/items/{quote(item_id, safe='')}/thumbnail.svg"

@@ -1,18 +1,21 @@
 """The OpenAPI document of the served routes, and the pages made from it."""
 
 import html
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, get_args
 
 import msgspec
 from litestar import Litestar
 from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.routes import HTTPRoute
 from litestar.types import ControllerRouterHandler
 
 from kindred import __version__
+from kindred.api.problems import Problem
 from kindred.core.errors import KindredError
 
 _STYLE = (
@@ -31,7 +34,8 @@ class Documents:
     errors: bytes
 
 
-def build(handlers: Sequence[ControllerRouterHandler]) -> Documents:
+@cache
+def build(handlers: tuple[ControllerRouterHandler, ...]) -> Documents:
     """Describe route handlers."""
     config = OpenAPIConfig(
         title="Kindred",
@@ -43,6 +47,7 @@ def build(handlers: Sequence[ControllerRouterHandler]) -> Documents:
     described = Litestar(list(handlers), openapi_config=config, logging_config=None, dependencies=_injected())
     document = msgspec.to_builtins(described.openapi_schema.to_schema())
     document["paths"] = {path: item for path, item in document["paths"].items() if not path.startswith("/schema")}
+    document["components"]["schemas"].update(_schemas(described))
     _close_bodies(document)
     return Documents(msgspec.json.encode(document), _page(document).encode(), _errors_page().encode())
 
@@ -50,6 +55,22 @@ def build(handlers: Sequence[ControllerRouterHandler]) -> Documents:
 def _injected() -> dict[str, Provide]:
     # What the server injects is no parameter of a call.
     return {name: Provide(lambda: None, sync_to_thread=False) for name in ("platform", "rules")}
+
+
+def _schemas(app: Litestar) -> dict[str, Any]:
+    """Describe every struct by msgspec, which enforces it too; the framework's own schemas lose some bounds."""
+    signatures = [
+        handler.parsed_fn_signature
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for handler in route.route_handlers
+    ]
+    fields = [each.return_type for each in signatures]
+    fields += [each.parameters["data"] for each in signatures if "data" in each.parameters]
+    kinds = {kind for field in fields for kind in (field.annotation, *get_args(field.annotation))}
+    structs = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, msgspec.Struct)]
+    _, found = msgspec.json.schema_components([Problem, *structs], ref_template="#/components/schemas/{name}")
+    return found
 
 
 def _close_bodies(document: dict[str, Any]) -> None:

@@ -1,14 +1,16 @@
 """What the HTTP interface needs of the application, said as protocols, so that a test can stand in for it."""
 
 from collections.abc import Sequence
-from typing import Annotated, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
-from litestar.params import Dependency
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 
 from kindred.core.clock import Clock
 from kindred.core.event import Event
 from kindred.core.position import Position
 from kindred.core.trace import Trace
+from kindred.ingest.event_types import EventRules
 from kindred.monitoring.prometheus import PrometheusMeter
 from kindred.ports.catalog import CatalogStore, ProfileStore
 from kindred.ports.operations import TokenStore
@@ -99,5 +101,7 @@ class Platform(Protocol):
         ...
 
 
-Injected: TypeAlias = Annotated[Platform, Dependency(skip_validation=True)]
+Injected: TypeAlias = NamedDependency[SkipValidation[Platform]]
 """How a handler asks for the application."""
+Rules: TypeAlias = NamedDependency[SkipValidation[EventRules]]
+"""How a handler asks for the accepted event types."""

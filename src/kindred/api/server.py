@@ -18,6 +18,7 @@ from kindred.api import documents
 from kindred.api.access import guard
 from kindred.api.bodies import SINGLE_LIMIT
 from kindred.api.edge import Edge
+from kindred.api.limits import HttpConfig, RateLimit
 from kindred.api.platform import Platform
 from kindred.api.problems import on_exception, on_http_exception, on_kindred_error
 from kindred.api.routes import HANDLERS
@@ -29,12 +30,12 @@ DRAIN = 10
 """Seconds that calls in flight have to end after the server was told to stop."""
 
 
-def create_asgi(app: Platform, rules: EventRules | None = None) -> ASGIApp:
+def create_asgi(app: Platform, rules: EventRules | None = None, config: HttpConfig | None = None) -> ASGIApp:
     """Make the HTTP application over `app`; `rules` are the accepted event types (default: the built-in ones)."""
     checked = rules or EventRules()
     litestar = Litestar(
         HANDLERS,
-        guards=[guard(TokenVerifier(app.stores.tokens))],
+        guards=[guard(TokenVerifier(app.stores.tokens), RateLimit(config or HttpConfig()))],
         dependencies={
             "platform": Provide(lambda: app, sync_to_thread=False),
             "rules": Provide(lambda: checked, sync_to_thread=False),
@@ -45,7 +46,7 @@ def create_asgi(app: Platform, rules: EventRules | None = None) -> ASGIApp:
             Exception: on_exception,
         },
         request_max_body_size=SINGLE_LIMIT,
-        state=State({"documents": documents.build(HANDLERS)}),
+        state=State({"documents": documents.build(tuple(HANDLERS))}),
         openapi_config=None,
         logging_config=None,
     )
@@ -58,6 +59,7 @@ async def serve(
     port: int = 8000,
     *,
     rules: EventRules | None = None,
+    config: HttpConfig | None = None,
     stop: asyncio.Event | None = None,
     started: Callable[[int], None] | None = None,
 ) -> None:
@@ -66,8 +68,8 @@ async def serve(
     Port 0 takes any free one. The caller closes `app`. Raises Conflict, before anything starts, when the port is taken.
     """
     with bind(host, port) as listener:
-        config = uvicorn.Config(
-            create_asgi(app, rules),
+        transport = uvicorn.Config(
+            create_asgi(app, rules, config),
             loop="none",
             http="httptools",
             ws="none",
@@ -77,7 +79,7 @@ async def serve(
             server_header=False,
             timeout_graceful_shutdown=DRAIN,
         )
-        server = _Server(config)
+        server = _Server(transport)
         watch = asyncio.create_task(_watch(server, stop, started, listener.getsockname()[1]))
         try:
             await server.serve(sockets=[listener])

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-
 from tests.e2e.api.stand_in import StandIn, stand_in
 
 

@@ -31,6 +31,7 @@ from kindred.core.trace import StageTrace, Trace
 from kindred.monitoring.prometheus import PrometheusMeter
 from kindred.recommend.ask import Ask, ListAnswer, ListAsk, Served, ShownItem, SimilarAnswer, SimilarAsk
 
+_ATTRIBUTES = {"year": 1995}
 NOW = 1_700_000_000_000
 
 
@@ -157,7 +158,7 @@ async def stand_in(items: int = 3) -> StandIn:
             title=f"Movie {n}",
             categories=["action", "crime"],
             rating=4.5,
-            attributes={"year": 1995},
+            attributes=_ATTRIBUTES,
         )
         for n in range(items)
     ]

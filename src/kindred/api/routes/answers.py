@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from litestar import Request, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from kindred.api.access import described, require_admin
 from kindred.api.bodies import SINGLE_LIMIT, StrictBody
@@ -23,10 +23,10 @@ from kindred.core.ids import check_id
 from kindred.core.item import Item
 from kindred.recommend.ask import ListAnswer, ListAsk, Served, ShownItem, SimilarAsk
 
-Count = Annotated[int, Parameter(ge=1, le=100, description="how many items, 1 to 100")]
-Window = Annotated[Literal["1h", "24h", "7d"], Parameter(description="how far back")]
-Category = Annotated[str | None, Parameter(min_length=1, max_length=256, description="only items of this category")]
-Country = Annotated[str | None, Parameter(pattern="^[A-Za-z]{2}$", description="ISO 3166 alpha-2")]
+Count = Annotated[int, QueryParameter(ge=1, le=100, description="how many items, 1 to 100")]
+Window = Annotated[Literal["1h", "24h", "7d"], QueryParameter(description="how far back")]
+Category = Annotated[str | None, QueryParameter(min_length=1, max_length=256, description="only of this category")]
+Country = Annotated[str | None, QueryParameter(pattern="^[A-Za-z]{2}$", description="ISO 3166 alpha-2")]
 Metric = Literal["hybrid", "collaborative", "content"]
 
 
@@ -39,7 +39,7 @@ Metric = Literal["hybrid", "collaborative", "content"]
     **described(READ, "answers", 413, 422),
 )
 async def recommendations(
-    data: RecommendationRequest, platform: Injected, request: Request[Any, Any, Any]
+    data: JSONBody[RecommendationRequest], platform: Injected, request: Request[Any, Any, Any]
 ) -> RecommendationResponse:
     """Recommend items to a user, each with its reason."""
     if data.trace:
@@ -84,14 +84,14 @@ def _recommended(shown: ShownItem) -> RecommendedItem:
 @get("/api/v1/items/{item_id:str}/similar", **described(READ, "answers", 404))
 async def similar(
     platform: Injected,
-    item_id: str,
+    item_id: FromPath[str],
     count: Count = 10,
-    metric: Metric = "hybrid",
+    metric: FromQuery[Metric] = "hybrid",
     category: Category = None,
     exclude_items: Annotated[
-        list[str] | None, Parameter(description="ids to leave out: repeated, or joined by commas")
+        list[str] | None, QueryParameter(description="ids to leave out: repeated, or joined by commas")
     ] = None,
-    user_id: Annotated[str | None, Parameter(description="leave out what this user has seen")] = None,
+    user_id: Annotated[str | None, QueryParameter(description="leave out what this user has seen")] = None,
 ) -> SimilarResponse:
     """List items like one item, with what they share."""
     ask = SimilarAsk(

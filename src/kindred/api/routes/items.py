@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from litestar import Response, delete, get, post, put
-from litestar.params import Parameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from kindred.api.access import accepted, described
 from kindred.api.bodies import BATCH_LIMIT, SINGLE_LIMIT, Batch, BatchBody, StrictBody
@@ -19,8 +19,8 @@ from kindred.core.event import ItemDeleted, ItemUpserted
 from kindred.core.ids import new_id
 from kindred.core.item import CatalogItem, Item
 
-Limit = Annotated[int, Parameter(ge=1, le=200, description="how many, 1 to 200")]
-After = Annotated[str, Parameter(max_length=128, description="continue behind this id: an answer's `next_after`")]
+Limit = Annotated[int, QueryParameter(ge=1, le=200, description="how many, 1 to 200")]
+After = Annotated[str, QueryParameter(max_length=128, description="continue behind this id: an answer's `next_after`")]
 
 _PICTURE = {
     "Cache-Control": "public, max-age=86400",
@@ -42,7 +42,7 @@ class ItemsBody(BatchBody[Batch[ItemBody]]):
     request_max_body_size=SINGLE_LIMIT,
     **described(WRITE, "items", 413, responses=accepted(ItemOutcome, "Durable; answers will see it soon")),
 )
-async def put_item(data: ItemBody, platform: Injected, item_id: str) -> Response[ItemOutcome]:
+async def put_item(data: JSONBody[ItemBody], platform: Injected, item_id: FromPath[str]) -> Response[ItemOutcome]:
     """Create or replace an item; recommendable at once, as new."""
     event = _upserted(to_item(data, path_id(item_id, "/item_id")), platform.clock.now())
     (position,), stored = await settle(platform, [event])
@@ -59,7 +59,7 @@ async def put_item(data: ItemBody, platform: Injected, item_id: str) -> Response
     request_max_body_size=BATCH_LIMIT,
     **described(WRITE, "items", 413, responses=accepted(BatchOutcome, "Durable; answers will see them soon")),
 )
-async def post_items(data: Batch[ItemBody], platform: Injected) -> Response[BatchOutcome]:
+async def post_items(data: JSONBody[Batch[ItemBody]], platform: Injected) -> Response[BatchOutcome]:
     """Create or replace up to 1,000 items; each has its own result."""
     now = platform.clock.now()
     found, good = sift(data, lambda body, pointer: _upserted(to_item(body, at=pointer), now))
@@ -77,7 +77,7 @@ def _upserted(item: Item, now: int) -> ItemUpserted:
 
 
 @get("/api/v1/items/{item_id:str}", **described(READ, "items", 404))
-async def get_item(platform: Injected, item_id: str) -> ItemView:
+async def get_item(platform: Injected, item_id: FromPath[str]) -> ItemView:
     """Return one item."""
     return view(await _listed(platform, path_id(item_id, "/item_id")))
 
@@ -95,7 +95,7 @@ async def list_items(platform: Injected, limit: Limit = 50, after: After = "") -
     status_code=200,
     **described(WRITE, "items", 404, responses=accepted(ItemOutcome, "Durable; answers will see it soon")),
 )
-async def delete_item(platform: Injected, item_id: str) -> Response[ItemOutcome]:
+async def delete_item(platform: Injected, item_id: FromPath[str]) -> Response[ItemOutcome]:
     """Take an item out of every answer; its interactions stay."""
     known = await _listed(platform, path_id(item_id, "/item_id"))
     now = platform.clock.now()
@@ -106,7 +106,7 @@ async def delete_item(platform: Injected, item_id: str) -> Response[ItemOutcome]
     return Response(body, status_code=200 if stored else 202)
 
 
-async def _listed(platform: Injected, item_id: str) -> CatalogItem:
+async def _listed(platform: Injected, item_id: FromPath[str]) -> CatalogItem:
     (found,) = await platform.stores.catalog.get([item_id])
     if found is None or not found.listed:
         raise NotFound(f"there is no item {item_id!r}")
@@ -114,7 +114,7 @@ async def _listed(platform: Injected, item_id: str) -> CatalogItem:
 
 
 @get("/api/v1/items/{item_id:str}/thumbnail.svg", media_type="image/svg+xml", **described(None, "items"))
-async def thumbnail(platform: Injected, item_id: str) -> Response[bytes]:
+async def thumbnail(platform: Injected, item_id: FromPath[str]) -> Response[bytes]:
     """Draw a card for an item that has no picture of its own."""
     wanted = path_id(item_id, "/item_id")
     try:

@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 from litestar import MediaType, Response, get
+from litestar.params import FromPath
 
 from kindred.api.access import described
 from kindred.api.edge import path_id
@@ -55,7 +56,7 @@ async def metrics(platform: Injected) -> Response[bytes]:
 
 
 @get("/api/v1/requests/{request_id:str}/trace", **described(ADMIN, "operations", 404, 410))
-async def trace(platform: Injected, request_id: str) -> Trace:
+async def trace(platform: Injected, request_id: FromPath[str]) -> Trace:
     """Show what every stage of a request did."""
     return await platform.serving.trace(path_id(request_id, "/request_id"))
 

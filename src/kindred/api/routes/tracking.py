@@ -3,17 +3,17 @@
 from typing import Any
 
 from litestar import post
+from litestar.params import JSONBody
 
 from kindred.api.access import described
 from kindred.api.bodies import BATCH_LIMIT, SINGLE_LIMIT, Batch, BatchBody, StrictBody
 from kindred.api.decoding import Faults
-from kindred.api.platform import Injected
+from kindred.api.platform import Injected, Rules
 from kindred.api.schemas.fields import check_attributes
 from kindred.api.schemas.outcomes import BatchOutcome, ElementOutcome, EventOutcome
 from kindred.api.tokens import WRITE
 from kindred.api.writing import outcome, sift
 from kindred.core.event import Interaction
-from kindred.ingest.event_types import EventRules
 from kindred.ingest.validate import TrackCall, read_track
 
 
@@ -38,7 +38,7 @@ class TrackBatchBody(BatchBody[Batch[TrackCall]]):
     request_max_body_size=SINGLE_LIMIT,
     **described(WRITE, "events", 413),
 )
-async def track(data: TrackCall, platform: Injected, rules: EventRules) -> EventOutcome:
+async def track(data: JSONBody[TrackCall], platform: Injected, rules: Rules) -> EventOutcome:
     """Track one event; 202 once it is durable, with its position in the log."""
     event = _interaction(data, rules, platform.clock.now(), "")
     (position,) = await platform.journal.record([event])
@@ -53,7 +53,7 @@ async def track(data: TrackCall, platform: Injected, rules: EventRules) -> Event
     request_max_body_size=BATCH_LIMIT,
     **described(WRITE, "events", 413),
 )
-async def track_batch(data: Batch[TrackCall], platform: Injected, rules: EventRules) -> BatchOutcome:
+async def track_batch(data: JSONBody[Batch[TrackCall]], platform: Injected, rules: Rules) -> BatchOutcome:
     """Track up to 1,000 events; each has its own result, and a bad one never loses its neighbours."""
     now = platform.clock.now()
     found, good = sift(data, lambda body, pointer: _interaction(body, rules, now, pointer))
@@ -61,7 +61,7 @@ async def track_batch(data: Batch[TrackCall], platform: Injected, rules: EventRu
     return outcome(found, positions, _told)
 
 
-def _interaction(body: Any, rules: EventRules, now: int, pointer: str) -> Interaction:
+def _interaction(body: Any, rules: Rules, now: int, pointer: str) -> Interaction:
     metadata = body.get("metadata") if isinstance(body, dict) else None
     if isinstance(metadata, dict):
         faults = Faults(pointer)

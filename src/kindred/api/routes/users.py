@@ -1,6 +1,7 @@
 """Users' profiles: create or replace, read, list, and erase a user."""
 
 from litestar import Response, delete, get, post, put
+from litestar.params import FromPath, JSONBody
 
 from kindred.api.access import accepted, described
 from kindred.api.bodies import BATCH_LIMIT, SINGLE_LIMIT, Batch, BatchBody, StrictBody
@@ -30,7 +31,7 @@ class UsersBody(BatchBody[Batch[UserBody]]):
     request_max_body_size=SINGLE_LIMIT,
     **described(WRITE, "users", 413, responses=accepted(UserOutcome, "Durable; answers will see it soon")),
 )
-async def put_user(data: UserBody, platform: Injected, user_id: str) -> Response[UserOutcome]:
+async def put_user(data: JSONBody[UserBody], platform: Injected, user_id: FromPath[str]) -> Response[UserOutcome]:
     """Create or replace a user's profile."""
     event = _updated(to_profile(data, path_id(user_id, "/user_id")), platform.clock.now())
     (position,), stored = await settle(platform, [event])
@@ -47,7 +48,7 @@ async def put_user(data: UserBody, platform: Injected, user_id: str) -> Response
     request_max_body_size=BATCH_LIMIT,
     **described(WRITE, "users", 413, responses=accepted(BatchOutcome, "Durable; answers will see them soon")),
 )
-async def post_users(data: Batch[UserBody], platform: Injected) -> Response[BatchOutcome]:
+async def post_users(data: JSONBody[Batch[UserBody]], platform: Injected) -> Response[BatchOutcome]:
     """Create or replace up to 1,000 profiles; each has its own result."""
     now = platform.clock.now()
     found, good = sift(data, lambda body, pointer: _updated(to_profile(body, at=pointer), now))
@@ -65,7 +66,7 @@ def _updated(profile: Profile, now: int) -> ProfileUpdated:
 
 
 @get("/api/v1/users/{user_id:str}", **described(READ, "users", 404))
-async def get_user(platform: Injected, user_id: str) -> UserView:
+async def get_user(platform: Injected, user_id: FromPath[str]) -> UserView:
     """Return one user's profile."""
     wanted = path_id(user_id, "/user_id")
     (found,) = await platform.stores.profiles.get([wanted])
@@ -87,7 +88,7 @@ async def list_users(platform: Injected, limit: Limit = 50, after: After = "") -
     status_code=200,
     **described(WRITE, "users", responses=accepted(UserOutcome, "Durable; it will be done soon")),
 )
-async def delete_user(platform: Injected, user_id: str) -> Response[UserOutcome]:
+async def delete_user(platform: Injected, user_id: FromPath[str]) -> Response[UserOutcome]:
     """Erase a user: profile, history and state; a user without a profile is erased too."""
     now = platform.clock.now()
     wanted = path_id(user_id, "/user_id")

@@ -11,7 +11,11 @@ from kindred.core.clock import parse_time
 from kindred.core.errors import InvalidInput
 
 Id: TypeAlias = Annotated[
-    str | int, Meta(description="1–128 characters, at most 256 bytes; a number is read as its text")
+    str | int,
+    Meta(
+        description="1–128 characters, at most 256 bytes; a number is read as its text",
+        extra_json_schema={"minLength": 1, "maxLength": 128},
+    ),
 ]
 Time: TypeAlias = Annotated[str, Meta(description="ISO-8601 with a zone", max_length=64)]
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=256)]

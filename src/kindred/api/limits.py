@@ -1,0 +1,53 @@
+"""How many calls a token may make."""
+
+import math
+import time
+from collections.abc import Callable
+
+from kindred.core.config import Config
+from kindred.core.errors import Overloaded
+
+_MAX_TOKENS = 10_000
+
+
+class HttpConfig(Config, frozen=True, kw_only=True):
+    """The HTTP interface.
+
+    `rate`: calls per second that one token may make in each server process, 0 = no limit. `burst`: seconds of unused
+    rate that a token may spend at once.
+    """
+
+    rate: float = 0.0
+    burst: float = 10.0
+
+
+class RateLimited(Overloaded):
+    """The token made more calls than its rate allows; nothing was claimed."""
+
+    status = 429
+    code = "rate_limited"
+    title = "Too many calls"
+
+
+class RateLimit:
+    """Lets each token call at a steady rate with bursts, by the generic cell rate algorithm (ITU-T I.371, 1996)."""
+
+    def __init__(self, config: HttpConfig, ticks: Callable[[], float] = time.monotonic) -> None:
+        """Start with every token unused; `ticks`: seconds that never run backwards."""
+        self._interval = 1 / config.rate if config.rate > 0 else 0.0
+        self._tolerance = max(config.burst - self._interval, 0.0)
+        self._ticks = ticks
+        self._due: dict[str, float] = {}
+
+    def spend(self, token_id: str) -> None:
+        """Count one call; raise RateLimited with the seconds to wait when it is one too many."""
+        if not self._interval:
+            return
+        now = self._ticks()
+        due = max(self._due.get(token_id, now), now)
+        wait = due - self._tolerance - now
+        if wait > 0:
+            raise RateLimited(f"one token may make {1 / self._interval:g} calls a second", math.ceil(wait))
+        if len(self._due) >= _MAX_TOKENS:
+            self._due = {each: moment for each, moment in self._due.items() if moment > now}
+        self._due[token_id] = due + self._interval
