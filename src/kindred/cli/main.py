@@ -25,7 +25,14 @@ KINDRED_HOME names the data folder (default `.kindred`); every setting has a KIN
 """
 _CODES = "Exit codes: 0 done, 1 failure, 2 wrong usage or settings, 3 not ready, 4 conflict, 5 a store is in trouble."
 
-app = App(name="kindred", help=_HELP, help_epilogue=_CODES, version=__version__, help_format="plaintext", suppress_keyboard_interrupt=False)
+app = App(
+    name="kindred",
+    help=_HELP,
+    help_epilogue=_CODES,
+    version=__version__,
+    help_format="plaintext",
+    suppress_keyboard_interrupt=False,
+)
 app.command(demo)
 app.command(import_data, name="import")
 app.command(train)

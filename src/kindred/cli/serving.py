@@ -1,8 +1,9 @@
 """`kindred serve`: the server with its consumer."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -62,12 +63,11 @@ def _announce(host: str, port: int) -> None:
 
 def _run(work: Coroutine[None, None, None]) -> None:
     """Run a coroutine on the fastest event loop that there is."""
-    try:
+    factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+    with contextlib.suppress(ImportError):
         import uvloop
 
         factory = uvloop.new_event_loop
-    except ImportError:
-        factory = asyncio.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(work)
 

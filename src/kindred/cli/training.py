@@ -11,8 +11,6 @@ from kindred.core.clock import SystemClock
 
 if TYPE_CHECKING:
     from kindred.core.bundle import Manifest
-    from kindred.evaluation.intervals import Interval
-    from kindred.training.evaluate import EvaluationReport
 
 Protocol = Literal["per-user", "rolling"]
 _SHOWN = ("ndcg@10", "ndcg@20", "recall@10", "recall@20", "hit_rate@10", "hit_rate@20", "novelty", "diversity")

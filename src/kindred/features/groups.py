@@ -20,8 +20,9 @@ class FoldConfig(Config, frozen=True, kw_only=True):
     """What the folds keep; a change of these values needs a new version of the groups.
 
     `history_rows`: the newest interactions of a user that are kept. `seen_items`: distinct items that a user is known
-    to have seen; over it the youngest of the catalogue stay. `recent_events`: event ids that a user record remembers,
-    each for `recent_age` seconds. `lateness`: seconds from an event to its arrival, over which only history takes it.
+    to have seen; over it the youngest of the catalogue stay. `recent_events`: event ids that a user record remembers.
+    `recent_age`: seconds for which it does. `lateness`: seconds from an event to its arrival, over which only history
+    takes it.
     `passing`: event types that leave no row in a user's history. `quiet`: event types that are no activity of an item.
     """
 

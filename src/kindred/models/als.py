@@ -17,9 +17,9 @@ from kindred.models.arrays import known, load_array, load_json, save_array, save
 class AlsConfig(Config, frozen=True, kw_only=True):
     """How factors are learnt; confidences come from the preference function.
 
-    `factors`: length d of a vector. `iterations`: alternations. `regularization`: λ on every vector's square, from
-    `full_pairs` user-item pairs on. Fewer pairs take less, by the square root, because the full λ would shrink every
-    factor of a small catalogue to zero. `seed`: of the first factors.
+    `factors`: length d of a vector. `iterations`: alternations. `regularization`: λ on every vector's square.
+    `full_pairs`: user-item pairs from which on the full λ holds; fewer take less, by the square root, because it would
+    shrink every factor of a small catalogue to zero. `seed`: of the first factors.
     """
 
     factors: int = 64

@@ -11,7 +11,7 @@ import msgspec
 from kindred.core.config import nearest, unknown_key
 from kindred.core.errors import ConfigError
 from kindred.settings.schema import ENTRY_NAME, PREFIX, Leaf, Schema, leaves, variable
-from kindred.settings.wording import expected, finite, optional, takes_list, takes_text
+from kindred.settings.wording import expected, finite, normalised, takes_list, takes_text
 
 RESERVED = {
     "KINDRED_HOME": "the data folder",
@@ -133,15 +133,13 @@ def _entry_variables(schema: Schema, entries: Mapping[str, set[str]]) -> Iterato
 def convert(found: Found) -> Any:
     """Return the value in its field's type; raise ConfigError naming where, the key and what is expected."""
     leaf, raw, from_text = found.leaf, found.raw, found.origin.layer == "environment"
-    if optional(leaf.type) and isinstance(raw, str) and raw.strip().lower() == "none":
-        return None
-    value = _parse(leaf.type, raw) if from_text else raw
+    place = found.origin.place if from_text else f"{found.origin.place}: {leaf.key}"
+    value = normalised(_parse(leaf.type, raw) if from_text else raw, leaf.type, place)
     try:
         if not finite(value):
             raise msgspec.ValidationError("must be a finite number")
         return msgspec.convert(value, leaf.type, strict=not from_text)
     except msgspec.ValidationError as error:
-        place = found.origin.place if from_text else f"{found.origin.place}: {leaf.key}"
         raise ConfigError(f"{place}: expects {expected(leaf.type)}, is {_shown(raw)} ({error})") from error
 
 

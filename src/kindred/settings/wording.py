@@ -6,6 +6,9 @@ from typing import Any
 
 import msgspec.inspect as mi
 
+from kindred.core.config import unknown_key
+from kindred.core.errors import ConfigError
+
 _PLAIN = {mi.BoolType: "true or false", mi.StrType: "text", mi.NoneType: '"none"', mi.AnyType: "any value"}
 _NUMBERS = {mi.IntType: "a whole number", mi.FloatType: "a number"}
 _BOUNDS = (("ge", "at least"), ("gt", "above"), ("le", "at most"), ("lt", "below"))
@@ -39,14 +42,6 @@ def _plural(info: mi.Type) -> str:
     return {mi.IntType: "whole numbers", mi.FloatType: "numbers", mi.StrType: "texts"}.get(type(info), _said(info))
 
 
-def optional(kind: Any) -> bool:
-    """Say whether a type takes None, which TOML and variables write as `"none"`."""
-    info = mi.type_info(kind)
-    return isinstance(info, mi.NoneType) or (
-        isinstance(info, mi.UnionType) and any(isinstance(t, mi.NoneType) for t in info.types)
-    )
-
-
 def takes_text(kind: Any) -> bool:
     """Say whether a type takes any text as it stands."""
     info = mi.type_info(kind)
@@ -59,6 +54,34 @@ def takes_list(kind: Any) -> bool:
     info = mi.type_info(kind)
     parts = info.types if isinstance(info, mi.UnionType) else (info,)
     return any(isinstance(part, mi.CollectionType) for part in parts)
+
+
+def normalised(raw: Any, kind: Any, key: str) -> Any:
+    """Return a value with `"none"` as None wherever that is allowed; raise ConfigError for unknown keys inside."""
+    return _inside(raw, mi.type_info(kind), key)
+
+
+def _inside(raw: Any, info: mi.Type, key: str) -> Any:
+    if isinstance(info, mi.Metadata):
+        return _inside(raw, info.type, key)
+    if isinstance(info, mi.UnionType):
+        if (
+            isinstance(raw, str)
+            and raw.strip().lower() == "none"
+            and any(isinstance(t, mi.NoneType) for t in info.types)
+        ):
+            return None
+        others = [part for part in info.types if not isinstance(part, mi.NoneType)]
+        return _inside(raw, others[0], key) if len(others) == 1 else raw
+    if isinstance(raw, Mapping) and isinstance(info, mi.DictType):
+        return {name: _inside(value, info.value_type, f"{key}.{name}") for name, value in raw.items()}
+    if isinstance(raw, Mapping) and isinstance(info, mi.StructType):
+        known = {field.encode_name: field.type for field in info.fields}
+        for name in raw:
+            if name not in known:
+                raise ConfigError(f"{key}.{name}: {unknown_key(name, known)}")
+        return {name: _inside(value, known[name], f"{key}.{name}") for name, value in raw.items()}
+    return raw
 
 
 def finite(value: Any) -> bool:

@@ -26,11 +26,18 @@ class Inner(Config, frozen=True, kw_only=True):
     title: float = 1.0
 
 
+class Rule(Config, frozen=True, kw_only=True):
+    """A struct inside a table of free keys."""
+
+    least: float | None = 0.0
+
+
 class Web(Config, frozen=True, kw_only=True):
     """A section with every kind of field.
 
     `port`: where to listen. `host` and `name`: texts. `seed`: none draws anew. `verbose`: says more.
     `kinds`: a list. `weights`: by event type. `terms`: of the text. `mode`: one of two.
+    `rules`: by name.
     """
 
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080
@@ -43,6 +50,7 @@ class Web(Config, frozen=True, kw_only=True):
     weights: dict[str, float] = msgspec.field(default_factory=lambda: {"view": 1.0})
     terms: Inner = Inner()
     mode: Literal["fast", "exact"] = "fast"
+    rules: dict[str, dict[str, Rule]] = {}
 
 
 class Surface(Config, frozen=True, kw_only=True):
@@ -103,6 +111,7 @@ def test_environment_over_file_over_default(tmp_path: Path) -> None:
         ("WEB_KINDS", "x", "kinds", ("x",)),
         ("WEB_KINDS", "", "kinds", ()),
         ("WEB_WEIGHTS", "{view = 2, buy = 5}", "weights", {"view": 2.0, "buy": 5.0}),
+        ("WEB_RULES", '{a = {b = {least = "none"}}}', "rules", {"a": {"b": Rule(least=None)}}),
         ("WEB_MODE", "exact", "mode", "exact"),
     ],
 )
@@ -135,6 +144,7 @@ def test_placements_may_be_named_by_file_and_by_variable(tmp_path: Path) -> None
         ("[web]\nratio = nan", "web.ratio: expects a number, is nan (must be a finite number)"),
         ("[web]\nweights = {view = inf}", "web.weights: expects a table of numbers"),
         ("[web]\nkinds = [1]", "web.kinds: expects a list of texts, is [1]"),
+        ("[web.rules.a.b]\nlest = 1", "web.rules.a.b.lest: unknown; did you mean `least`?"),
         ('[web]\nmode = "slow"', "web.mode: expects one of 'exact', 'fast'"),
         ("web = 1", "web: expects a table, write `[web]`"),
         ("[web]\nterms = 1", "web.terms: expects a table"),
@@ -225,6 +235,9 @@ webs = st.builds(
     weights=st.dictionaries(texts, numbers, max_size=3),
     terms=st.builds(Inner, title=numbers),
     mode=st.sampled_from(["fast", "exact"]),
+    rules=st.dictionaries(
+        texts, st.dictionaries(texts, st.builds(Rule, least=st.none() | numbers), max_size=2), max_size=2
+    ),
 )
 surfaces = st.builds(Surface, share=st.none() | numbers, base_share=st.floats(0, 1))
 
