@@ -1,10 +1,8 @@
 """Reading CSV, JSON lines and Parquet in batches of raw rows with their line numbers."""
 
-import csv
 import gzip
-import io
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
@@ -17,6 +15,7 @@ import pyarrow.parquet as pq
 
 from kindred.core.config import unknown_key
 from kindred.core.errors import ConfigError, InvalidInput
+from kindred.ingest.importing.csv_reader import CsvReader
 from kindred.ingest.importing.mapping import Table
 from kindred.ingest.importing.rejects import LINE, Rejects
 
@@ -113,21 +112,9 @@ def _read_csv(
 ) -> Iterator[RawBatch]:
     """Read a CSV file with a header, all columns as text, an empty field as missing."""
     with _Stream(file.path) as raw:
-        try:
-            encoding = "utf-8-sig" if table.encoding.lower() in ("utf-8", "utf8") else table.encoding
-            text = io.TextIOWrapper(raw.stream, encoding=encoding, errors="surrogateescape", newline="")
-        except LookupError as error:
-            raise ConfigError(f"{where}.encoding: {table.encoding!r} is not an encoding") from error
-        rows = _csv_rows(csv.reader(text, delimiter=_delimiter(file, table), strict=True), file, rejects)
-        header = next(rows, (0, []))[1]
-        _check_columns(needed, header, file, where)
-        wanted = [(name, header.index(name)) for name in sorted(needed)]
-        for chunk in _chunks(_whole(rows, header, file, rejects)):
-            lines, cells = zip(*chunk, strict=True)
-            columns = list(zip(*cells, strict=True))
-            data = {name: _texts(columns[index]) for name, index in wanted}
-            frame = pl.DataFrame({**data, LINE: pl.Series(lines, dtype=pl.Int64)})
-            frame = frame.with_columns(pl.col(pl.String).replace("", None))
+        reader = CsvReader(raw.stream, file.name, _delimiter(file, table), table.encoding, rejects, where)
+        _check_columns(needed, reader.header, file, where)
+        for frame in reader.frames(sorted(needed)):
             yield RawBatch(frame, file.name, raw.fraction())
 
 
@@ -135,42 +122,6 @@ def _delimiter(file: SourceFile, table: Table) -> str:
     """Return the tab for `.tsv` files unless the mapping says otherwise."""
     plain = file.path.with_suffix("") if file.path.suffix == ".gz" else file.path
     return "\t" if plain.suffix.lower() == ".tsv" and table.delimiter == "," else table.delimiter
-
-
-def _csv_rows(reader: Any, file: SourceFile, rejects: Rejects) -> Iterator[tuple[int, list[str]]]:
-    """Go through a CSV reader, giving each row and the line it starts on; what does not parse is rejected."""
-    while True:
-        start = reader.line_num + 1
-        try:
-            yield start, next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            if reader.line_num < start:
-                return
-            detail = f"{error}; lines {start} to {reader.line_num} were left out: check their quotes"
-            rejects.add(file.name, start, "malformed row", detail)
-
-
-def _whole(
-    rows: Iterable[tuple[int, list[str]]], header: Sequence[str], file: SourceFile, rejects: Rejects
-) -> Iterator[tuple[int, list[str]]]:
-    """Pass on rows that have as many readable fields as the header; blank lines are no rows."""
-    width = len(header)
-    for line, row in rows:
-        if not row:
-            continue
-        if len(row) != width:
-            rejects.add(file.name, line, "malformed row", f"has {len(row)} fields, the header has {width}", row)
-        elif not all(map(str.isascii, row)) and not _encodable(row):
-            rejects.add(file.name, line, "malformed row", "is not valid text in the file's encoding", ascii(row))
-        else:
-            yield line, row
-
-
-def _encodable(row: Sequence[str]) -> bool:
-    """Say whether a row holds no bytes that its encoding could not read."""
-    return not any("\udc80" <= character <= "\udcff" for field in row for character in field)
 
 
 def _read_jsonl(file: SourceFile, needed: Collection[str], rejects: Rejects) -> Iterator[RawBatch]:
@@ -214,11 +165,6 @@ def _fits(values: list[Any], kinds: set[type]) -> bool:
 def _text(value: Any) -> str:
     """Write a JSON value as text, a string as it is."""
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-def _texts(values: Sequence[str]) -> pl.Series:
-    """Make a text column."""
-    return pl.Series(values, dtype=pl.String)
 
 
 def _check_columns(needed: Collection[str], present: Sequence[str], file: SourceFile, where: str) -> None:

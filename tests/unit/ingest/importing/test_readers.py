@@ -1,13 +1,20 @@
 """Files as they come: their rows, lines, and faults."""
 
+import csv
 import gzip
+import io
 import json
 from pathlib import Path
+from unittest.mock import patch
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kindred.core.errors import ConfigError, InvalidInput
+from kindred.ingest.importing import csv_reader
+from kindred.ingest.importing.csv_reader import CsvReader
 from kindred.ingest.importing.mapping import Table
 from kindred.ingest.importing.readers import find_files, read_file
 from kindred.ingest.importing.rejects import LINE, Rejects
@@ -31,6 +38,43 @@ def test_csv_lines_count_quoted_line_breaks_and_bad_rows(tmp_path: Path) -> None
     assert frame.select("u", "i", LINE).rows() == expected
     assert [(bad["line"], bad["reason"]) for bad in rejects] == [(5, "malformed row"), (8, "malformed row")]
     assert "has 1 fields, the header has 2" in str(rejects[0]["detail"])
+
+
+FIELDS = st.lists(st.sampled_from(["a", "é", " ", ",", '"', "\n", "\r\n", "1"]), max_size=4).map("".join)
+
+
+@given(st.lists(st.tuples(FIELDS, FIELDS), max_size=12), st.integers(1, 40), st.sampled_from(["\n", "\r\n"]))
+def test_blocks_of_any_size_read_what_was_written(rows: list[tuple[str, str]], size: int, ending: str) -> None:
+    written = io.StringIO()
+    csv.writer(written, lineterminator=ending).writerows([("u", "i"), *rows])
+    stream = io.BytesIO(written.getvalue().encode())
+    with patch.object(csv_reader, "BLOCK_BYTES", size):
+        frames = list(
+            CsvReader(stream, "f", ",", "utf-8", Rejects(Path("unused"), strict=True), "t").frames(["i", "u"])
+        )
+    found = pl.concat(frames).rows() if frames else []
+    data = written.getvalue()
+    starts = [data[: sum(map(len, written_rows(rows, ending)[:n]))].count("\n") for n in range(1, len(rows) + 1)]
+    expected = [(i or None, u or None, start + 1) for (u, i), start in zip(rows, starts, strict=True)]
+    assert found == expected
+
+
+def written_rows(rows: list[tuple[str, str]], ending: str) -> list[str]:
+    texts = []
+    for row in [("u", "i"), *rows]:
+        written = io.StringIO()
+        csv.writer(written, lineterminator=ending).writerow(row)
+        texts.append(written.getvalue())
+    return texts
+
+
+def test_wide_encodings_and_quoted_headers(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("u,i\né,x\n".encode("utf-16"))
+    assert read(tmp_path / "a.csv", ["u"], Table(encoding="utf-16"))[0].rows() == [("é", 2)]
+    (tmp_path / "b.csv").write_bytes(b'\xef\xbb\xbf"u","i"\r\n1,2\r\n')
+    assert read(tmp_path / "b.csv", ["u"])[0].rows() == [("1", 2)]
+    with pytest.raises(ConfigError, match=r"t\.encoding: 'utf-99'"):
+        read(tmp_path / "b.csv", ["u"], Table(encoding="utf-99"))
 
 
 def test_an_open_quote_loses_no_line_silently(tmp_path: Path) -> None:
