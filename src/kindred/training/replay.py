@@ -1,6 +1,6 @@
 """Replay: the funnel that serves, run over past users with their state as it stood."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,6 +30,7 @@ from kindred.recommend.side import ContentSide
 from kindred.recommend.world import TrendBoard, World
 from kindred.training.config import TrainConfigs
 from kindred.training.dataset import Dataset
+from kindred.training.replay_state import ReplayState
 from kindred.training.trend_clock import TrendClock
 
 FOLDED = Position(0, 0, 0)
@@ -40,9 +41,8 @@ _PATIENT = Deadlines(facts=1e9, sources=1e9, features=1e9, effects=1e9)
 
 @dataclass(frozen=True, slots=True)
 class ReplayPorts:
-    """What a replay needs from outside: an empty state store, the catalogue to read, and how indexes are built."""
+    """What a replay needs from outside: the catalogue to read, and how indexes are built."""
 
-    new_state: Callable[[], StateStore]
     catalog: CatalogStore
     indexes: VectorIndexes
 
@@ -72,7 +72,7 @@ class Replay:
         cls, dataset: Dataset, models: ModelSet, users: NDArray[np.integer], ports: ReplayPorts, configs: TrainConfigs
     ) -> "Replay":
         """Fold the rows of `users` into an empty state and lay the models over it."""
-        state = ports.new_state()
+        state = ReplayState()
         await fill_state(state, dataset, users, configs.fold)
         table = ItemTable()
         table.apply(dataset.changes())

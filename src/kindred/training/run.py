@@ -1,0 +1,152 @@
+"""A training run: from the stores to a published bundle, or to nothing at all."""
+
+import os
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Protocol
+
+from kindred import __version__
+from kindred.core.bundle import Manifest
+from kindred.core.clock import Clock
+from kindred.core.errors import InvalidInput, LeaseHeld
+from kindred.core.ids import new_id
+from kindred.ports.models import ModelStore
+from kindred.ports.operations import Leases
+from kindred.ports.vectors import VectorIndexes
+from kindred.training.bundle import MODEL_NAMES, write_models
+from kindred.training.collect import DataStores, collect
+from kindred.training.config import TrainConfigs
+from kindred.training.dataset import Dataset
+from kindred.training.fit.models import FittedModels, fit_models, silent
+from kindred.training.holdout import Held, hold_out
+from kindred.training.replay import ReplayPorts
+
+LEASE = "trainer"
+
+
+class TrainStores(DataStores, Protocol):
+    """What a training run reads, and where it publishes."""
+
+    @property
+    def models(self) -> ModelStore:
+        """Return where bundles are published."""
+        ...
+
+    @property
+    def leases(self) -> Leases:
+        """Return who keeps a second trainer out."""
+        ...
+
+    @property
+    def vectors(self) -> VectorIndexes:
+        """Return what builds vector indexes."""
+        ...
+
+
+async def train(
+    stores: TrainStores,
+    configs: TrainConfigs,
+    clock: Clock,
+    progress: Callable[[str], None] = silent,
+    activate: bool = True,
+) -> Manifest:
+    """Train on everything that is known now and publish the bundle; `progress` hears the name of each step.
+
+    Raises InvalidInput when the catalogue is empty, LeaseHeld while another process trains. When any step fails
+    nothing is published and the active bundle stays.
+    """
+    async with _lease(stores.leases) as fence:
+        seconds: dict[str, float] = {}
+        started = time.perf_counter()
+        progress("data")
+        dataset = await collect(stores)
+        seconds["data"] = round(time.perf_counter() - started, 3)
+        if not dataset.listed().any():
+            raise InvalidInput(
+                "the catalogue has no listed item, so there is nothing to recommend: run `kindred import` with a "
+                "mapping that has [items] or [interactions], or add items over HTTP, then train again"
+            )
+        now = clock.now()
+        models = fit_models(dataset, configs, now, progress)
+        held = await _timed(seconds, "holdout", dataset, configs, stores, now, models, progress)
+        manifest = await _publish(stores, dataset, configs, models, held, seconds, now, fence, activate, progress)
+        await stores.models.prune(configs.training.keep)
+        return manifest
+
+
+async def _timed(
+    seconds: dict[str, float],
+    name: str,
+    dataset: Dataset,
+    configs: TrainConfigs,
+    stores: TrainStores,
+    now: int,
+    models: FittedModels,
+    progress: Callable[[str], None],
+) -> Held:
+    """Run the hold-out and note how long it took."""
+    started = time.perf_counter()
+    held = await hold_out(dataset, configs, ReplayPorts(stores.catalog, stores.vectors), now, models.content, progress)
+    seconds[name] = round(time.perf_counter() - started, 3)
+    return held
+
+
+async def _publish(
+    stores: TrainStores,
+    dataset: Dataset,
+    configs: TrainConfigs,
+    models: FittedModels,
+    held: Held,
+    seconds: Mapping[str, float],
+    now: int,
+    fence: int,
+    activate: bool,
+    progress: Callable[[str], None],
+) -> Manifest:
+    """Write a staged folder and publish it; the folder goes when that fails."""
+    progress("write")
+    folder = await stores.models.stage()
+    try:
+        started = time.perf_counter()
+        measured = write_models(models, held.blend, folder, stores.vectors)
+        written = round(time.perf_counter() - started, 3)
+        manifest = Manifest(
+            version=new_version(now),
+            created=now,
+            code_version=__version__,
+            n_items=dataset.n_items,
+            window=dataset.window(),
+            metrics={**held.metrics, **measured},
+            parameters={**configs.parameters(), "learned_blend": dict(held.blend.weights)},
+            models=[*MODEL_NAMES, "blend", *(f"countries/{name}" for name in models.countries)],
+            seconds={**seconds, **models.seconds, "write": written},
+        )
+        if not await stores.leases.holds(LEASE, fence):
+            raise LeaseHeld("another process took over training while this one worked; nothing was published")
+        progress("publish")
+        await stores.models.publish(folder, manifest, activate)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return manifest
+
+
+def new_version(now: int) -> str:
+    """Return a bundle's version: its time (UTC) to the second, and characters that make it unique."""
+    return f"{datetime.fromtimestamp(now / 1000, tz=UTC):%Y%m%dT%H%M%SZ}-{new_id('b')[-6:]}"
+
+
+@asynccontextmanager
+async def _lease(leases: Leases) -> AsyncIterator[int]:
+    """Be the one trainer; raise LeaseHeld saying who is."""
+    fence = await leases.acquire(LEASE, f"{new_id('train')} (process {os.getpid()})")
+    if fence is None:
+        holder = await leases.holder(LEASE)
+        raise LeaseHeld(f"another process is training ({holder or 'unknown'}): wait until it has published")
+    try:
+        yield fence
+    finally:
+        await leases.release(LEASE, fence)
