@@ -2,7 +2,9 @@
 
 import os
 
-from hypothesis import HealthCheck, settings
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does, before anything imports numpy
+
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 _SLOW_MACHINE = [HealthCheck.too_slow]
 

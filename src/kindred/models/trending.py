@@ -27,7 +27,7 @@ class TrendingConfig(Config, frozen=True, kw_only=True):
 
     baseline_hours: int = 28 * 24
     prior: float = 5.0
-    min_count: int = 3
+    min_count: int = 1
 
 
 class _Meta(msgspec.Struct):
