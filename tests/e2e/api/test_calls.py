@@ -119,6 +119,18 @@ async def test_many_items_have_a_result_each(app: StandIn, client: httpx.AsyncCl
     assert (answer.status_code, answer.json()["status"]) == (202, "queued")
 
 
+async def test_zero_is_an_id_like_any_other_number(app: StandIn, client: httpx.AsyncClient) -> None:
+    items = (await client.post("/api/v1/items", json=[{"item_id": 0}])).json()["results"]
+    users = (await client.post("/api/v1/users", json=[{"user_id": 0}])).json()["results"]
+    assert (items[0]["item_id"], users[0]["user_id"]) == ("0", "0")
+    event = {"user_id": 0, "item_id": 0, "event_type": "view", "event_id": 0}
+    assert (await client.post("/api/v1/track", json=event)).json()["event_id"] == "0"
+    body = {"user_id": 0, "context": {"item_id": 0}, "filters": {"exclude_items": [0]}}
+    await client.post("/api/v1/recommendations", json=body)
+    ask = app.serving.asked[-1]
+    assert (ask.user_id, ask.item_id, ask.exclude_items) == ("0", "0", ("0",))
+
+
 async def test_an_id_in_body_and_address_must_agree(client: httpx.AsyncClient) -> None:
     assert (await client.put("/api/v1/items/5", json={"item_id": 5})).status_code == 200
     assert (await client.put("/api/v1/items/5", json={"item_id": 6})).json()["errors"][0]["pointer"] == "/item_id"

@@ -101,10 +101,11 @@ def to_item(body: ItemBody, path_id: str | None = None, at: str = "") -> Item:
 def _item_id(body: ItemBody, path_id: str | None, faults: Faults) -> str:
     if path_id is not None and body.item_id is not None and str(body.item_id) != path_id:
         faults.add("/item_id", f"must be the id in the address, {path_id!r}, or be left out")
-    if path_id is None and body.item_id is None:
+    given = path_id if path_id is not None else body.item_id
+    if given is None:
         faults.add("/item_id", "is required")
         return ""
-    return faults.identifier(path_id if path_id is not None else body.item_id or "", "/item_id")
+    return faults.identifier(given, "/item_id")
 
 
 def view(found: CatalogItem) -> ItemView:
