@@ -14,6 +14,7 @@ from kindred.cli.session import read_settings
 from kindred.core.errors import InvalidInput, KindredError
 
 if TYPE_CHECKING:
+    from kindred.app.sections import ServerConfig
     from kindred.settings.load import Settings
 
 
@@ -34,10 +35,11 @@ def serve(
     if not 0 <= port <= 65_535:
         raise InvalidInput(f"--port is 0 to 65535, not {port}")
     _log_to_stderr()
-    _run(_serve(settings, chosen.host if host is None else host, port))
+    _run(_serve(settings, chosen, chosen.host if host is None else host, port))
 
 
-async def _serve(settings: "Settings", host: str, port: int) -> None:
+async def _serve(settings: "Settings", chosen: "ServerConfig", host: str, port: int) -> None:
+    from kindred.api.limits import HttpConfig
     from kindred.api.server import bind
     from kindred.api.server import serve as serve_http
     from kindred.app.app import build_app
@@ -51,7 +53,8 @@ async def _serve(settings: "Settings", host: str, port: int) -> None:
         for reason in app.serving.ready():
             note(f"Not ready: {reason}", style="yellow")
         rules = EventRules(settings.section(EventTypesConfig), settings.section(PreferenceConfig).event_weights)
-        await serve_http(app, host, port, rules=rules, started=lambda taken: _announce(host, taken))
+        limits = HttpConfig(rate=chosen.rate, burst=chosen.burst)
+        await serve_http(app, host, port, rules=rules, config=limits, started=lambda taken: _announce(host, taken))
     finally:
         await app.close()
 
