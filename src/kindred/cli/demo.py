@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,11 +30,11 @@ START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 _PREFERRED_PORT = 8080
 _EVENTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
-    ("rating", "2571", {"rating": 5.0}),
+    ("rating", "1214", {"rating": 5.0}),
     ("like", "541", {}),
-    ("view", "1214", {}),
+    ("rating", "1240", {"rating": 4.5}),
 )
-_SAID = {"rating": "rates", "like": "likes", "view": "watches"}
+_SAID = {"rating": "rates", "like": "likes"}
 
 
 def demo(
@@ -176,9 +177,11 @@ def _show_learning(client: "DemoClient") -> None:
         event = {"user_id": user, "item_id": item, "event_type": kind, "metadata": metadata}
         title = client.title(item)
         answer, milliseconds = client.slate_after(user, COUNT, client.track(event))
-        new = len(set(answer.ids) - set(before.ids))
+        stars = f" {metadata['rating']:g}" if "rating" in metadata else ""
+        moved = sum(old != new for old, new in zip_longest(before.ids, answer.ids))
         heading = (
-            f"The new user {_SAID[kind]} {title}: {new} of {COUNT} items are new, {milliseconds:.0f} ms after the 202"
+            f"The new user {_SAID[kind]} {title}{stars}: {milliseconds:.0f} ms after the 202 the slate has learned, "
+            f"{moved} of {COUNT} places changed"
         )
         show(_slate(answer, before.ids, heading))
         before = answer
@@ -186,12 +189,20 @@ def _show_learning(client: "DemoClient") -> None:
 
 def _slate(answer: "Answer", before: list[str], title: str) -> Any:
     rows = []
-    for place, row in enumerate(answer.rows, start=1):
-        fresh = bool(before) and row["item_id"] not in before
-        mark = Text("+", style="bold green") if fresh else Text("")
-        heading = Text(plain(str(row["title"])), style="bold green" if fresh else "bold")
-        rows.append((mark, place, heading, row.get("category"), row["reason"], row["source"]))
+    for place, row in enumerate(answer.rows):
+        mark, style = _mark(before, row["item_id"], place)
+        title_cell = Text(plain(str(row["title"])), style=style)
+        rows.append((Text(mark, style=style), place + 1, title_cell, row.get("category"), row["reason"], row["source"]))
     return table(["", "|dim|right", "title", "category", "why|green", "source|dim"], rows, title=plain(title))
+
+
+def _mark(before: list[str], item_id: str, place: int) -> tuple[str, str]:
+    """Return a sign and a style for what an item did since the slate before: new, up, down, or nothing."""
+    if not before or before[place : place + 1] == [item_id]:
+        return "", "bold"
+    if item_id not in before:
+        return "new", "bold green"
+    return ("up", "bold cyan") if before.index(item_id) > place else ("down", "bold")
 
 
 def _show_next(url: str, token: str, home: Path, stays: bool) -> None:

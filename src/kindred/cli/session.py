@@ -2,7 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from kindred.app.app import App
@@ -36,14 +39,26 @@ async def opened_stores(settings: "Settings | None" = None) -> AsyncIterator["St
 async def opened_app(settings: "Settings | None" = None, *, answering: bool = True) -> AsyncIterator["App"]:
     """Build the application and close it at the end.
 
-    `answering`: it takes over the catalogue and the active bundle first. It folds nothing: that is for a server.
+    `answering`: it takes over the catalogue and the active bundle first. It folds nothing and logs nothing of what it
+    answers: that is for a server.
     """
     from kindred.app.app import build_app
 
-    app = await build_app(settings or read_settings())
+    app = await build_app(_unlogged(settings or read_settings()))
     try:
         if answering:
             await app.follower.step()
         yield app
     finally:
         await app.close()
+
+
+def _unlogged(settings: "Settings") -> "Settings":
+    """Return the settings without the log of what was served: a look from the command line is no exposure."""
+    from kindred.recommend.config import RecommendConfig
+
+    quiet = msgspec.structs.replace(settings.section(RecommendConfig), served_log=False)
+    sections = {
+        name: quiet if isinstance(value, RecommendConfig) else value for name, value in settings.sections.items()
+    }
+    return replace(settings, sections=sections)

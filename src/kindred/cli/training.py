@@ -1,8 +1,10 @@
 """`kindred train` and `kindred evaluate`."""
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
+from rich.text import Text
 
 from kindred.cli.output import Json, emit_json, note, show, table
 from kindred.cli.progress import steps
@@ -11,9 +13,13 @@ from kindred.core.clock import SystemClock
 
 if TYPE_CHECKING:
     from kindred.core.bundle import Manifest
+    from kindred.evaluation.intervals import Interval
+    from kindred.training.evaluate import EvaluationReport
 
 Protocol = Literal["per-user", "rolling"]
-_SHOWN = ("ndcg@10", "ndcg@20", "recall@10", "recall@20", "hit_rate@10", "hit_rate@20", "novelty", "diversity")
+
+_FIRST = ("ndcg@10", "recall@10", "hit_rate@10", "ndcg@20", "recall@20", "hit_rate@20")
+_JUDGED = "ndcg@10"
 
 
 async def train(
@@ -28,17 +34,21 @@ async def train(
     settings = read_settings()
     async with opened_stores(settings) as stores:
         with steps() as shown:
-            manifest = await run_training(
-                stores, train_configs(settings), SystemClock(), progress=shown.tell, activate=activate
-            )
+            configs = train_configs(settings)
+            manifest = await run_training(stores, configs, SystemClock(), shown.tell, activate)
     _show_bundle(manifest, activate, as_json)
 
 
 async def evaluate(
     *,
     protocol: Annotated[
-        Protocol, Parameter(help="Hold back each user's newest rows, or all after several moments.")
-    ] = ("per-user"),
+        Protocol,
+        Parameter(help="Hold back each user's newest rows (per-user), or all after several moments (rolling)."),
+    ] = "per-user",
+    origins: Annotated[int, Parameter(help="Moments of the rolling protocol, at least 3.")] = 3,
+    horizon_days: Annotated[
+        float | None, Parameter(help="Days after each moment; default a twelfth of the data.")
+    ] = None,
     max_users: Annotated[int | None, Parameter(help="Replay at most so many users.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -46,7 +56,28 @@ async def evaluate(
 
     Nothing of the data folder is changed.
     """
-    raise SystemExit
+    from kindred.app.sections import train_configs
+    from kindred.training.collect import collect
+    from kindred.training.evaluate import EvaluationConfig, run_evaluation
+    from kindred.training.replay import ReplayPorts
+
+    options = EvaluationConfig(
+        protocol=protocol,
+        origins=origins,
+        horizon=None if horizon_days is None else horizon_days * 86_400,
+        max_users=max_users,
+    )
+    settings = read_settings()
+    async with opened_stores(settings) as stores:
+        with steps() as shown:
+            shown.tell("data")
+            dataset = await collect(stores)
+            ports = ReplayPorts(stores.catalog, stores.vectors)
+            report = await run_evaluation(dataset, train_configs(settings), ports, options, shown.tell)
+    if as_json:
+        emit_json(report.to_dict())
+    else:
+        _show_evaluation(report)
 
 
 def _show_bundle(manifest: "Manifest", activate: bool, as_json: bool) -> None:
@@ -57,8 +88,47 @@ def _show_bundle(manifest: "Manifest", activate: bool, as_json: bool) -> None:
         ("items", manifest.n_items),
         ("users", manifest.window.users),
         ("interactions", manifest.window.interactions),
-        *manifest.metrics.items(),
+        *((name, value) for name, value in manifest.metrics.items() if not name.startswith("index.")),
     ]
     show(table(["|", "|cyan|right"], rows, title=f"Bundle {manifest.version}"))
-    show(table(["step", "seconds|dim|right"], list(manifest.seconds.items())))
+    spent = "  ".join(f"{step} {seconds:.1f}" for step, seconds in manifest.seconds.items())
+    note(f"seconds: {spent}", style="dim")
     note("It is active." if activate else f"`kindred models activate {manifest.version}` lets it serve.", style="green")
+
+
+def _show_evaluation(report: "EvaluationReport") -> None:
+    tables = report.tables
+    metrics = list(next(iter(tables.metrics.values())))
+    names = [*(name for name in _FIRST if name in metrics), *(name for name in metrics if name not in _FIRST)]
+    totals = list(next(iter(tables.totals.values()), {}))
+    rows = [
+        (system, *(found[name].mean for name in names), *(tables.totals.get(system, {}).get(t) for t in totals))
+        for system, found in sorted(tables.metrics.items(), key=lambda pair: -_sortable(pair[1][_JUDGED].mean))
+    ]
+    heads = ["|bold", *(f"{name}||right" for name in [*names, *totals])]
+    users = sum(origin.users for origin in report.origins)
+    show(table(heads, rows, title=f"{report.protocol}: {users:,} users in {len(report.origins)} split(s)"))
+    differences = [
+        (system, *_difference(found[_JUDGED]))
+        for system, found in sorted(tables.funnel_minus.items(), key=lambda pair: -_sortable(pair[1][_JUDGED].mean))
+    ]
+    heads = ["against|bold", "difference||right", "95 % interval||right", ""]
+    show(table(heads, differences, title=f"The funnel's {_JUDGED} minus each other's, paired by user"))
+    note(
+        f"exploration is off, but in the row that names it ({report.exploration:g}); {report.seconds:.1f} s",
+        style="dim",
+    )
+
+
+def _difference(interval: "Interval") -> tuple[str, str, Text]:
+    if interval.low > 0:
+        verdict = Text("better", style="green")
+    elif interval.high < 0:
+        verdict = Text("worse", style="red")
+    else:
+        verdict = Text("no clear difference", style="yellow")
+    return f"{interval.mean:+.4f}", f"{interval.low:+.4f} … {interval.high:+.4f}", verdict
+
+
+def _sortable(value: float) -> float:
+    return -math.inf if math.isnan(value) else value
