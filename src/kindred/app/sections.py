@@ -50,8 +50,8 @@ class ServerConfig(Config, frozen=True, kw_only=True):
     """Where `kindred serve` listens.
 
     `host`: the address; 0.0.0.0 listens on every network. `port`: the TCP port; 0 takes a free one. `rate`: calls a
-    second that one token may make in each server process, 0 = no limit. `burst`: seconds of unused rate that a token may
-    spend at once.
+    second that one token may make in each server process, 0 = no limit. `burst`: seconds of unused rate that a
+    token may spend at once.
     """
 
     host: str = "127.0.0.1"
