@@ -73,8 +73,12 @@ class Candidates:
             provenance[mine] |= np.uint32(1 << bit)
             best[mine] = np.minimum(best[mine], np.arange(len(part), dtype=np.float32))
             for name, values in part.columns.items():
-                column = columns.setdefault(name, np.full(len(distinct), np.nan, np.float32))
-                column[mine] = np.where(np.isnan(column[mine]), values, column[mine])
+                if name not in columns:
+                    columns[name] = np.full(len(distinct), np.nan, np.float32)
+                    columns[name][mine] = values
+                else:
+                    column = columns[name]
+                    column[mine] = np.where(np.isnan(column[mine]), values, column[mine])
             start += len(part)
         columns["best_rank"] = best
         return cls(distinct[order].astype(np.int32), columns, provenance)

@@ -1,7 +1,7 @@
 """Clocks; every age is computed against one of these, so that tests and replays can hold time still."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from kindred.core.errors import InvalidInput
@@ -11,6 +11,7 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 LATEST = 253_402_300_799_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Clock(Protocol):
@@ -50,12 +51,13 @@ def parse_time(text: str, pointer: str) -> int:
     if moment.tzinfo is None:
         raise InvalidInput.at(pointer, f"needs a zone, such as {text[:40]}Z")
     try:
-        return round(moment.timestamp() * 1000)
+        # In whole numbers: a float of seconds loses milliseconds in far years.
+        return (moment.astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1)
     except (OverflowError, ValueError) as error:
         raise InvalidInput.at(pointer, "is outside the years 1 to 9999") from error
 
 
 def format_time(time_ms: int) -> str:
-    """Write milliseconds since 1970 UTC as ISO-8601 with `Z`."""
-    moment = datetime.fromtimestamp(time_ms / 1000, tz=UTC)
+    """Write milliseconds since 1970 UTC as ISO-8601 with `Z`; raise OverflowError outside the years 1 to 9999."""
+    moment = _EPOCH + timedelta(milliseconds=time_ms)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

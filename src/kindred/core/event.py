@@ -94,15 +94,18 @@ _decoder: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
 
 
 def encode_event(event: Event) -> bytes:
-    """Write an event as MessagePack."""
-    return _encoder.encode(event)
+    """Write an event as MessagePack; raise InvalidInput for what it cannot hold, such as numbers over 64 bits."""
+    try:
+        return _encoder.encode(event)
+    except (OverflowError, TypeError, ValueError, RecursionError) as error:
+        raise InvalidInput(f"the event cannot be written: {error}") from error
 
 
 def decode_event(data: bytes) -> Event:
     """Read an event; raise InvalidInput when the bytes are not one."""
     try:
         return _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInput(f"not an event: {error}") from error
 
 

@@ -47,3 +47,14 @@ def new_id(prefix: str) -> str:
         digits.append(_ALPHABET[number & 31])
         number >>= 5
     return f"{prefix}_{''.join(reversed(digits))}"
+
+
+def id_time(made: str) -> int | None:
+    """Return when `new_id` made an id (ms since 1970 UTC), or None when it is not one of its making."""
+    digits = made.rpartition("_")[2]
+    if len(digits) != 23 or not set(digits) <= set(_ALPHABET):
+        return None
+    number = 0
+    for digit in digits[:10]:
+        number = number << 5 | _ALPHABET.index(digit)
+    return number

@@ -1,8 +1,12 @@
 """Positions in the event log."""
 
+import re
 from typing import NamedTuple, Self
 
 from kindred.core.errors import InvalidInput
+
+# Whole numbers that fit 64 bits, written in one way only; an offset may be the -1 of an empty partition.
+_WRITTEN = re.compile(r"(0|[1-9][0-9]{0,17})\.(0|[1-9][0-9]{0,17})\.(-1|0|[1-9][0-9]{0,17})")
 
 
 class Position(NamedTuple):
@@ -22,11 +26,11 @@ class Position(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read the written form; raise InvalidInput when it is another."""
-        try:
-            epoch, partition, offset = text.split(".")
-            return cls(int(epoch), int(partition), int(offset))
-        except ValueError as error:
-            raise InvalidInput.at("/position", f"is `epoch.partition.offset`, not {text!r}") from error
+        found = _WRITTEN.fullmatch(text)
+        if found is None:
+            raise InvalidInput.at("/position", f"is `epoch.partition.offset`, not {text[:80]!r}")
+        epoch, partition, offset = (int(part) for part in found.groups())
+        return cls(epoch, partition, offset)
 
 
 START = Position(0, 0, -1)

@@ -23,13 +23,14 @@ class Deadlines(Config, frozen=True, kw_only=True):
     """How long each wave may take; what is not ready by then fails by its stage's policy.
 
     `facts`: milliseconds for reading what is known about the asker. `sources`: milliseconds for all sources together.
-    `features`: milliseconds for reading the candidates' features. `effects`: milliseconds for what runs after the
-    response.
+    `features`: milliseconds for reading the candidates' features. `reasons`: milliseconds for explaining.
+    `effects`: milliseconds for each of what runs after the response.
     """
 
     facts: float = 50.0
     sources: float = 100.0
     features: float = 50.0
+    reasons: float = 50.0
     effects: float = 2000.0
 
 

@@ -1,8 +1,9 @@
 """What the Runner writes down about each stage: the trace, the meter, and what failed open."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 from kindred.core.errors import KindredError
 from kindred.core.query import Query
@@ -10,6 +11,8 @@ from kindred.core.trace import StageTrace, Trace
 from kindred.pipeline.checks import StageFault
 from kindred.pipeline.stages import FailPolicy, Stage
 from kindred.ports.telemetry import Meter
+
+S = TypeVar("S", bound=Stage)
 
 
 class Recorder:
@@ -21,6 +24,20 @@ class Recorder:
         self.trace = Trace(request_id=query.request_id, bundle=bundle)
         self._meter = meter
         self._started = time.perf_counter()
+
+    def enabled(self, stages: Sequence[S], kind: str) -> list[S]:
+        """Return the stages that take part; one whose switch breaks fails by its policy."""
+        found = []
+        for stage in stages:
+            if stage.name in self.query.params.disabled:
+                continue
+            try:
+                if stage.enabled(self.query):
+                    found.append(stage)
+            except Exception as error:
+                self.trace.stages.append(StageTrace(stage=stage.name, kind=kind, error=_said(error)))
+                self._fail(stage, error)
+        return found
 
     @contextmanager
     def stage(self, stage: Stage, kind: str, entered: int = 0) -> Iterator[StageTrace]:

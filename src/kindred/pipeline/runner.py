@@ -38,53 +38,57 @@ class Runner:
         recorder = Recorder(query, funnel.bundle, self._meter)
         await self._facts(funnel, query, recorder)
         found = await self._propose(funnel, funnel.sources, query, recorder)
-        ranked = await self._rank(funnel, query, found, recorder)
+        ranked = await self._rank(funnel, query, _merged(funnel, query, found), recorder)
         if len(ranked) < query.count and funnel.fallbacks:
-            more = await self._propose(funnel, [*funnel.sources, *funnel.fallbacks], query, recorder)
-            ranked = await self._rank(funnel, query, more, recorder)
+            more = await self._propose(funnel, funnel.fallbacks, query, recorder)
+            if any(len(part) for part in more.values()):
+                ranked = await self._rank(funnel, query, _merged(funnel, query, {**found, **more}), recorder)
         chosen = self._order(funnel, query, ranked, recorder)
         return await self._slate(funnel, query, chosen, recorder)
 
     async def effects(self, funnel: Funnel, query: Query, slate: Slate) -> None:
         """Run what follows the response; failures are counted, never raised."""
-        for effect in _enabled(funnel.effects, query):
+        for effect in funnel.effects:
             try:
-                await asyncio.wait_for(effect.run(query, slate), funnel.deadlines.effects / 1000)
+                if effect.name not in query.params.disabled and effect.enabled(query):
+                    async with asyncio.timeout(funnel.deadlines.effects / 1000):
+                        await effect.run(query, slate)
             except Exception:
                 self._meter.count("stage_failures", stage=effect.name)
 
     async def _facts(self, funnel: Funnel, query: Query, recorder: Recorder) -> None:
         async def one(stage: Any) -> Mapping[str, Any]:
             found: Mapping[str, Any] = await stage.hydrate(query)
+            if not isinstance(found.get("facts", query.facts), UserFacts):
+                raise StageFault("`facts` must be UserFacts")
             return found
 
-        stages = _enabled(funnel.facts, query)
+        stages = recorder.enabled(funnel.facts, "facts")
         for values in (await _wave(stages, "facts", one, funnel.deadlines.facts, recorder)).values():
             for name, value in values.items():
-                if name == "facts" and isinstance(value, UserFacts):
+                if name == "facts":
                     query.facts = value
                 else:
                     query.scratch[name] = value
 
-    async def _propose(self, funnel: Funnel, sources: Sequence[Source], query: Query, recorder: Recorder) -> Candidates:
+    async def _propose(
+        self, funnel: Funnel, sources: Sequence[Source], query: Query, recorder: Recorder
+    ) -> dict[str, Candidates]:
         async def one(source: Source) -> Candidates:
             return checked_candidates(await source.propose(query))
 
-        found = await _wave(_enabled(sources, query), "source", one, funnel.deadlines.sources, recorder)
-        bits = {source.name: bit for bit, source in enumerate([*funnel.sources, *funnel.fallbacks])}
-        merged = Candidates.merge(list(found.values()), [bits[name] for name in found])
-        return _top(merged, "best_rank", query.params.candidates, ascending=True)
+        return await _wave(recorder.enabled(sources, "source"), "source", one, funnel.deadlines.sources, recorder)
 
     async def _rank(self, funnel: Funnel, query: Query, found: Candidates, recorder: Recorder) -> Candidates:
         candidates = self._filter(funnel.eligibility, "eligibility", query, found, recorder)
         candidates = self._score(funnel.coarse, "coarse", query, candidates, recorder)
-        candidates = _top(candidates, "coarse", query.params.ranked)
+        candidates = _top(candidates, "coarse", max(query.params.ranked, query.count))
 
         async def one(stage: Any) -> Mapping[str, Floats]:
             columns, _ = checked_columns(await stage.columns(query, candidates), len(candidates))
             return columns
 
-        hydrators = _enabled(funnel.hydrators, query)
+        hydrators = recorder.enabled(funnel.hydrators, "features")
         for columns in (await _wave(hydrators, "features", one, funnel.deadlines.features, recorder)).values():
             candidates = candidates.with_columns(columns)
         candidates = self._score(funnel.fine, "fine", query, candidates, recorder)
@@ -94,7 +98,7 @@ class Runner:
     def _filter(
         self, filters: Sequence[Filter], kind: str, query: Query, candidates: Candidates, recorder: Recorder
     ) -> Candidates:
-        for stage in _enabled(filters, query):
+        for stage in recorder.enabled(filters, kind):
             with recorder.stage(stage, kind, len(candidates)) as note:
                 mask = checked_mask(stage.keep(query, candidates), len(candidates))
                 if not mask.all():
@@ -107,7 +111,7 @@ class Runner:
     def _score(
         self, scorers: Sequence[Scorer], kind: str, query: Query, candidates: Candidates, recorder: Recorder
     ) -> Candidates:
-        for stage in _enabled(scorers, query):
+        for stage in recorder.enabled(scorers, kind):
             with recorder.stage(stage, kind, len(candidates)) as note:
                 columns, missing = checked_columns(stage.score(query, candidates), len(candidates))
                 if missing:
@@ -117,14 +121,15 @@ class Runner:
 
     def _order(self, funnel: Funnel, query: Query, candidates: Candidates, recorder: Recorder) -> Candidates:
         propensity = np.ones(len(candidates), np.float32)
-        for stage in _enabled(funnel.rerankers, query):
+        for stage in recorder.enabled(funnel.rerankers, "rerank"):
             with recorder.stage(stage, "rerank", len(candidates)) as note:
                 order = checked_order(stage.order(query, candidates), len(candidates))
                 note.detail.update(order.detail)
                 candidates = candidates.take(order.index)
                 propensity = propensity[order.index] * order.propensity
                 note.left = len(candidates)
-        return candidates.with_columns({"propensity": propensity}).take(np.arange(min(query.count, len(candidates))))
+        candidates = candidates.with_columns({"propensity": propensity})
+        return candidates if len(candidates) <= query.count else candidates.take(np.arange(query.count))
 
     async def _slate(self, funnel: Funnel, query: Query, chosen: Candidates, recorder: Recorder) -> Slate:
         names = [source.name for source in (*funnel.sources, *funnel.fallbacks)]
@@ -139,21 +144,29 @@ class Runner:
             state_version=query.facts.state_version,
             bundle=funnel.bundle,
         )
-        reasons: list[Reason] = []
-        explainer = funnel.explainer
-        if explainer is not None and len(chosen) and explainer.enabled(query):
-            with recorder.stage(explainer, "explain", len(chosen)):
-                reasons = await explainer.explain(query, slate)
-                if len(reasons) != len(chosen):
-                    raise StageFault(f"{len(reasons)} reasons for {len(chosen)} items")
-            slate = replace(slate, degraded=_degraded(query, len(chosen)))
+        reasons = await self._explain(funnel, query, slate, recorder)
         trace = recorder.finish()
         trace.state_version = str(slate.state_version)
-        return replace(slate, reasons=reasons, trace=trace)
+        return replace(slate, reasons=reasons, degraded=_degraded(query, len(chosen)), trace=trace)
+
+    async def _explain(self, funnel: Funnel, query: Query, slate: Slate, recorder: Recorder) -> list[Reason]:
+        if funnel.explainer is None or not len(slate.candidates):
+            return []
+        explained: list[Reason] = []
+        for stage in recorder.enabled([funnel.explainer], "explain"):
+            with recorder.stage(stage, "explain", len(slate.candidates)):
+                async with asyncio.timeout(funnel.deadlines.reasons / 1000):
+                    reasons = await stage.explain(query, slate)
+                if len(reasons) != len(slate.candidates):
+                    raise StageFault(f"{len(reasons)} reasons for {len(slate.candidates)} items")
+                explained = reasons
+        return explained
 
 
-def _enabled(stages: Sequence[S], query: Query) -> list[S]:
-    return [s for s in stages if s.name not in query.params.disabled and s.enabled(query)]
+def _merged(funnel: Funnel, query: Query, found: Mapping[str, Candidates]) -> Candidates:
+    bits = {source.name: bit for bit, source in enumerate([*funnel.sources, *funnel.fallbacks])}
+    merged = Candidates.merge(list(found.values()), [bits[name] for name in found])
+    return _top(merged, "best_rank", max(query.params.candidates, query.count), ascending=True)
 
 
 async def _wave(
@@ -177,14 +190,25 @@ async def _wave(
     tasks = {asyncio.create_task(one(stage)): stage for stage in stages}
     if not tasks:
         return {}
-    done, pending = await asyncio.wait(tasks, timeout=deadline / 1000)
-    for task in pending:
-        task.cancel()
-    for task in done:
-        task.result()
-    for task in pending:
-        recorder.late(tasks[task], kind, deadline)
+    try:
+        done, _ = await asyncio.wait(tasks, timeout=deadline / 1000)
+    finally:
+        # Also when the request itself is cancelled: nothing of it runs on.
+        for task in tasks:
+            task.add_done_callback(_looked_at)
+            task.cancel()
+    for task in tasks:
+        if task not in done or task.cancelled():
+            recorder.late(tasks[task], kind, deadline)
+        else:
+            task.result()
     return {stage.name: found[stage.name] for stage in stages if stage.name in found}
+
+
+def _looked_at(task: asyncio.Task[None]) -> None:
+    """Take a task's error, so that one which nobody waits for any more is not reported as forgotten."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _top(candidates: Candidates, column: str, k: int, ascending: bool = False) -> Candidates:
@@ -194,6 +218,9 @@ def _top(candidates: Candidates, column: str, k: int, ascending: bool = False) -
         return candidates.take(np.arange(min(k, len(candidates))))
     signed = values if ascending else -values
     rows = np.flatnonzero(~np.isnan(signed))
+    if len(rows) > k > 0:
+        # Everything equal to the k-th value stays until the sort, so that ties are cut by ordinal.
+        rows = rows[signed[rows] <= np.partition(signed[rows], k - 1)[k - 1]]
     best = np.lexsort((candidates.items[rows], signed[rows]))[:k]
     return candidates.take(rows[best])
 
@@ -205,10 +232,16 @@ def _provenance(chosen: Candidates, names: Sequence[str]) -> list[tuple[str, ...
 
 def _largest_shares(chosen: Candidates, proposed: Sequence[tuple[str, ...]]) -> list[str]:
     """Return for each item which of its sources has the largest share of its score (columns `share.<source>`)."""
+    shares = {
+        name: np.where(np.isnan(column), 0.0, column).tolist()
+        for name in {name for names in proposed for name in names}
+        if (column := chosen.columns.get(f"share.{name}")) is not None
+    }
+    none = [0.0] * len(chosen)
     found = []
     for row, names in enumerate(proposed):
-        shares = [float(np.nan_to_num(chosen.column(f"share.{name}", 0.0)[row])) for name in names]
-        found.append(names[int(np.argmax(shares))] if names else "")
+        parts = [shares.get(name, none)[row] for name in names]
+        found.append(names[parts.index(max(parts))] if names else "")
     return found
 
 
