@@ -1,7 +1,7 @@
 """Follower: keeps a server's tables current with the catalogue, the active bundle and the live trends."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from kindred.app.stores import Stores
 from kindred.core.bundle import Manifest
 from kindred.core.clock import HOUR, Clock
-from kindred.core.errors import KindredError, NoBundle
+from kindred.core.errors import BundleError, KindredError, NoBundle, NotFound, StoreFull
 from kindred.core.item import CatalogItem
 from kindred.features.groups import trending_key
 from kindred.features.trending_list import decode_trending
@@ -25,6 +25,7 @@ from kindred.recommend.world import TrendBoard, World
 
 PAGE = 2_000
 PERIOD = 0.1
+SLICE = 100
 
 
 class Follower:
@@ -44,6 +45,7 @@ class Follower:
         self._world: World | None = None
         self._refused: tuple[str, str] | None = None
         self.trouble: str | None = None
+        self.crowded: str | None = None
 
     @property
     def world(self) -> World:
@@ -74,13 +76,14 @@ class Follower:
         await self._follow_trends()
 
     async def run(self) -> None:
-        """Step until cancelled; a store that is down is tried again and noted in `trouble`."""
+        """Step until cancelled; whatever fails is tried again and noted in `trouble`."""
         while True:
             try:
                 await self.step()
                 self.trouble = None
-            except KindredError as error:
-                self.trouble = error.detail
+            except Exception as error:
+                # A follower that stopped would leave its server answering from an ever older catalogue.
+                self.trouble = error.detail if isinstance(error, KindredError) else f"{type(error).__name__}: {error}"
                 self._meter.count("follower_failures")
             await asyncio.sleep(PERIOD)
 
@@ -89,14 +92,17 @@ class Follower:
             changes = await self._stores.catalog.changes_since(self._table.seq, PAGE)
             if not changes:
                 return
-            self._table.apply(changes)
-            if self._world is not None:
-                encode_changes(self._world.models, self._world.side, changes)
-            await asyncio.sleep(0)
+            for part in _slices(changes):
+                self._table.apply(part)
+                if self._world is not None:
+                    self._encode(self._world.models, self._world.side, part)
+                await asyncio.sleep(0)
 
     async def _follow_bundle(self) -> None:
         version = await self._stores.models.active()
         current = None if self._world is None else self._world.models.version
+        if version is not None and version == current:
+            self._refused = None
         if version is None or version == current or (self._refused and self._refused[0] == version):
             return
         try:
@@ -104,7 +110,7 @@ class Follower:
             self._world = await self._build(manifest, folder)
             self._refused = None
             self._meter.count("bundle_swaps")
-        except KindredError as error:
+        except (BundleError, NotFound) as error:
             self._refused = (version, error.detail)
             self._meter.count("bundles_refused")
 
@@ -113,9 +119,10 @@ class Follower:
         side = ContentSide(models.content.dimensions)
         seq = manifest.window.catalogue_seq
         while changes := await self._stores.catalog.changes_since(seq, PAGE):
-            encode_changes(models, side, changes)
+            for part in _slices(changes):
+                self._encode(models, side, part)
+                await asyncio.sleep(0)
             seq = changes[-1].seq
-            await asyncio.sleep(0)
         return World(
             models=models,
             table=self._table,
@@ -127,16 +134,29 @@ class Follower:
             preference=self._preference,
         )
 
+    def _encode(self, models: ModelSet, side: ContentSide, changes: Sequence[CatalogItem]) -> None:
+        try:
+            encode_changes(models, side, changes)
+            self.crowded = None
+        except StoreFull as error:
+            # Those items can still be found as new, popular or trending; only content cannot propose them.
+            self.crowded = error.detail
+
     async def _follow_trends(self) -> None:
         view = await self._stores.state.read([trending_key(window) for window in WINDOWS])
-        lists, as_of = {}, {}
+        lists = {}
         for (window, hours), record in zip(WINDOWS.items(), view.records, strict=True):
             if record is None or not record.value:
                 continue
             found = decode_trending(record.value)
             if found.as_of >= self._clock.now() - hours * HOUR:
-                lists[window], as_of[window] = found.columns(), found.as_of
-        self._trends.lists, self._trends.as_of = lists, as_of
+                lists[window] = found.columns()
+        self._trends.replace(lists)
+
+
+def _slices(changes: Sequence[CatalogItem]) -> Iterator[Sequence[CatalogItem]]:
+    """Cut a page so that no request waits long for the event loop."""
+    return (changes[start : start + SLICE] for start in range(0, len(changes), SLICE))
 
 
 def encode_changes(models: ModelSet, side: ContentSide, changes: Sequence[CatalogItem]) -> None:

@@ -1,6 +1,7 @@
 """Serving: answers questions from the present world, and does what follows an answer."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -9,9 +10,9 @@ from kindred.app.asking import build_query
 from kindred.app.follower import Follower
 from kindred.app.stores import Stores
 from kindred.core.clock import DAY, Clock
-from kindred.core.errors import Gone, NotFound
+from kindred.core.errors import Gone, KindredError, NotFound
 from kindred.core.event import Event
-from kindred.core.ids import new_id
+from kindred.core.ids import id_time, new_id
 from kindred.core.item import CatalogItem
 from kindred.core.position import Position
 from kindred.core.query import Query
@@ -33,6 +34,8 @@ from kindred.recommend.world import World
 
 PENDING_EFFECTS = 10_000
 SWEEP_EVERY = 3_600.0
+# Said when reasons failed: nothing else would be sure to be true.
+UNEXPLAINED = Reason(code=ReasonCode.FROM_CATALOGUE, text="From the catalogue")
 
 
 class Serving:
@@ -59,7 +62,7 @@ class Serving:
         self._meter = meter
         self._runner = Runner(meter)
         self._effects = (ServedLog(record), ReplayLog(stores.traces, config.trace_share))
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[str, asyncio.Task[None]] = {}
         self._built: tuple[World, Funnel] | None = None
 
     async def recommend(self, ask: Ask) -> Served:
@@ -99,8 +102,14 @@ class Serving:
 
         Raises NotFound for an id never seen here, Gone when it is past its day.
         """
+        following = self._running.get(request_id)
+        if following is not None:
+            await asyncio.wait([following])
         data = await self._stores.traces.get(request_id)
         if data is None:
+            made = id_time(request_id)
+            if made is not None and made < self._clock.now() - DAY:
+                raise Gone(f"request {request_id!r} is older than 24 hours")
             raise NotFound(f"no request {request_id!r} in the last 24 hours")
         record = decode_replay(data)
         if record.received < self._clock.now() - DAY:
@@ -123,25 +132,36 @@ class Serving:
         return await folded(self._stores.state, position, timeout)
 
     def ready(self) -> list[str]:
-        """Return why no full answer can be given, one sentence each."""
+        """Return why no full answer can be given, one sentence each.
+
+        A new bundle that was refused is none while the one before it serves: see `warnings`.
+        """
         said = []
-        if self._follower.refused:
-            said.append(f"the active bundle cannot be used: {self._follower.refused}")
-        elif not self._follower.has_world:
-            said.append("no bundle was trained yet: run `kindred train`")
+        if not self._follower.has_world:
+            refused = self._follower.refused
+            why = f"the active bundle cannot be used: {refused}" if refused else "no bundle was trained yet"
+            said.append(f"{why}: run `kindred train`")
         if self._follower.trouble:
             said.append(self._follower.trouble)
         return said
 
+    def warnings(self) -> list[str]:
+        """Return what someone should look at though answers are given, one sentence each."""
+        said = []
+        if self._follower.has_world and self._follower.refused:
+            said.append(f"the active bundle was refused, the one before it serves: {self._follower.refused}")
+        return said + ([self._follower.crowded] if self._follower.crowded else [])
+
     async def sweep(self) -> None:
         """Drop replay records past their day, every hour, until cancelled."""
         while True:
-            await self._stores.traces.sweep(self._clock.now() - DAY)
+            with contextlib.suppress(KindredError):
+                await self._stores.traces.sweep(self._clock.now() - DAY)
             await asyncio.sleep(SWEEP_EVERY)
 
     async def drain(self) -> None:
         """Wait for what follows the answers already given."""
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     def _present(self) -> tuple[World, Funnel]:
         world = self._follower.world
@@ -154,8 +174,8 @@ class Serving:
             self._meter.count("effects_dropped")
             return
         task = asyncio.create_task(self._runner.effects(funnel, query, slate))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._running[query.request_id] = task
+        task.add_done_callback(lambda _: self._running.pop(query.request_id, None))
 
     async def _shown(self, query: Query, slate: Slate) -> list[ShownItem]:
         known: dict[int, CatalogItem] = query.scratch.get("items", {})
@@ -171,7 +191,7 @@ class Serving:
         for row, item in enumerate(items):
             if item not in known:
                 continue
-            reason = slate.reasons[row] if slate.reasons else Reason(code=ReasonCode.POPULAR, text="")
+            reason = slate.reasons[row] if slate.reasons else UNEXPLAINED
             anchor = None if reason.anchor is None else known.get(reason.anchor)
             shown.append(
                 ShownItem(

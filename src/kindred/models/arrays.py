@@ -71,6 +71,16 @@ def check_ordinals(folder: Path, name: str, ordinals: NDArray[Any], n_items: int
         raise BundleCorrupt(f"{name}.npy in {folder} holds ordinals outside [0, {n_items})")
 
 
+def values_at(ordinals: Ordinals, values: Floats, wanted: Ordinals) -> Floats:
+    """Return the value of each wanted ordinal (c,) float32 from `ordinals (n,)` ascending, 0 where it is not there."""
+    found = np.zeros(len(wanted), np.float32)
+    if len(ordinals):
+        place = np.minimum(np.searchsorted(ordinals, wanted), len(ordinals) - 1)
+        hit = ordinals[place] == wanted
+        found[hit] = values[place[hit]]
+    return found
+
+
 def top_k(scores: NDArray[Any], k: int) -> NDArray[np.intp]:
     """Return the positions of the k highest positive scores, highest first, ties by position."""
     kept = np.flatnonzero(scores > 0)

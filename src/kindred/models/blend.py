@@ -26,9 +26,10 @@ class BlendConfig(Config, frozen=True, kw_only=True):
     """Weights by family of models for users and items with much, little or no evidence.
 
     `standard`: users and items with evidence, unless training learned better ones. `cold_user`: users without.
-    `cold_item`: items without. `als_share`: of the collaborative family, while training has not learned it.
-    `trending_share`: of the popularity family. `learn`: whether training replaces `standard` by weights that it finds
-    on held-back data.
+    `cold_item`: items without. `cold_item_scale`: what those weigh beside the others; the best match by content is a
+    weaker claim than the best of what people chose, and at 1 unknown items crowd out known ones. `als_share`: of the
+    collaborative family, while training has not learned it. `trending_share`: of the popularity family. `learn`:
+    whether training replaces `standard` by weights that it finds on held-back data.
     """
 
     standard: dict[str, float] = msgspec.field(
@@ -40,6 +41,7 @@ class BlendConfig(Config, frozen=True, kw_only=True):
     cold_item: dict[str, float] = msgspec.field(
         default_factory=lambda: {"content": 0.7, "popularity": 0.2, "collaborative": 0.1}
     )
+    cold_item_scale: float = 0.4
     als_share: float = 0.5
     trending_share: float = 0.1
     learn: bool = True
@@ -97,7 +99,7 @@ def normalised(scores: Floats) -> Floats:
 
     Models score on scales of their own; relative to the best of the same request they can be added.
     """
-    filled = np.nan_to_num(scores, nan=0.0)
+    filled = np.where(np.isnan(scores), np.float32(0), scores)
     highest = float(filled.max(initial=0.0))
     scaled: Floats = np.clip(filled / highest, -1.0, 1.0).astype(np.float32) if highest > 0 else np.minimum(filled, 0)
     return scaled

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kindred.core.candidates import Floats, Ordinals
 from kindred.core.config import Config
 from kindred.core.errors import InvalidInput
-from kindred.models.arrays import known, load_array, load_json, save_array, save_json, sum_by_item
+from kindred.models.arrays import known, load_array, load_json, save_array, save_json, sum_by_item, values_at
 from kindred.models.preference import Preferences
 
 if TYPE_CHECKING:
@@ -76,13 +76,7 @@ class ItemItemModel:
 
     def score_candidates(self, candidates: Ordinals, items: Ordinals, weights: Floats) -> Floats:
         """Return the score of each candidate (c,) float32 from a history `items (h,)`; 0 without a common neighbour."""
-        found, sums = self.score_history(items, weights)
-        scores = np.zeros(len(candidates), np.float32)
-        if len(found):
-            place = np.minimum(np.searchsorted(found, candidates), len(found) - 1)
-            hit = found[place] == candidates
-            scores[hit] = sums[place[hit]]
-        return scores
+        return values_at(*self.score_history(items, weights), candidates)
 
     def anchors(self, candidates: Ordinals, items: Ordinals, weights: Floats) -> tuple[Ordinals, Floats]:
         """Return for each candidate the history item that adds most to its score, and how much, both (c,).

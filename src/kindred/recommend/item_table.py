@@ -42,6 +42,10 @@ class Postings:
                 self._arrays[key] = found
         return found
 
+    def bears(self, ordinal: int, name: str) -> bool:
+        """Say whether an ordinal bears a name."""
+        return ordinal in self._members.get(name.casefold(), ())
+
     def any_of(self, names: Sequence[str], size: int) -> Mask:
         """Return the mask (size,) of ordinals that bear at least one of the names."""
         mask = np.zeros(size, np.bool_)
@@ -55,7 +59,7 @@ class ItemTable:
 
     `listed bool`; `available_from`, `available_until`, `created`, `updated` int64 ms; `stock int32` (-1 = not counted);
     `rating`, `price` float32 (NaN = none); `primary int32` code of the primary category (-1 = none) into
-    `category_names`; `regions` maps an ordinal to the countries it is limited to.
+    `category_names`; `limited bool`: may be shown only in the countries that `countries` holds it under.
     """
 
     def __init__(self) -> None:
@@ -65,9 +69,10 @@ class ItemTable:
         self.category_names: list[str] = []
         self.categories = Postings()
         self.tags = Postings()
-        self.regions: dict[int, frozenset[str]] = {}
+        self.countries = Postings()
         self._codes: dict[str, int] = {}
-        self._names: dict[int, tuple[list[str], list[str]]] = {}
+        self._names: dict[int, tuple[list[str], list[str], list[str]]] = {}
+        self._limited = 0
         self._columns: dict[str, NDArray[Any]] = {}
         for name, (kind, blank) in _COLUMNS.items():
             self._columns[name] = np.full(_FIRST, blank, kind)
@@ -92,6 +97,11 @@ class ItemTable:
         """Return when each item was created (size,) int64 ms, 0 = unknown."""
         return self._view("created")
 
+    @property
+    def updated(self) -> NDArray[np.int64]:
+        """Return when each item last changed (size,) int64 ms."""
+        return self._view("updated")
+
     def available(self, now: int) -> Mask:
         """Return which items are on offer at `now` (ms): listed, inside their dates, in stock (size,)."""
         opens, closes, stock = self._view("available_from"), self._view("available_until"), self._view("stock")
@@ -100,11 +110,11 @@ class ItemTable:
 
     def in_region(self, country: str | None) -> Mask | None:
         """Return which items may be shown in a country (size,), or None when no item is limited."""
-        if not self.regions:
+        if not self._limited:
             return None
-        mask = np.ones(self.size, np.bool_)
-        for ordinal, countries in self.regions.items():
-            mask[ordinal] = country is not None and country in countries
+        mask: Mask = ~self._view("limited")
+        if country:
+            mask |= self.countries.any_of([country], self.size)
         return mask
 
     def category_of(self, ordinal: int) -> str | None:
@@ -128,17 +138,17 @@ class ItemTable:
             "stock": -1 if item.stock is None else min(max(item.stock, 0), 2**31 - 1),
             "rating": np.nan if item.rating is None else item.rating,
             "created": item.created or 0,
+            "updated": change.updated,
+            "limited": bool(item.regions),
             "primary": self._code(item.category),
         }
+        self._limited += int(bool(item.regions)) - int(self._columns["limited"][ordinal])
         for name, value in values.items():
             self._columns[name][ordinal] = value
-        old = self._names.get(ordinal, ([], []))
-        self.categories.replace(ordinal, old[0], item.categories)
-        self.tags.replace(ordinal, old[1], item.tags)
-        self._names[ordinal] = (item.categories, item.tags)
-        self.regions.pop(ordinal, None)
-        if item.regions:
-            self.regions[ordinal] = frozenset(region.upper() for region in item.regions)
+        old = self._names.get(ordinal, ([], [], []))
+        new = self._names[ordinal] = (item.categories, item.tags, item.regions)
+        for postings, before, after in zip((self.categories, self.tags, self.countries), old, new, strict=True):
+            postings.replace(ordinal, before, after)
 
     def _code(self, category: str | None) -> int:
         if category is None:
@@ -169,5 +179,7 @@ _COLUMNS: dict[str, tuple[type, object]] = {
     "stock": (np.int32, -1),
     "rating": (np.float32, np.nan),
     "created": (np.int64, 0),
+    "updated": (np.int64, 0),
+    "limited": (np.bool_, False),
     "primary": (np.int32, -1),
 }

@@ -3,12 +3,15 @@
 import numpy as np
 
 from kindred.core.candidates import Floats, Mask, Ordinals
+from kindred.core.errors import InvalidInput
 from kindred.models.popularity import PopularityModel
+from kindred.models.trending import window_hours
 from kindred.recommend.ask import ListAnswer, ListAsk
 from kindred.recommend.explainers.reasons import WINDOW_NAMES
-from kindred.recommend.sources.lists import allowed_rows, best_allowed
+from kindred.recommend.sources.lists import allowed_rows, popular_allowed
 from kindred.recommend.world import World
 
+KINDS = ("trending", "popular")
 WIDER = {"1h": ("1h", "24h", "7d"), "24h": ("24h", "7d"), "7d": ("7d",)}
 
 
@@ -16,8 +19,11 @@ async def list_items(world: World, ask: ListAsk, now: int) -> ListAnswer:
     """Answer from the live trend lists or from the bundle's popularity, under the live masks.
 
     A window in which nothing trends is widened, and `degraded` says so. With a country, popular means popular there,
-    and trending is limited to what people there use.
+    and trending is limited to what people there use. Raises InvalidInput for an unknown kind or window.
     """
+    if ask.kind not in KINDS:
+        raise InvalidInput.at("/kind", f"is {ask.kind!r}, known are {', '.join(KINDS)}")
+    window_hours(ask.window)
     mask = world.table.available(now)
     region = world.table.in_region(ask.country)
     if region is not None:
@@ -48,7 +54,8 @@ def _trending(
     world: World, ask: ListAsk, mask: Mask, local: PopularityModel | None, degraded: list[str]
 ) -> tuple[Ordinals, Floats, str]:
     for window in WIDER[ask.window]:
-        items, scores = world.trends.top(window)
+        found = world.trends.of(window)
+        items, scores = found.items, found.scores
         kept = allowed_rows(items, mask) & (scores > 0)
         if local is not None:
             kept &= local.score_candidates(items) > 0
@@ -63,12 +70,11 @@ def _popular(
     world: World, ask: ListAsk, mask: Mask, local: PopularityModel | None, degraded: list[str]
 ) -> tuple[Ordinals, Floats, str]:
     model = local or world.models.popularity
-    items = best_allowed(model.scores, mask, ask.count)
-    items = items[model.scores[items] > 0]
+    items = popular_allowed(model, mask, ask.count)
     return items, model.scores[items], ask.window
 
 
 def _reason(ask: ListAsk, window: str, local: bool) -> str:
     what = f"Trending in {WINDOW_NAMES[window]}" if ask.kind == "trending" else "Popular"
     inside = f" among {ask.category}" if ask.category else ""
-    return f"{what}{inside}" + (f" in {ask.country}" if local else "")
+    return f"{what}{inside}" + (f" in {ask.country.upper()}" if ask.country and local else "")

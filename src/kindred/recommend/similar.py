@@ -1,10 +1,12 @@
 """Items like another: by who chose them, by what they are, or both by how much is known."""
 
+import contextlib
+
 import msgspec
 import numpy as np
 
 from kindred.core.candidates import Floats, Mask, Ordinals
-from kindred.core.errors import NotFound
+from kindred.core.errors import InvalidInput, KindredError, NotFound
 from kindred.core.item import CatalogItem
 from kindred.features.groups import user_key
 from kindred.features.users import decode_user
@@ -12,8 +14,10 @@ from kindred.ports.operations import Cache
 from kindred.recommend.ask import SimilarAnswer, SimilarAsk
 from kindred.recommend.explainers.reasons import listed_words
 from kindred.recommend.item_text import item_text
+from kindred.recommend.sources.lists import allowed_rows
 from kindred.recommend.world import World
 
+METRICS = ("hybrid", "collaborative", "content")
 KEPT = 200
 DAY = 86_400.0
 
@@ -27,18 +31,18 @@ class _Kept(msgspec.Struct, array_like=True):
 
 async def similar_items(world: World, cache: Cache, ask: SimilarAsk, now: int) -> SimilarAnswer:
     """Answer from the neighbour lists under the live masks; raise NotFound for an item that is not listed."""
+    if ask.metric not in METRICS:
+        raise InvalidInput.at("/metric", f"is {ask.metric!r}, known are {', '.join(METRICS)}")
     (known,) = await world.catalog.get([ask.item_id])
     if known is None or not known.listed:
         raise NotFound(f"no item {ask.item_id!r} in the catalogue")
     items, scores = await _neighbours(world, cache, known.ordinal, ask.metric)
     mask, version = await _mask(world, ask, now)
-    inside = items < len(mask)
-    items, scores = items[inside], scores[inside]
-    kept = mask[items]
+    kept = allowed_rows(items, mask)
     items, scores = items[kept][: ask.count], scores[kept][: ask.count]
     found = await world.catalog.by_ordinals(items.tolist())
     shown = [
-        (item, float(score), similarity_reason(world, known, item))
+        (item, float(score), similarity_reason(world, ask.metric, known, item))
         for item, score in zip(found, scores, strict=True)
         if item is not None
     ]
@@ -71,13 +75,19 @@ def neighbours(world: World, item: int, metric: str) -> tuple[Ordinals, Floats]:
     distinct, rows = np.unique(items, return_inverse=True)
     totals = np.bincount(rows, parts, len(distinct)).astype(np.float32)
     order = np.lexsort((distinct, -totals))[:KEPT]
+    order = order[totals[order] > 0]
     return distinct[order].astype(np.int32), totals[order]
 
 
-def similarity_reason(world: World, a: CatalogItem, b: CatalogItem) -> str:
-    """Say what two items share, else that the same people chose them."""
+def similarity_reason(world: World, metric: str, a: CatalogItem, b: CatalogItem) -> str:
+    """Say what two items share, or that the same people chose them, as the metric saw it."""
+    if metric == "collaborative":
+        return "Chosen by the same people"
     shared = world.models.content.shared_attributes(item_text(b.item), item_text(a.item))
-    return f"Shares {listed_words([one.value for one in shared])}" if shared else "Chosen by the same people"
+    if shared:
+        return f"Shares {listed_words([one.value for one in shared])}"
+    chosen_together = metric == "hybrid" and b.ordinal in world.models.item_item.similar(a.ordinal, KEPT)[0]
+    return "Chosen by the same people" if chosen_together else "Described alike"
 
 
 def _content(world: World, item: int) -> tuple[Ordinals, Floats]:
@@ -85,18 +95,21 @@ def _content(world: World, item: int) -> tuple[Ordinals, Floats]:
     if not vector.any():
         return np.empty(0, np.int32), np.empty(0, np.float32)
     items, scores = world.models.content_index.search(vector, KEPT + 1)
-    other = items != item
+    other = (items != item) & (scores > 0)
     return items[other][:KEPT], np.clip(scores[other][:KEPT], 0, 1)
 
 
 async def _neighbours(world: World, cache: Cache, item: int, metric: str) -> tuple[Ordinals, Floats]:
     key = f"similar:{world.models.version}:{world.table.seq}:{metric}:{item}"
-    (kept,) = await cache.get([key])
-    if kept is not None:
-        packed = msgspec.msgpack.decode(kept, type=_Kept)
-        return np.frombuffer(packed.items, np.int32), np.frombuffer(packed.scores, np.float32)
+    # A cache that fails costs time, never the answer.
+    with contextlib.suppress(KindredError, msgspec.DecodeError):
+        (kept,) = await cache.get([key])
+        if kept is not None:
+            packed = msgspec.msgpack.decode(kept, type=_Kept)
+            return np.frombuffer(packed.items, np.int32), np.frombuffer(packed.scores, np.float32)
     items, scores = neighbours(world, item, metric)
-    await cache.put(key, msgspec.msgpack.encode(_Kept(items.tobytes(), scores.tobytes())), DAY)
+    with contextlib.suppress(KindredError):
+        await cache.put(key, msgspec.msgpack.encode(_Kept(items.tobytes(), scores.tobytes())), DAY)
     return items, scores
 
 
@@ -108,6 +121,7 @@ async def _mask(world: World, ask: SimilarAsk, now: int) -> tuple[Mask, str]:
         for item in await world.catalog.get(list(ask.exclude_items)):
             if item is not None and item.ordinal < len(mask):
                 mask[item.ordinal] = False
+    country = None
     keys = [] if ask.user_id is None else [user_key(ask.user_id)]
     view = await world.state.read(keys)
     for record in view.records:
@@ -115,6 +129,10 @@ async def _mask(world: World, ask: SimilarAsk, now: int) -> tuple[Mask, str]:
         if user is not None:
             seen = user.seen_items()
             mask[seen[seen < len(mask)]] = False
+            country = user.profile.country if user.profile else None
+    region = world.table.in_region(country)
+    if region is not None:
+        mask &= region[: len(mask)]
     return mask, str(view.watermark)
 
 

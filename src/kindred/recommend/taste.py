@@ -3,13 +3,14 @@
 import numpy as np
 
 from kindred.core.candidates import Floats, Ordinals
-from kindred.core.query import Query
+from kindred.core.query import Query, UserFacts
 from kindred.models.als import UserSolve
-from kindred.recommend.world import World
+from kindred.recommend.world import Trend, World
 
 COLD_USER = "cold_start_user"
 COLD_ITEM = "cold_start_item"
 STANDARD = "standard"
+WINDOWS = ("24h", "7d", "1h")
 
 
 def user_solve(world: World, query: Query) -> UserSolve:
@@ -24,11 +25,37 @@ def user_solve(world: World, query: Query) -> UserSolve:
 
 def anchors(world: World, query: Query) -> tuple[Ordinals, Floats]:
     """Return the latest history items (a,) and their signed weights (a,): confidence, less by place in the history."""
-    facts = query.facts
+    found: tuple[Ordinals, Floats] | None = query.scratch.get("anchors")
+    if found is None:
+        found = query.scratch["anchors"] = _anchors(world, query.facts)
+    return found
+
+
+def _anchors(world: World, facts: UserFacts) -> tuple[Ordinals, Floats]:
     count = min(len(facts.history), world.config.anchors)
     recency = np.float32(world.config.recency) ** np.arange(count, dtype=np.float32)
     signed = np.where(facts.positive[:count], facts.confidence[:count], -facts.confidence[:count])
     return facts.history[:count], (signed * recency).astype(np.float32)
+
+
+def resembling(world: World, query: Query) -> tuple[Ordinals, Floats]:
+    """Return the item-to-item neighbours of the history, ascending, and their scores, both (n,)."""
+    found: tuple[Ordinals, Floats] | None = query.scratch.get("resembling")
+    if found is None:
+        found = query.scratch["resembling"] = world.models.item_item.score_history(*anchors(world, query))
+    return found
+
+
+def trend(world: World, query: Query) -> Trend:
+    """Return the list of the first window, of a day, a week, an hour, in which anything trends.
+
+    A request keeps what it found, so that sources, scores and reasons speak of one list.
+    """
+    found: Trend | None = query.scratch.get("trend")
+    if found is None:
+        lists = [world.trends.of(window) for window in WINDOWS]
+        found = query.scratch["trend"] = next((one for one in lists if len(one.items)), lists[0])
+    return found
 
 
 def content_profile(world: World, query: Query) -> Floats:

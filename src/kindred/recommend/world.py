@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kindred.core.candidates import Floats, Ordinals
+from kindred.models.arrays import values_at
 from kindred.models.preference import PreferenceConfig
 from kindred.ports.catalog import CatalogStore
 from kindred.ports.state import StateStore
@@ -15,30 +17,48 @@ from kindred.recommend.item_table import ItemTable
 from kindred.recommend.model_set import ModelSet
 from kindred.recommend.side import ContentSide
 
+_NOTHING = (np.empty(0, np.int32), np.empty(0, np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """What trends in a window: `items (n,) int32` and `scores (n,) float32`, best first."""
+
+    window: str
+    items: Ordinals
+    scores: Floats
+    _ascending: tuple[Ordinals, Floats]
+
+    @classmethod
+    def of(cls, window: str, items: Ordinals, scores: Floats) -> Self:
+        """Keep a list, and sort it by ordinal for looking up."""
+        order = np.argsort(items)
+        return cls(window, items, scores, (items[order], scores[order]))
+
+    def score(self, items: Ordinals) -> Floats:
+        """Return each item's trend score (n,) float32, 0 for items that are not on the list."""
+        return values_at(*self._ascending, items)
+
 
 @dataclass(slots=True)
 class TrendBoard:
-    """The live trend lists by window, best first: (ordinals, scores); `as_of` is when they were made (ms)."""
+    """The live trend lists by window, (ordinals, scores) best first, replaced as a whole."""
 
     lists: Mapping[str, tuple[Ordinals, Floats]] = field(default_factory=dict)
-    as_of: Mapping[str, int] = field(default_factory=dict)
+    _trends: dict[str, Trend] = field(init=False, repr=False, compare=False)
 
-    def top(self, window: str) -> tuple[Ordinals, Floats]:
-        """Return a window's list; empty when nothing trends."""
-        none = (np.empty(0, np.int32), np.empty(0, np.float32))
-        return self.lists.get(window, none)
+    def __post_init__(self) -> None:
+        """Sort the lists."""
+        self.replace(self.lists)
 
-    def score(self, window: str, items: Ordinals) -> Floats:
-        """Return each item's trend score (n,) float32, 0 for items that are not on the list."""
-        ordinals, scores = self.top(window)
-        found = np.zeros(len(items), np.float32)
-        if len(ordinals):
-            order = np.argsort(ordinals)
-            place = np.minimum(np.searchsorted(ordinals, items, sorter=order), len(ordinals) - 1)
-            rows = order[place]
-            hit = ordinals[rows] == items
-            found[hit] = scores[rows[hit]]
-        return found
+    def replace(self, lists: Mapping[str, tuple[Ordinals, Floats]]) -> None:
+        """Take over newer lists."""
+        self._trends = {window: Trend.of(window, *columns) for window, columns in lists.items()}
+        self.lists = lists
+
+    def of(self, window: str) -> Trend:
+        """Return what trends in a window; nothing where there is no list."""
+        return self._trends.get(window) or Trend.of(window, *_NOTHING)
 
 
 @dataclass(frozen=True, slots=True)

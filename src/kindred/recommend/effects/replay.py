@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from kindred.core.query import Context, Filters, Params, Query
+from kindred.core.rng import seed_of
 from kindred.core.slate import Slate
 from kindred.core.trace import Trace
 from kindred.pipeline.stages import FailPolicy
@@ -64,7 +65,7 @@ class ReplayLog:
 
     async def run(self, query: Query, slate: Slate) -> None:
         """Keep the record."""
-        sampled = query.want_trace or (query.seed % 10_000) < self.share * 10_000
+        sampled = query.want_trace or seed_of("trace", query.request_id) % 10_000 < self.share * 10_000
         record = ReplayRecord(
             user_id=query.user_id,
             placement=query.placement,

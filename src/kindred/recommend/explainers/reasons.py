@@ -12,8 +12,8 @@ from kindred.core.slate import Reason, ReasonCode, Slate
 from kindred.models.content import SharedAttribute
 from kindred.pipeline.stages import FailPolicy
 from kindred.recommend.item_text import item_text, title_of
-from kindred.recommend.sources.lists import country_of, trend_window
-from kindred.recommend.taste import anchors, user_solve
+from kindred.recommend.sources.lists import country_of
+from kindred.recommend.taste import anchors, trend, user_solve
 from kindred.recommend.world import World
 
 VERBS = {
@@ -97,6 +97,8 @@ class Reasons:
         if anchor in known and item in known:
             texts = item_text(known[item].item), item_text(known[anchor].item)
             shared = self.world.models.content.shared_attributes(*texts)
+        if anchor < 0:
+            return self._listed(query, item, anchor, known)
         if not shared:
             return Reason(code=ReasonCode.SHARED_ATTRIBUTES, text=f"Much like {title_of(known, anchor)}", anchor=anchor)
         names = listed_words([one.value for one in shared])
@@ -108,17 +110,22 @@ class Reasons:
         return Reason(code=ReasonCode.SIMILAR_TO_THIS, text=f"Similar to {title_of(known, screen)}", anchor=screen)
 
     def _trending(self, query: Query, item: int, anchor: int, known: Mapping[int, CatalogItem]) -> Reason:
-        window = WINDOW_NAMES[trend_window(self.world)]
-        category = self.world.table.category_of(item)
-        if query.filters.categories and category is not None:
+        window = WINDOW_NAMES[trend(self.world, query).window]
+        category = self._wanted_category(query, item)
+        if category is not None:
             return Reason(code=ReasonCode.TRENDING_IN_CATEGORY, text=f"Trending among {category} in {window}")
         return Reason(code=ReasonCode.TRENDING, text=f"Trending in {window}")
 
     def _popular(self, query: Query, item: int, anchor: int, known: Mapping[int, CatalogItem]) -> Reason:
-        if query.filters.categories:
-            wanted = listed_words(list(query.filters.categories))
-            return Reason(code=ReasonCode.POPULAR_IN_CATEGORY, text=f"Popular in {wanted}")
+        category = self._wanted_category(query, item)
+        if category is not None:
+            return Reason(code=ReasonCode.POPULAR_IN_CATEGORY, text=f"Popular in {category}")
         return Reason(code=ReasonCode.POPULAR, text="Popular with everyone")
+
+    def _wanted_category(self, query: Query, item: int) -> str | None:
+        """Return the category that the request asks for and the item bears."""
+        bears = self.world.table.categories.bears
+        return next((name for name in query.filters.categories if bears(item, name)), None)
 
     def _country(self, query: Query, item: int, anchor: int, known: Mapping[int, CatalogItem]) -> Reason:
         return Reason(code=ReasonCode.POPULAR_IN_COUNTRY, text=f"Popular in {country_of(query)}")

@@ -38,12 +38,12 @@ class Blend:
             total = (1 - ON_SCREEN_WEIGHT) * total + ON_SCREEN_WEIGHT * on_screen
             parts = {name: (1 - ON_SCREEN_WEIGHT) * part for name, part in parts.items()}
             parts["on_screen"] = (ON_SCREEN_WEIGHT * on_screen).astype(np.float32)
-        query.scratch["strategy"] = self._strategy(query, candidates)
+        query.scratch["strategy"] = self._strategy(query, candidates, total)
         shares = {f"share.{name}": part.astype(np.float32) for name, part in parts.items()}
         return {"score": np.clip(total, 0, 1).astype(np.float32), **shares}
 
     def weights(self, query: Query, candidates: Candidates) -> dict[str, Floats]:
-        """Return the weight of each model for each candidate (n,) float32; they sum to 1 per candidate."""
+        """Return the weight of each model for each candidate (n,) float32; they sum to 1, less for cold items."""
         blend, n = self.world.models.blend, len(candidates)
         if query.params.weights:
             fixed = split_families(query.params.weights, blend.config)
@@ -54,16 +54,17 @@ class Blend:
         user = query.facts.interactions / (query.facts.interactions + k)
         users = self.world.evidence(candidates.items).astype(np.float32)
         item = users / (users + np.float32(k))
+        unknown = blend.config.cold_item_scale * (1 - item)
         return {
             name: (
-                user * (item * blend.weights.get(name, 0.0) + (1 - item) * cold_item[name])
-                + (1 - user) * cold_user[name]
+                user * (item * blend.weights.get(name, 0.0) + unknown * cold_item[name]) + (1 - user) * cold_user[name]
             ).astype(np.float32)
             for name in MODELS
         }
 
-    def _strategy(self, query: Query, candidates: Candidates) -> str:
+    def _strategy(self, query: Query, candidates: Candidates, total: Floats) -> str:
+        """Return the user's strategy, or that of cold items where most of the best candidates are."""
         found = strategy(self.world, query)
-        evidence = self.world.evidence(candidates.items)
+        evidence = self.world.evidence(candidates.items[np.argsort(-total, kind="stable")[: query.count]])
         cold = len(evidence) > 0 and float((evidence < self.world.config.cold_item).mean()) > 0.5
         return COLD_ITEM if found == STANDARD and cold else found

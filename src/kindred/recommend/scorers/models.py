@@ -7,10 +7,11 @@ import numpy as np
 
 from kindred.core.candidates import Candidates, Floats
 from kindred.core.query import Query
+from kindred.models.arrays import values_at
 from kindred.models.blend import normalised
 from kindred.pipeline.stages import FailPolicy
-from kindred.recommend.sources.lists import country_of, trend_window
-from kindred.recommend.taste import anchors, content_profile, user_solve
+from kindred.recommend.sources.lists import country_of
+from kindred.recommend.taste import content_profile, resembling, trend, user_solve
 from kindred.recommend.world import World
 
 MODELS = ("als", "item_item", "content", "popular", "trending", "country")
@@ -49,10 +50,9 @@ class ModelScores:
         models, items = self.world.models, candidates.items
         if not len(query.facts.history):
             return {name: np.zeros(len(items), np.float32) for name in ("als", "item_item", "content")}
-        history, weights = anchors(self.world, query)
         return {
             "als": models.als.score(user_solve(self.world, query).vector, items),
-            "item_item": models.item_item.score_candidates(items, history, weights),
+            "item_item": values_at(*resembling(self.world, query), items),
             "content": self.world.content_vectors(items) @ content_profile(self.world, query),
         }
 
@@ -61,6 +61,6 @@ class ModelScores:
         country = models.countries.get(country_of(query))
         return {
             "popular": models.popularity.score_candidates(items),
-            "trending": self.world.trends.score(trend_window(self.world), items),
+            "trending": trend(self.world, query).score(items),
             "country": (country or models.popularity).score_candidates(items),
         }

@@ -4,16 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kindred.core.candidates import Candidates, Floats, Ordinals
+from kindred.core.candidates import Candidates, Floats, Mask, Ordinals
 from kindred.core.query import Query
 from kindred.models.new_items import novelty_scores
 from kindred.models.popularity import PopularityModel
 from kindred.pipeline.stages import FailPolicy
 from kindred.recommend.filters.rules import allowed
-from kindred.recommend.taste import content_profile
+from kindred.recommend.taste import content_profile, trend
 from kindred.recommend.world import World
 
-WINDOWS = ("24h", "7d", "1h")
+NEW_DEPTH = 100
 
 
 def proposal(name: str, items: Ordinals, scores: Floats, depth: int | None = None) -> Candidates:
@@ -22,7 +22,7 @@ def proposal(name: str, items: Ordinals, scores: Floats, depth: int | None = Non
     return Candidates(items[order].astype(np.int32), {f"raw.{name}": scores[order].astype(np.float32)})
 
 
-def best_allowed(scores: Floats, mask: np.ndarray[tuple[int], np.dtype[np.bool_]], k: int) -> Ordinals:
+def best_allowed(scores: Floats, mask: Mask, k: int) -> Ordinals:
     """Return the k allowed ordinals with the highest scores, zeros too, best first, ties by ordinal."""
     rows = np.flatnonzero(mask[: len(scores)])
     values = scores[rows]
@@ -30,6 +30,17 @@ def best_allowed(scores: Floats, mask: np.ndarray[tuple[int], np.dtype[np.bool_]
         least = np.partition(values, len(values) - k)[len(values) - k]
         rows, values = rows[values >= least], values[values >= least]
     return rows[np.lexsort((rows, -values))][:k].astype(np.int32)
+
+
+def popular_allowed(model: PopularityModel, mask: Mask, k: int) -> Ordinals:
+    """Return the k allowed ordinals that are most popular, best first, ties by ordinal; unused ones never."""
+    top = model.top_items
+    items = top[allowed_rows(top, mask)][:k]
+    # The bundle's own list is enough unless the request allows little of it.
+    if len(items) == k or len(top) < model.config.top:
+        return items
+    items = best_allowed(model.scores, mask, k)
+    return items[model.scores[items] > 0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +79,7 @@ class CountrySource:
 
 @dataclass(frozen=True, slots=True)
 class TrendingSource:
-    """What rises now, in the shortest window that has enough of it."""
+    """What rises now, in the last day, else the last week, else the last hour."""
 
     world: World
     name: str = "trending"
@@ -76,38 +87,42 @@ class TrendingSource:
 
     def enabled(self, query: Query) -> bool:
         """Say whether anything trends."""
-        return any(len(self.world.trends.top(window)[0]) for window in WINDOWS)
+        return len(trend(self.world, query).items) > 0
 
     async def propose(self, query: Query) -> Candidates:
         """Return allowed items by trend score."""
-        window = trend_window(self.world)
-        items, scores = self.world.trends.top(window)
+        found = trend(self.world, query)
+        items, scores = found.items, found.scores
         kept = allowed_rows(items, allowed(self.world, query)) & (scores > 0)
         return proposal(self.name, items[kept], scores[kept], self.world.config.source_depth)
 
 
 @dataclass(frozen=True, slots=True)
 class NewItemsSource:
-    """What was created lately and has few users yet, the nearest to the user's taste first."""
+    """What was created lately and has few users yet, the newest and nearest to the user's taste first.
+
+    An item that does not say when it was created counts from its last change, if the bundle does not know it.
+    """
 
     world: World
     name: str = "new"
     policy: FailPolicy = FailPolicy.OPEN
 
     def enabled(self, query: Query) -> bool:
-        """Say yes."""
-        return True
+        """Say whether any age counts as new."""
+        return self.world.config.new_item_days > 0
 
     async def propose(self, query: Query) -> Candidates:
         """Return allowed new items."""
-        table, now = self.world.table, query.context.time
-        rows = np.flatnonzero((table.created >= self.world.new_until(now)) & (table.created <= now))
-        items = rows[allowed(self.world, query)[rows]].astype(np.int32)
-        items = items[self.world.evidence(items) < self.world.config.new_item_interactions]
+        table, now, mask = self.world.table, query.context.time, allowed(self.world, query)
+        created = table.created[: len(mask)].copy()
+        younger = slice(self.world.models.n_items, None)
+        created[younger] = np.where(created[younger] == 0, table.updated[: len(mask)][younger], created[younger])
+        rows = np.flatnonzero(mask & (created >= self.world.new_until(now)) & (created <= now)).astype(np.int32)
+        items = rows[self.world.evidence(rows) < self.world.config.new_item_interactions]
         near = self.world.content_vectors(items) @ content_profile(self.world, query)
-        window = self.world.config.new_item_days * 86_400
-        fresh = novelty_scores(table.created[items], now, window)
-        return proposal(self.name, items, fresh * (1 + np.maximum(near, 0)), 100)
+        fresh = novelty_scores(created[items], now, self.world.config.new_item_days * 86_400)
+        return proposal(self.name, items, fresh * (1 + np.maximum(near, 0)), NEW_DEPTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,22 +149,14 @@ def country_of(query: Query) -> str:
     return query.context.country or (profile.country or "" if profile else "").upper()
 
 
-def trend_window(world: World) -> str:
-    """Return the first window, of a day, a week, an hour, in which anything trends."""
-    return next((window for window in WINDOWS if len(world.trends.top(window)[0])), WINDOWS[0])
-
-
-def allowed_rows(
-    items: Ordinals, mask: np.ndarray[tuple[int], np.dtype[np.bool_]]
-) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def allowed_rows(items: Ordinals, mask: Mask) -> Mask:
     """Return which items (n,) a mask over the catalogue allows; items beyond it are not."""
-    inside = items < len(mask)
-    found = np.zeros(len(items), np.bool_)
-    found[inside] = mask[items[inside]]
+    if not len(mask):
+        return np.zeros(len(items), np.bool_)
+    found: Mask = mask[np.minimum(items, len(mask) - 1)] & (items < len(mask))
     return found
 
 
 def _popular(name: str, model: PopularityModel, world: World, query: Query) -> Candidates:
-    items = best_allowed(model.scores, allowed(world, query), world.config.source_depth)
-    items = items[model.scores[items] > 0]
+    items = popular_allowed(model, allowed(world, query), world.config.source_depth)
     return proposal(name, items, model.scores[items])

@@ -8,8 +8,8 @@ from kindred.core.candidates import Candidates
 from kindred.core.query import Query
 from kindred.pipeline.stages import FailPolicy
 from kindred.recommend.filters.rules import allowed
-from kindred.recommend.sources.lists import proposal
-from kindred.recommend.taste import anchors, content_profile, user_solve
+from kindred.recommend.sources.lists import allowed_rows, proposal
+from kindred.recommend.taste import content_profile, resembling, user_solve
 from kindred.recommend.world import World
 
 
@@ -33,7 +33,8 @@ class AlsSource:
         mask = allowed(self.world, query)[: self.world.models.n_items]
         index = self.world.models.als_index
         items, scores = index.search(solve.vector, self.world.config.source_depth, _padded(mask, index.size))
-        return proposal(self.name, items, scores)
+        wanted = scores > 0
+        return proposal(self.name, items[wanted], scores[wanted])
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,8 @@ class ItemItemSource:
 
     async def propose(self, query: Query) -> Candidates:
         """Return the items with the highest sums of similarity times weight."""
-        items, weights = anchors(self.world, query)
-        found, scores = self.world.models.item_item.score_history(items, weights)
-        kept = allowed(self.world, query)[found] & (scores > 0)
+        found, scores = resembling(self.world, query)
+        kept = allowed_rows(found, allowed(self.world, query)) & (scores > 0)
         return proposal(self.name, found[kept], scores[kept], self.world.config.source_depth)
 
 
@@ -106,7 +106,7 @@ class OnScreenSource:
         scores = np.concatenate([_scaled(similar), 0.5 * _scaled(cosines[content != item])])
         found, rows = np.unique(items, return_inverse=True)
         totals = np.bincount(rows, scores, len(found)).astype(np.float32)
-        kept = mask[found]
+        kept = allowed_rows(found, mask) & (totals > 0)
         return proposal(self.name, found[kept].astype(np.int32), totals[kept], depth)
 
 
