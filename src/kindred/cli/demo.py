@@ -220,6 +220,8 @@ def _show_next(url: str, token: str, home: Path, stays: bool) -> None:
         lines = [first, f"kindred serve --port {url.rpartition(':')[2]} &", *lines]
         if not named:
             lines = [line.replace(token, "$(kindred token create)") for line in lines]
+    else:
+        lines.append(f"export KINDRED_HOME={home}")
     lines += [f"kindred recommend {KNOWN_USER}", f"kindred doctor --user {KNOWN_USER}"]
     for line in lines:
         print(f"  {line}")
