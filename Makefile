@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 HOME_DIR := .kindred
-PORT ?= 8000
+PORT ?= 8080
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo serve lint test test-long bench requirements clean
@@ -17,7 +17,7 @@ demo: install ## import the sample, train, serve, and show recommendations chang
 	@rm -rf $(HOME_DIR)/demo
 	@KINDRED_HOME=$(HOME_DIR)/demo $(BIN)/kindred demo
 
-serve: install ## serve the sample on PORT (default 8000) until stopped
+serve: install ## serve the sample on PORT (default 8080) until stopped
 	@export KINDRED_HOME=$(HOME_DIR)/serve; \
 	if [ ! -e $(HOME_DIR)/serve.ready ]; then \
 	  $(BIN)/kindred import --sample && $(BIN)/kindred train && touch $(HOME_DIR)/serve.ready; \

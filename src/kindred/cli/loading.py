@@ -22,6 +22,9 @@ async def import_data(
     mapping: Path | None = None,
     /,
     *,
+    data: Annotated[
+        Path | None, Parameter(help="Folder that the mapping's paths are relative to; default the mapping file's.")
+    ] = None,
     sample: Annotated[bool, Parameter(negative="", help="Import the packaged MovieLens data.")] = False,
     shift_to_now: Annotated[
         bool, Parameter(negative="", help="Move all times so that the last event is now (--sample always does).")
@@ -38,11 +41,15 @@ async def import_data(
         raise InvalidInput("give either a mapping file or --sample: `kindred import mapping.toml`")
     if mapping is not None and not mapping.is_file():
         raise NotFound(f"there is no mapping file {mapping}")
+    if sample and data is not None:
+        raise InvalidInput("--data goes with a mapping file; the sample has its own data")
+    if data is not None and not data.is_dir():
+        raise NotFound(f"there is no folder {data}")
     from kindred.ingest.importing.mapping import load_mapping
     from kindred.ingest.importing.options import ImportOptions, ImportStores
     from kindred.ingest.importing.run import run_import, sample_mapping
 
-    plan = sample_mapping() if mapping is None else load_mapping(mapping)
+    plan = sample_mapping() if mapping is None else load_mapping(mapping, data)
     options = ImportOptions(strict=strict, shift_to_now=shift_to_now or sample, reject_file=rejects)
     async with opened_app(answering=False) as app:
         s = app.stores
