@@ -18,6 +18,10 @@ NEW_DEPTH = 100
 
 def proposal(name: str, items: Ordinals, scores: Floats, depth: int | None = None) -> Candidates:
     """Return candidates best first, ties by ordinal, with the source's own score in column `raw.<name>`."""
+    if depth is not None and len(items) > depth:
+        # Sorting thousands of neighbours costs more than finding the last that stays.
+        kept = scores >= np.partition(scores, len(scores) - depth)[len(scores) - depth]
+        items, scores = items[kept], scores[kept]
     order = np.lexsort((items, -scores))[:depth]
     return Candidates(items[order].astype(np.int32), {f"raw.{name}": scores[order].astype(np.float32)})
 
