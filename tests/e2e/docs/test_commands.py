@@ -44,10 +44,12 @@ def run(page_commands: list[Command], folder: Path, address: str, **variables: s
     script.write_text("".join(parts))
     kept = {key: value for key, value in os.environ.items() if not key.startswith("KINDRED")}
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    # Nothing is judged here, so training need not hold rows back to measure.
+    settings = {"KINDRED_SERVER_PORT": address.rpartition(":")[2], "KINDRED_TRAINING_HOLDOUT_SHARE": "0"}
     subprocess.run(
         ["bash", script],
         cwd=folder,
-        env={**kept, "PATH": path, "KINDRED_SERVER_PORT": address.rpartition(":")[2], **variables},
+        env={**kept, "PATH": path, **settings, **variables},
         check=False,
         timeout=110,
         capture_output=True,
