@@ -1,6 +1,7 @@
 """Several servers on one data folder: one folds, the others stand by, all of them learn and swap together."""
 
 import asyncio
+import json
 import os
 import threading
 import time
@@ -66,7 +67,29 @@ def test_one_folds_and_the_others_stand_by(fleet: list[Server]) -> None:
         eventually(lambda server=server: server.get("/health/ready").status_code == 200)
     roles = [("consumer is owner" in server.output(), "consumer is standby" in server.output()) for server in fleet]
     assert sorted(roles) == [(False, True)] * (FLEET - 1) + [(True, False)]
-    assert "consumer" in kindred(fleet[0].home, "doctor", check=False).stdout
+    found = json.loads(kindred(fleet[0].home, "doctor", "--json").stdout)
+    (said,) = [finding["said"] for finding in found if finding["about"] == "consumer"]
+    assert str(consumer_pid(fleet[0].home)) in said
+
+
+def test_an_import_beside_the_servers_is_folded_by_the_one_that_folds(
+    fleet: list[Server], clients: list[httpx.Client], tmp_path: Path
+) -> None:
+    rows = "".join(f"imported-{user},{item}\n" for user in range(3) for item in (1, 50, 260, 318, 527))
+    (tmp_path / "orders.csv").write_text(f"who,what\n{rows}")
+    (tmp_path / "orders.toml").write_text(
+        'source = "orders"\n[interactions]\npath = "orders.csv"\n[interactions.columns]\n'
+        'user_id = "who"\nitem_id = "what"\nevent_type = { constant = "purchase" }\n'
+    )
+    owner = consumer_pid(fleet[0].home)
+    for times in (1, 2):
+        report = json.loads(kindred(fleet[0].home, "import", str(tmp_path / "orders.toml"), "--json").stdout)
+        assert (report["new"], report["known"]) == ((15, 0) if times == 1 else (0, 15))
+        assert consumer_pid(fleet[0].home) == owner
+        for client in clients:
+            said = recommend(client, "imported-1", count=100)
+            assert said["strategy"] == "standard"
+            assert {"1", "50", "260", "318", "527"}.isdisjoint(ids(said))
 
 
 def test_an_event_sent_to_any_server_changes_the_slates_of_all(clients: list[httpx.Client]) -> None:
