@@ -62,7 +62,9 @@ def test_named_files_are_there(page: Path) -> None:
 
 def test_all_guide_pages_are_in_the_index() -> None:
     index = text(GUIDE / "README.md")
-    assert [page.name for page in GUIDE.glob("*.md") if page.name != "README.md" and f"({page.name})" not in index] == []
+    assert [
+        page.name for page in GUIDE.glob("*.md") if page.name != "README.md" and f"({page.name})" not in index
+    ] == []
 
 
 def test_reason_codes_are_all_explained() -> None:
