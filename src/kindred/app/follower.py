@@ -44,6 +44,7 @@ class Follower:
         self._trends = TrendBoard()
         self._world: World | None = None
         self._refused: tuple[str, str] | None = None
+        self._one_at_a_time = asyncio.Lock()
         self.trouble: str | None = None
         self.crowded: str | None = None
 
@@ -71,9 +72,15 @@ class Follower:
 
     async def step(self) -> None:
         """Take over what has changed since the last step."""
-        await self._follow_catalogue()
-        await self._follow_bundle()
-        await self._follow_trends()
+        async with self._one_at_a_time:
+            await self._follow_catalogue()
+            await self._follow_bundle()
+            await self._follow_trends()
+
+    async def catch_up(self) -> None:
+        """Take over what the catalogue holds now, for a caller that has just changed it."""
+        async with self._one_at_a_time:
+            await self._follow_catalogue()
 
     async def run(self) -> None:
         """Step until cancelled; whatever fails is tried again and noted in `trouble`."""

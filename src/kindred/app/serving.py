@@ -128,8 +128,15 @@ class Serving:
         return trace
 
     async def wait_for(self, position: Position, timeout: float) -> bool:
-        """Wait up to `timeout` seconds until the state has folded `position`; return whether it has."""
-        return await folded(self._stores.state, position, timeout)
+        """Wait up to `timeout` seconds until `position` is folded and this server's tables know; return whether."""
+        try:
+            async with asyncio.timeout(timeout):
+                if not await folded(self._stores.state, position, timeout):
+                    return False
+                await self._follower.catch_up()
+        except TimeoutError:
+            return False
+        return True
 
     def ready(self) -> list[str]:
         """Return why no full answer can be given, one sentence each.
