@@ -22,7 +22,7 @@ class AlsConfig(Config, frozen=True, kw_only=True):
     shrink every factor of a small catalogue to zero. `seed`: of the first factors.
     """
 
-    factors: int = 64
+    factors: int = 128
     iterations: int = 15
     regularization: float = 30.0
     full_pairs: int = 50_000

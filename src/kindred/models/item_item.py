@@ -21,14 +21,16 @@ if TYPE_CHECKING:
 class ItemItemConfig(Config, frozen=True, kw_only=True):
     """How neighbours are found.
 
-    `neighbours`: kept per item. `shrinkage`: added to the product of norms, so that a pair seen together once is not
-    a perfect match. `max_user_items`: the latest items of a user that count. `user_weighting`: `iuf` lessens users
-    with long histories by `log1p(n_items / history)`, `none` treats all alike. `block_products`: upper bound on the
-    products held in memory at once (12 bytes each).
+    `neighbours`: kept per item. `shrinkage`: added to the product of norms, so that a pair seen together once is
+    not a perfect match. `amplification`: power of a similarity when a history is scored, so that few near items say
+    more than many far ones; 1 takes them as they are. `max_user_items`: the latest items of a user that count.
+    `user_weighting`: `iuf` lessens users with long histories by `log1p(n_items / history)`, `none` treats all
+    alike. `block_products`: upper bound on the products held in memory at once (12 bytes each).
     """
 
     neighbours: int = 100
-    shrinkage: float = 50.0
+    shrinkage: float = 200.0
+    amplification: float = 2.0
     max_user_items: int = 500
     user_weighting: str = "iuf"
     block_products: int = 20_000_000
@@ -101,10 +103,16 @@ class ItemItemModel:
         covered = known(items, self.n_items)
         items, weights = items[covered], weights[covered].astype(np.float32)
         nearest = self.neighbours[items]
-        values = self.similarities[items] * weights[:, None]
+        values = self._amplified(self.similarities[items]) * weights[:, None]
         sources = np.broadcast_to(items[:, None], nearest.shape)
         real = nearest >= 0
         return nearest[real], values[real], sources[real]
+
+    def _amplified(self, similarities: Floats) -> Floats:
+        """Return similarities raised to the configured power (case amplification: Breese, Heckerman, Kadie 1998)."""
+        power = self.config.amplification
+        raised: Floats = np.square(similarities) if power == 2.0 else similarities ** np.float32(power)
+        return raised
 
     def save(self, folder: Path) -> None:
         """Write the arrays into `folder`."""
@@ -154,6 +162,8 @@ def _check(config: ItemItemConfig) -> None:
         raise InvalidInput.at("/item_item/neighbours", "must be at least 1")
     if config.shrinkage < 0:
         raise InvalidInput.at("/item_item/shrinkage", "must not be negative")
+    if config.amplification <= 0:
+        raise InvalidInput.at("/item_item/amplification", "must be more than 0")
     if config.user_weighting not in {"iuf", "none"}:
         raise InvalidInput.at("/item_item/user_weighting", "must be `iuf` or `none`")
 

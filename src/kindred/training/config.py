@@ -43,7 +43,7 @@ class TrainingConfig(Config, frozen=True, kw_only=True):
     holdout_share: float = 0.15
     holdout_users: int = 2_000
     min_users: int = 200
-    prior_users: int = 50
+    prior_users: int = 200
     keep: int = 5
     seed: int = 42
     threads: int = 0

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from kindred.core.candidates import Ordinals
 from kindred.core.clock import DAY, format_time
@@ -193,8 +194,10 @@ async def run_evaluation(
     options = options or EvaluationConfig()
     started = perf_counter()
     run = _Run(dataset, configs, options, ports, progress)
-    for number, fold in enumerate(_folds(dataset, options)):
-        await run.fold(number, fold)
+    # A replay is many small products: BLAS threads only fight over the cores.
+    with threadpool_limits(limits=1, user_api="blas"):
+        for number, fold in enumerate(_folds(dataset, options)):
+            await run.fold(number, fold)
     progress("intervals")
     tables = tabulated(run.lists, FUNNEL, int(dataset.listed().sum()), options.resamples, options.seed)
     return EvaluationReport(

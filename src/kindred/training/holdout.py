@@ -1,7 +1,8 @@
 """The hold-out inside a training run: learns the blend and measures the parts on rows that no model has seen."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from kindred.core.errors import InvalidInput
 from kindred.core.query import Query
 from kindred.evaluation.item_sets import ItemSets
 from kindred.evaluation.metrics import judge, ndcg
-from kindred.evaluation.splits import per_user_temporal
+from kindred.evaluation.splits import Split, global_time, per_user_temporal
 from kindred.models.blend import BlendModel, split_families
 from kindred.models.content import ContentModel
 from kindred.recommend.scorers.models import MODELS
@@ -50,36 +51,50 @@ async def hold_out(
     A fifth of the replayed users judge and do not teach. Without enough users the configured blend stays.
     """
     configured = BlendModel.from_config(configs.blend)
-    split = inner_split(dataset, configs.training.holdout_share)
+    split = inner_split(dataset, configs)
     if split is None:
         return Held(configured)
-    train, test = split
+    train, test, cut = split
     wanted = unseen_relevant(test.interactions, train.interactions, dataset.n_users, configs.relevance)
     users = _sample(wanted, train, configs)
     if not len(users):
         return Held(configured)
-    fitted = fit_models(train, configs, as_of, content=content)
+    fitted = fit_models(train, configs, cut or as_of, content=content)
     with tempfile.TemporaryDirectory(prefix="kindred-holdout-") as folder:
         models = trial_models(fitted, configured, Path(folder), ports.indexes)
         replay = await Replay.open(train, models, users, ports, configs)
         progress("holdout")
-        examples, lists = await _examples(replay, train, users, wanted, configs)
+        examples, lists = await _examples(replay, train, cut, users, wanted, configs)
     return _learned(configured, examples, lists, wanted.take(users), configs)
 
 
-def inner_split(dataset: Dataset, share: float) -> tuple[Dataset, Dataset] | None:
-    """Hold back each user's newest `share` of timed rows; None when no user has enough of them."""
-    rows = dataset.interactions
+def inner_split(dataset: Dataset, configs: TrainConfigs) -> tuple[Dataset, Dataset, int | None] | None:
+    """Hold back the newest share of the timed rows: (train, test, moment of the split or None).
+
+    By one moment where enough users have rows on both sides of it, since that is how requests come; else by each
+    user's newest rows. None when neither can be.
+    """
+    rows, share = dataset.interactions, configs.training.holdout_share
     timed = np.flatnonzero((rows.timestamps >= 0) & (rows.items >= 0))
     if share <= 0 or len(timed) < 2:
         return None
-    try:
-        split = per_user_temporal(rows.users[timed], rows.items[timed], rows.timestamps[timed], share=share)
-    except InvalidInput:
-        return None
-    held = np.zeros(len(rows), np.bool_)
-    held[timed[split.test]] = True
-    return dataset.with_rows(~held), dataset.with_rows(held)
+    columns = rows.users[timed], rows.items[timed], rows.timestamps[timed]
+    for split in _splits(columns, share):
+        held = np.zeros(len(rows), np.bool_)
+        held[timed[split.test]] = True
+        train, test = dataset.with_rows(~held), dataset.with_rows(held)
+        both = np.intersect1d(train.interactions.users, test.interactions.users)
+        if split.cut is None or len(both) >= configs.training.min_users:
+            return train, test, split.cut
+    return None
+
+
+def _splits(columns: tuple[Ordinals, Ordinals, NDArray[np.int64]], share: float) -> Iterator[Split]:
+    """Go through the splits that the data allows, the better one first."""
+    with suppress(InvalidInput):
+        yield global_time(*columns, quantile=1.0 - share)
+    with suppress(InvalidInput):
+        yield per_user_temporal(*columns, share=share)
 
 
 def last_times(dataset: Dataset) -> NDArray[np.int64]:
@@ -99,7 +114,12 @@ def _sample(wanted: ItemSets, train: Dataset, configs: TrainConfigs) -> NDArray[
 
 
 async def _examples(
-    replay: Replay, train: Dataset, users: NDArray[np.int64], wanted: ItemSets, configs: TrainConfigs
+    replay: Replay,
+    train: Dataset,
+    cut: int | None,
+    users: NDArray[np.int64],
+    wanted: ItemSets,
+    configs: TrainConfigs,
 ) -> tuple[BlendExamples, dict[str, list[Ordinals]]]:
     """Replay users up to the blend: padded model columns, and the best of each source."""
     now = last_times(train)
@@ -111,14 +131,15 @@ async def _examples(
     rows: list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]] = []
     lists: dict[str, list[Ordinals]] = {name: [] for name in replay.sources}
     for user in users.tolist():
-        proposed = await replay.propose(user, int(now[user]), DEPTH)
+        proposed = await replay.propose(user, cut or int(now[user]), DEPTH)
         for name in lists:
             part = proposed.parts.get(name)
             lists[name].append(np.empty(0, np.int32) if part is None else part.items[:DEPTH])
         found = _pruned(replay.scored(proposed))
         columns = np.stack([found.column(f"model.{name}", 0.0) for name in MODELS], axis=1)
         much, known = _evidence(replay, proposed.query, found)
-        base = much * (1 - known) * (columns @ cold_item) + (1 - much) * (columns @ cold_user)
+        unknown = blend.cold_item_scale * much * (1 - known)
+        base = unknown * (columns @ cold_item) + (1 - much) * (columns @ cold_user)
         mine = wanted.indices[wanted.indptr[user] : wanted.indptr[user + 1]]
         rows.append((columns, base.astype(np.float32), much * known, np.isin(found.items, mine)))
     return _padded_examples(rows, wanted.take(users).sizes), lists

@@ -119,8 +119,8 @@ class Replay:
 
     def _query(self, user: int, now: int, count: int, exploration: float) -> Query:
         lists = self._trends.at(now)
-        self.world.trends.lists = lists
-        self.world.trends.as_of = dict.fromkeys(lists, now)
+        if lists is not self.world.trends.lists:
+            self.world.trends.replace(lists)
         return Query(
             user_id=self._dataset.user_ids[user],
             request_id=f"replay_{user}",

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Protocol
 
+from threadpoolctl import threadpool_limits
+
 from kindred import __version__
 from kindred.core.bundle import Manifest
 from kindred.core.clock import Clock
@@ -89,7 +91,11 @@ async def _timed(
 ) -> Held:
     """Run the hold-out and note how long it took."""
     started = time.perf_counter()
-    held = await hold_out(dataset, configs, ReplayPorts(stores.catalog, stores.vectors), now, models.content, progress)
+    # A replay is many small products: BLAS threads only fight over the cores.
+    with threadpool_limits(limits=1, user_api="blas"):
+        held = await hold_out(
+            dataset, configs, ReplayPorts(stores.catalog, stores.vectors), now, models.content, progress
+        )
     seconds[name] = round(time.perf_counter() - started, 3)
     return held
 

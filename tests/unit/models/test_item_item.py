@@ -79,12 +79,12 @@ def test_neighbours_are_of_the_same_taste_and_never_the_item() -> None:
         assert {int(other) // 14 for other in items} == {item // 14}
 
 
-def test_scores_sum_similarity_times_weight() -> None:
+def test_scores_sum_amplified_similarity_times_weight() -> None:
     model = fitted()
     expected: dict[int, float] = {}
     for item, weight in zip(HISTORY.tolist(), WEIGHTS.tolist(), strict=True):
         for other, sim in zip(*model.similar(item, 10), strict=True):
-            expected[int(other)] = expected.get(int(other), 0.0) + float(sim) * weight
+            expected[int(other)] = expected.get(int(other), 0.0) + float(sim) ** model.config.amplification * weight
     items, scores = model.score_history(HISTORY, WEIGHTS)
     assert dict(zip(items.tolist(), scores.tolist(), strict=True)) == pytest.approx(expected)
     asked = np.array([29, *items[::-1].tolist()], np.int32)
@@ -106,6 +106,7 @@ def test_anchor_is_the_history_item_that_adds_most() -> None:
     for candidate, anchor, value in zip(candidates.tolist(), anchors.tolist(), added.tolist(), strict=True):
         parts = {
             item: dict(zip(*(column.tolist() for column in model.similar(item, 10)), strict=True)).get(candidate, 0.0)
+            ** model.config.amplification
             * w
             for item, w in zip(HISTORY.tolist(), WEIGHTS.tolist(), strict=True)
         }

@@ -7,11 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 DEPTH = 10
-RESTARTS = 24
-REFINED = 3
-ROUNDS = 6
-STEPS = (0.0, 0.5, 0.8, 1.25, 2.0, 4.0)
-_START = 0.05
+DRAWS = 250
+SPREAD = 0.7
+RESAMPLES = 200
 
 
 class BlendExamples(NamedTuple):
@@ -52,49 +50,25 @@ def blend_ndcg(examples: BlendExamples, weights: NDArray[np.float64]) -> NDArray
 def learn_weights(
     examples: BlendExamples, names: Sequence[str], prior: Mapping[str, float], prior_users: int, seed: int
 ) -> dict[str, float]:
-    """Return weights by model that sum to 1: coordinate ascent from the prior and from random starts.
+    """Return weights by model that sum to 1: the best of many random ones, bagged over resamples of the users.
 
-    The best weights found for the mean NDCG@10 are averaged with the prior, which counts as `prior_users` users, so
-    that a handful of users moves little. The same seed gives the same weights.
+    The mean NDCG@10 of some hundred users has many chance peaks, so no single best is taken: each resample names its
+    own, and those are averaged (Breiman 1996), with the prior as `prior_users` more users. The same seed gives the
+    same weights.
     """
     before = _scaled(np.array([max(prior.get(name, 0.0), 0.0) for name in names]))
     useful = np.asarray(examples.columns.any(axis=(0, 1)), np.bool_)
+    if not useful.any():
+        return dict(zip(names, before.tolist(), strict=True))
     generator = np.random.default_rng(seed)
-    starts = [before, _scaled(useful.astype(np.float64)), *np.eye(len(names))[useful]]
-    starts += [
-        _scaled(np.asarray(draw * useful, np.float64)) for draw in generator.dirichlet(np.ones(len(names)), RESTARTS)
-    ]
-    ranked = sorted(starts, key=lambda weights: -_value(examples, weights))
-    best = max((_ascend(examples, start, useful) for start in ranked[:REFINED]), key=lambda found: found[0])[1]
-    users = len(examples.wanted)
-    mixed = (users * best + prior_users * before) / max(users + prior_users, 1)
-    return {name: float(weight) for name, weight in zip(names, mixed, strict=True)}
-
-
-def _ascend(
-    examples: BlendExamples, start: NDArray[np.float64], useful: NDArray[np.bool_]
-) -> tuple[float, NDArray[np.float64]]:
-    """Change one weight at a time while it helps."""
-    weights, value = start, _value(examples, start)
-    for _ in range(ROUNDS):
-        before = value
-        for place in np.flatnonzero(useful).tolist():
-            for step in STEPS:
-                tried = weights.copy()
-                tried[place] = max(weights[place], _START if step > 1 else 0.0) * step
-                if not tried.any():
-                    continue
-                tried = _scaled(tried)
-                reached = _value(examples, tried)
-                if reached > value + 1e-6:
-                    weights, value = tried, reached
-        if value <= before:
-            break
-    return value, weights
-
-
-def _value(examples: BlendExamples, weights: NDArray[np.float64]) -> float:
-    return float(blend_ndcg(examples, weights).mean())
+    drawn = [_scaled(np.asarray(draw * useful)) for draw in generator.dirichlet(np.full(len(names), SPREAD), DRAWS)]
+    tried = np.stack([before, *np.eye(len(names))[useful], *drawn])
+    values = np.stack([blend_ndcg(examples, weights) for weights in tried])
+    users = values.shape[1]
+    times = generator.multinomial(users, np.full(users, 1 / users), RESAMPLES)
+    best = tried[np.argmax(values @ times.T, axis=0)].mean(axis=0)
+    mixed = (users * best + prior_users * before) / (users + prior_users)
+    return dict(zip(names, mixed.tolist(), strict=True))
 
 
 def _scaled(weights: NDArray[np.float64]) -> NDArray[np.float64]:
