@@ -19,7 +19,6 @@ from kindred.core.errors import InvalidInput
 from kindred.evaluation.item_sets import ItemSets
 from kindred.evaluation.splits import per_user_temporal, rolling_origins
 from kindred.training.bundle import trial_models
-from kindred.training.collect import collect
 from kindred.training.config import TrainConfigs
 from kindred.training.dataset import Dataset
 from kindred.training.fit.models import FittedModels, fit_models, silent
@@ -27,7 +26,6 @@ from kindred.training.holdout import hold_out, last_times
 from kindred.training.judging import EvaluationTables, FoldLists, tabulated
 from kindred.training.relevance import unseen_relevant
 from kindred.training.replay import Replay, ReplayPorts, padded
-from kindred.training.run import TrainStores
 
 FUNNEL = "funnel"
 EXPLORING = "funnel_exploring"
@@ -208,18 +206,6 @@ async def run_evaluation(
         seconds=round(perf_counter() - started, 2),
         parameters=configs.parameters(),
     )
-
-
-async def evaluate_stores(
-    stores: TrainStores,
-    configs: TrainConfigs,
-    options: EvaluationConfig | None = None,
-    progress: Callable[[str], None] = silent,
-) -> EvaluationReport:
-    """Collect what a training run would learn from and judge on it; the stores are only read."""
-    progress("data")
-    dataset = await collect(stores)
-    return await run_evaluation(dataset, configs, ReplayPorts(stores.catalog, stores.vectors), options, progress)
 
 
 def _folds(dataset: Dataset, options: EvaluationConfig) -> Iterator[_Fold]:

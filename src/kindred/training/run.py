@@ -73,31 +73,15 @@ async def train(
             )
         now = clock.now()
         models = fit_models(dataset, configs, now, progress)
-        held = await _timed(seconds, "holdout", dataset, configs, stores, now, models, progress)
+        started = time.perf_counter()
+        # A replay is many small products: BLAS threads only fight over the cores.
+        with threadpool_limits(limits=1, user_api="blas"):
+            ports = ReplayPorts(stores.catalog, stores.vectors)
+            held = await hold_out(dataset, configs, ports, now, models.content, progress)
+        seconds["holdout"] = round(time.perf_counter() - started, 3)
         manifest = await _publish(stores, dataset, configs, models, held, seconds, now, fence, activate, progress)
         await stores.models.prune(configs.training.keep)
         return manifest
-
-
-async def _timed(
-    seconds: dict[str, float],
-    name: str,
-    dataset: Dataset,
-    configs: TrainConfigs,
-    stores: TrainStores,
-    now: int,
-    models: FittedModels,
-    progress: Callable[[str], None],
-) -> Held:
-    """Run the hold-out and note how long it took."""
-    started = time.perf_counter()
-    # A replay is many small products: BLAS threads only fight over the cores.
-    with threadpool_limits(limits=1, user_api="blas"):
-        held = await hold_out(
-            dataset, configs, ReplayPorts(stores.catalog, stores.vectors), now, models.content, progress
-        )
-    seconds[name] = round(time.perf_counter() - started, 3)
-    return held
 
 
 async def _publish(

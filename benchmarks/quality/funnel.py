@@ -1,0 +1,99 @@
+"""The whole funnel against every source alone and popularity, from raw files to intervals.
+
+python -m benchmarks.quality.funnel                      the packaged data, per-user split
+python -m benchmarks.quality.funnel --mapping docs/guide/mappings/online-retail.toml --data FOLDER --protocol rolling
+"""
+
+import argparse
+import asyncio
+import json
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from kindred.adapters.local.leases import open_leases
+from kindred.adapters.local.vectors import LocalVectorIndexes
+from kindred.adapters.sqlite.catalog import open_catalog
+from kindred.adapters.sqlite.event_log import open_event_log
+from kindred.adapters.sqlite.interactions import open_interactions
+from kindred.adapters.sqlite.profiles import open_profiles
+from kindred.ingest.importing import ImportMapping, ImportStores, load_mapping, run_import
+from kindred.sample import sample_folder
+from kindred.training.collect import collect
+from kindred.training.config import TrainConfigs
+from kindred.training.evaluate import FUNNEL, EvaluationConfig, EvaluationReport, run_evaluation
+from kindred.training.replay import ReplayPorts
+
+METRICS = ("ndcg@10", "ndcg@20", "recall@10", "recall@20", "hit_rate@10", "novelty", "diversity", "cold_share")
+DAY = 86_400
+WIDTH = 150
+
+
+async def measure(mapping: ImportMapping, options: EvaluationConfig, home: Path) -> EvaluationReport:
+    """Import into an empty home and evaluate what a training run would see."""
+    stores = ImportStores(
+        await open_catalog("catalog.sqlite", home),
+        await open_profiles("profiles.sqlite", home),
+        await open_interactions("history.sqlite", home),
+        await open_event_log("log", home),
+        await open_leases("leases", home),
+        home / "lake",
+    )
+    try:
+        await run_import(mapping, stores)
+        dataset = await collect(stores)
+        ports = ReplayPorts(stores.catalog, LocalVectorIndexes())
+        return await run_evaluation(dataset, TrainConfigs(), ports, options, Console(stderr=True).print)
+    finally:
+        for store in (stores.catalog, stores.profiles, stores.interactions, stores.log, stores.leases):
+            await store.close()
+
+
+def show(report: EvaluationReport, title: str) -> None:
+    """Print one row per system, with the funnel's paired difference to it on NDCG@10."""
+    table = Table(title=f"{title}, {report.protocol}: {report.tables.metrics[FUNNEL]['ndcg@10'].users} users")
+    for column in ("system", *METRICS, "coverage@20", "funnel minus it, NDCG@10"):
+        table.add_column(column, justify="left" if column == "system" else "right")
+    for name, metrics in report.tables.metrics.items():
+        gap = report.tables.funnel_minus.get(name, {}).get("ndcg@10")
+        said = "" if gap is None else f"{gap.mean:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]"
+        figures = [f"{metrics[metric].mean:.4f}" for metric in METRICS]
+        table.add_row(name, *figures, f"{report.tables.totals[name]['coverage@20']:.4f}", said)
+    console = Console(width=WIDTH)
+    console.print(table)
+    for origin in report.origins:
+        blend = ", ".join(f"{name} {weight:.2f}" for name, weight in origin.blend.items())
+        moment = origin.cut or "each user's own moment"
+        console.print(f"{moment}: {origin.users} users, {origin.cold_users} without history left out; blend {blend}")
+    console.print(f"{report.seconds:g} s")
+
+
+def main() -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mapping", type=Path, default=sample_folder() / "mapping.toml", help="a mapping file")
+    parser.add_argument("--data", type=Path, help="the folder of its files, where that is another")
+    parser.add_argument("--protocol", choices=("per-user", "rolling"), default="per-user")
+    parser.add_argument("--origins", type=int, default=3)
+    parser.add_argument("--horizon-days", type=float)
+    parser.add_argument("--max-users", type=int)
+    parser.add_argument("--json", type=Path, help="write the whole report here")
+    given = parser.parse_args()
+    mapping = load_mapping(given.mapping, given.data)
+    options = EvaluationConfig(
+        protocol=given.protocol,
+        origins=given.origins,
+        horizon=given.horizon_days * DAY if given.horizon_days else None,
+        max_users=given.max_users,
+    )
+    with tempfile.TemporaryDirectory(prefix="kindred-quality-") as home:
+        report = asyncio.run(measure(mapping, options, Path(home)))
+    show(report, mapping.source)
+    if given.json:
+        given.json.write_text(json.dumps(report.to_dict(), indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
