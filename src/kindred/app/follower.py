@@ -102,6 +102,7 @@ class Follower:
             for part in _slices(changes):
                 self._table.apply(part)
                 if self._world is not None:
+                    self._world.cards.forget(change.ordinal for change in part)
                     self._encode(self._world.models, self._world.side, part)
                 await asyncio.sleep(0)
 

@@ -73,7 +73,7 @@ class Serving:
         query = await build_query(ask, new_id("rec"), now, self._placements, self._config, self._stores.catalog)
         slate = await self._runner.run(funnel, query)
         slate = explain_shortage(world, query, slate)
-        items = await self._shown(query, slate)
+        items = await self._shown(world, query, slate)
         self._follow_up(funnel, query, slate)
         took = time.perf_counter() - started
         self._meter.observe("recommend_seconds", took, placement=query.placement)
@@ -184,13 +184,12 @@ class Serving:
         self._running[query.request_id] = task
         task.add_done_callback(lambda _: self._running.pop(query.request_id, None))
 
-    async def _shown(self, query: Query, slate: Slate) -> list[ShownItem]:
+    async def _shown(self, world: World, query: Query, slate: Slate) -> list[ShownItem]:
         known: dict[int, CatalogItem] = query.scratch.get("items", {})
         items = slate.candidates.items.tolist()
         missing = [item for item in items if item not in known]
         if missing:
-            found = await self._stores.catalog.by_ordinals(missing)
-            known = {**known, **{item.ordinal: item for item in found if item is not None}}
+            known = {**known, **await world.cards.of(missing)}
             query.scratch["items"] = known
         scores = slate.candidates.column("score", 0.0)
         propensities = slate.candidates.column("propensity", 1.0)

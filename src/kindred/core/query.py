@@ -62,10 +62,9 @@ class UserFacts:
     """What the state knows of a user when the request is made.
 
     `history (h,) int32` ordinals newest first, with `confidence (h,) float32`, `positive (h,) bool` (a dislike is a
-    history row too), `last (h,) int64` ms, `event_type (h,) int16` codes into `event_names`, the weightiest of the
-    item; `seen (s,) int32` sorted ordinals; `hidden` are those that must not come back. `interactions` counts all
-    that were folded; `version` is the position of the last of them, `state_version` the watermark when they were
-    read.
+    history row too), `last (h,) int64` ms; `seen (s,) int32` sorted ordinals; `hidden` are those that must not come
+    back. `interactions` counts all that were folded; `version` is the position of the last of them, `state_version`
+    the watermark when they were read.
     """
 
     known: bool = False
@@ -73,8 +72,6 @@ class UserFacts:
     confidence: Floats = field(default_factory=lambda: np.empty(0, np.float32))
     positive: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
     last: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
-    event_type: NDArray[np.int16] = field(default_factory=lambda: np.empty(0, np.int16))
-    event_names: tuple[str, ...] = ()
     seen: Ordinals = field(default_factory=lambda: np.empty(0, np.int32))
     hidden: Ordinals = field(default_factory=lambda: np.empty(0, np.int32))
     interactions: int = 0

@@ -47,14 +47,15 @@ class UserSolve:
     """A user's vector and what explains it.
 
     `vector (d,) float32`; `items (h,) int32`, `confidence (h,) float32`, `positive (h,) bool`: the history that the
-    model knows; `system (d, d) float64`: the matrix of the solved equation. `empty`: the vector is zero, because
-    nothing in the history is known and liked.
+    model knows, `factors (h, d) float32` of its items; `system (d, d) float64`: the matrix of the solved equation.
+    `empty`: the vector is zero, because nothing in the history is known and liked.
     """
 
     vector: Floats
     items: Ordinals
     confidence: Floats
     positive: Mask
+    factors: Floats
     system: NDArray[np.float64]
     empty: bool
 
@@ -103,7 +104,7 @@ class AlsModel:
         wanted = (np.where(positive, confidence, np.float32(0)) @ mine).astype(np.float64)
         empty = not wanted.any()
         solved = np.zeros(self.factors) if empty else np.linalg.solve(system, wanted)
-        return UserSolve(solved.astype(np.float32), items, confidence, positive, system, empty)
+        return UserSolve(solved.astype(np.float32), items, confidence, positive, mine, system, empty)
 
     def score(self, vector: Floats, candidates: Ordinals) -> Floats:
         """Return the preference for each candidate (c,) float32, mostly in [0, 1]; 0 for items newer than the model."""
@@ -126,7 +127,7 @@ class AlsModel:
         # Fewer right-hand sides than history items: the slate is short, the history is not.
         weighted = np.linalg.solve(solve.system, mine.T).T
         liked = np.where(solve.positive, solve.confidence, np.float32(0))
-        return ((weighted @ self.item_factors[solve.items].T) * liked).astype(np.float32)
+        return ((weighted.astype(np.float32) @ solve.factors.T) * liked).astype(np.float32)
 
     def anchors(self, solve: UserSolve, candidates: Ordinals) -> tuple[Ordinals, Floats]:
         """Return for each candidate the history item that adds most to its score, and how much, both (c,).

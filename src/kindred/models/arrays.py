@@ -12,6 +12,9 @@ from kindred.core.candidates import Floats, Ordinals
 from kindred.core.errors import BundleCorrupt
 
 T = TypeVar("T")
+
+# Up to so many ordinals per value, adding into an array of them all is cheaper than sorting the values.
+_DENSE = 16
 # A sum over the whole catalogue beats sorting while the catalogue is this many times the summed values, or less.
 DENSE_RATIO = 20
 
@@ -107,6 +110,12 @@ def sum_by_item(items: Ordinals, values: Floats, n_items: int) -> tuple[Ordinals
     if n_items <= DENSE_RATIO * len(items):
         found = np.flatnonzero(np.bincount(items, minlength=n_items)).astype(np.int32)
         return found, np.bincount(items, values, n_items)[found].astype(np.float32)
+    size = int(items.max()) + 1
+    if size <= _DENSE * len(items):
+        touched = np.zeros(size, np.bool_)
+        touched[items] = True
+        ordinals = np.flatnonzero(touched).astype(np.int32)
+        return ordinals, np.bincount(items, values, size)[ordinals].astype(np.float32)
     order = np.argsort(items, kind="stable")
     ordered = items[order]
     starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))

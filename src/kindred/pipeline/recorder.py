@@ -48,10 +48,10 @@ class Recorder:
             yield note
         except Exception as error:
             note.error = _said(error)
-            self._note(note, kind, started)
+            self._note(note, started)
             self._fail(stage, error)
         else:
-            self._note(note, kind, started)
+            self._note(note, started)
 
     def late(self, stage: Stage, kind: str, milliseconds: float) -> None:
         """Record that a stage was not ready by its wave's deadline."""
@@ -65,11 +65,9 @@ class Recorder:
         self.trace.milliseconds = round((time.perf_counter() - self._started) * 1000, 3)
         return self.trace
 
-    def _note(self, note: StageTrace, kind: str, started: float) -> None:
-        seconds = time.perf_counter() - started
-        note.milliseconds = round(seconds * 1000, 3)
+    def _note(self, note: StageTrace, started: float) -> None:
+        note.milliseconds = round((time.perf_counter() - started) * 1000, 3)
         self.trace.stages.append(note)
-        self._meter.observe("stage_seconds", seconds, stage=note.stage, kind=kind)
 
     def _fail(self, stage: Stage, error: Exception) -> None:
         self._meter.count("stage_failures", stage=stage.name)

@@ -47,7 +47,9 @@ class Runner:
         return await self._slate(funnel, query, chosen, recorder)
 
     async def effects(self, funnel: Funnel, query: Query, slate: Slate) -> None:
-        """Run what follows the response; failures are counted, never raised."""
+        """Run what follows the response, the measuring of its stages too; failures are counted, never raised."""
+        for note in slate.trace.stages if slate.trace else ():
+            self._meter.observe("stage_seconds", note.milliseconds / 1000, stage=note.stage, kind=note.kind)
         for effect in funnel.effects:
             try:
                 if effect.name not in query.params.disabled and effect.enabled(query):

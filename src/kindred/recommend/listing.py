@@ -36,7 +36,7 @@ async def list_items(world: World, ask: ListAsk, now: int) -> ListAnswer:
         degraded.append("unknown_country")
     pick = _trending if ask.kind == "trending" else _popular
     items, scores, window = pick(world, ask, mask, local, degraded)
-    found = await world.catalog.by_ordinals(items.tolist())
+    found = await world.cards.in_order(items.tolist())
     reason = _reason(ask, window, local is not None)
     shown = [(item, float(score), reason) for item, score in zip(found, scores, strict=True) if item is not None]
     if len(shown) < ask.count:

@@ -40,7 +40,7 @@ async def similar_items(world: World, cache: Cache, ask: SimilarAsk, now: int) -
     mask, version = await _mask(world, ask, now)
     kept = allowed_rows(items, mask)
     items, scores = items[kept][: ask.count], scores[kept][: ask.count]
-    found = await world.catalog.by_ordinals(items.tolist())
+    found = await world.cards.in_order(items.tolist())
     shown = [
         (item, float(score), similarity_reason(world, ask.metric, known, item))
         for item, score in zip(found, scores, strict=True)

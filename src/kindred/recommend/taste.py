@@ -4,6 +4,7 @@ import numpy as np
 
 from kindred.core.candidates import Floats, Ordinals
 from kindred.core.query import Query, UserFacts
+from kindred.features.history import HistoryRows
 from kindred.models.als import UserSolve
 from kindred.recommend.world import Trend, World
 
@@ -68,6 +69,16 @@ def content_profile(world: World, query: Query) -> Floats:
         found = (total / norm if norm > 1e-9 else np.zeros_like(total)).astype(np.float32)
         query.scratch["content"] = found
     return found
+
+
+def weightiest_event(world: World, query: Query, item: int) -> str:
+    """Return the weightiest type of event among what the user did to an item, ties to the latest; empty for none."""
+    rows: HistoryRows | None = query.scratch.get("rows")
+    if rows is None:
+        return ""
+    names = [rows.names[code] for code in rows.codes[rows.items == item].tolist()]
+    weights, other = world.preference.event_weights, world.preference.default_weight
+    return max(names, key=lambda name: weights.get(name, other), default="")
 
 
 def strategy(world: World, query: Query) -> str:

@@ -12,6 +12,7 @@ from kindred.models.arrays import values_at
 from kindred.models.preference import PreferenceConfig
 from kindred.ports.catalog import CatalogStore
 from kindred.ports.state import StateStore
+from kindred.recommend.cards import Cards
 from kindred.recommend.config import RecommendConfig
 from kindred.recommend.item_table import ItemTable
 from kindred.recommend.model_set import ModelSet
@@ -73,6 +74,11 @@ class World:
     catalog: CatalogStore
     config: RecommendConfig
     preference: PreferenceConfig
+    cards: Cards = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin to keep decoded items."""
+        object.__setattr__(self, "cards", Cards(self.catalog))
 
     def content_vectors(self, items: Ordinals) -> Floats:
         """Return content vectors (n, d) float32, zero where an item has none yet."""

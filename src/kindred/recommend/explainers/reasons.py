@@ -13,7 +13,7 @@ from kindred.models.content import SharedAttribute
 from kindred.pipeline.stages import FailPolicy
 from kindred.recommend.item_text import item_text, title_of
 from kindred.recommend.sources.lists import country_of
-from kindred.recommend.taste import anchors, trend, user_solve
+from kindred.recommend.taste import anchors, trend, user_solve, weightiest_event
 from kindred.recommend.world import World
 
 VERBS = {
@@ -48,8 +48,7 @@ class Reasons:
         wanted = [*items.tolist(), *(a for a in anchor.tolist() if a >= 0)]
         if query.context.item is not None:
             wanted.append(query.context.item)
-        found = await self.world.catalog.by_ordinals(sorted(set(wanted)))
-        known = {item.ordinal: item for item in found if item is not None}
+        known = await self.world.cards.of(wanted)
         query.scratch["items"] = known
         write: dict[str, Callable[[Query, int, int, Mapping[int, CatalogItem]], Reason]] = {
             "als": self._because,
@@ -86,10 +85,7 @@ class Reasons:
     def _because(self, query: Query, item: int, anchor: int, known: Mapping[int, CatalogItem]) -> Reason:
         if anchor < 0:
             return self._listed(query, item, anchor, known)
-        code, verb = OTHER_VERB
-        place = np.flatnonzero(query.facts.history == anchor)
-        if len(place):
-            code, verb = VERBS.get(query.facts.event_names[query.facts.event_type[place[0]]], OTHER_VERB)
+        code, verb = VERBS.get(weightiest_event(self.world, query, anchor), OTHER_VERB)
         return Reason(code=code, text=f"Because you {verb} {title_of(known, anchor)}", anchor=anchor)
 
     def _shared(self, query: Query, item: int, anchor: int, known: Mapping[int, CatalogItem]) -> Reason:

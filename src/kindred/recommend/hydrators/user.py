@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kindred.core.position import Position
 from kindred.core.query import Query, UserFacts
 from kindred.features.groups import user_key
 from kindred.features.history import HistoryRows
 from kindred.features.users import UserRecord, decode_user
-from kindred.models.preference import Interactions, PreferenceConfig, event_weights, preferences
+from kindred.models.preference import Interactions, PreferenceConfig, preferences
 from kindred.pipeline.stages import FailPolicy
 from kindred.recommend.world import World
 
@@ -30,14 +29,14 @@ class UserState:
         return True
 
     async def hydrate(self, query: Query) -> Mapping[str, Any]:
-        """Return `facts`: the user's record as preferences of now."""
+        """Return `facts`: the user's record as preferences of now; and `rows`: its interactions, newest first."""
         view = await self.world.state.read([user_key(query.user_id)])
         record = view.records[0]
         user = None if record is None else decode_user(record.value)
         if record is None or user is None:
             return {"facts": UserFacts(state_version=view.watermark)}
         facts = user_facts(user, record.position, query.context.time, self.world.preference, view.watermark)
-        return {"facts": facts}
+        return {"facts": facts, "rows": user.rows()}
 
 
 def user_facts(
@@ -55,8 +54,6 @@ def user_facts(
         confidence=found.confidence,
         positive=found.positive,
         last=found.timestamps,
-        event_type=_weightiest(interactions, found.items, now, config),
-        event_names=rows.names,
         seen=record.seen_items(),
         hidden=np.sort(found.items[~found.positive]),
         interactions=record.interactions,
@@ -71,14 +68,3 @@ def as_interactions(rows: HistoryRows) -> Interactions:
     back = rows.take(slice(None, None, -1))
     users = np.zeros(len(rows), np.int32)
     return Interactions(users, back.items, back.timestamps, back.codes.astype(np.int16), back.values, rows.names)
-
-
-def _weightiest(
-    interactions: Interactions, items: NDArray[np.int32], now: int, config: PreferenceConfig
-) -> NDArray[np.int16]:
-    """Return the code of the event that weighs most on each item (h,), ties to the latest."""
-    weights, _ = event_weights(interactions, now, config)
-    order = np.lexsort((np.arange(len(weights)), np.abs(weights), interactions.items))
-    ordered = interactions.items[order]
-    last = np.searchsorted(ordered, items, side="right") - 1
-    return interactions.event_types[order[np.maximum(last, 0)]] if len(order) else np.zeros(len(items), np.int16)

@@ -30,8 +30,11 @@ class Exploration:
 
     def order(self, query: Query, candidates: Candidates) -> Order:
         """Return the slate's rows and the probability of each choice."""
-        rng = seeded("exploration", query.seed)
         new = ~np.isnan(candidates.column("raw.new"))
+        if not new.any():
+            shown = np.arange(min(query.count, len(candidates)))
+            return Order(shown, np.ones(len(shown), np.float32), {"epsilon": 0.0, "pool": 0, "explored": []})
+        rng = seeded("exploration", query.seed)
         rows = Capped(self.world.table.primary[candidates.items], category_cap(query))
         detail = {"epsilon": query.params.exploration, "pool": int(new.sum()), "seed": query.seed}
         explored: list[int] = []

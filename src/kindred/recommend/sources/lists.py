@@ -23,7 +23,12 @@ def proposal(name: str, items: Ordinals, scores: Floats, depth: int | None = Non
         kept = scores >= np.partition(scores, len(scores) - depth)[len(scores) - depth]
         items, scores = items[kept], scores[kept]
     order = np.lexsort((items, -scores))[:depth]
-    return Candidates(items[order].astype(np.int32), {f"raw.{name}": scores[order].astype(np.float32)})
+    return ranked(name, items[order], scores[order])
+
+
+def ranked(name: str, items: Ordinals, scores: Floats) -> Candidates:
+    """Return candidates that stand best first already, with the source's own score in column `raw.<name>`."""
+    return Candidates(items.astype(np.int32, copy=False), {f"raw.{name}": scores.astype(np.float32, copy=False)})
 
 
 def best_allowed(scores: Floats, mask: Mask, k: int) -> Ordinals:

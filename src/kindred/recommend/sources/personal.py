@@ -8,7 +8,7 @@ from kindred.core.candidates import Candidates
 from kindred.core.query import Query
 from kindred.pipeline.stages import FailPolicy
 from kindred.recommend.filters.rules import allowed
-from kindred.recommend.sources.lists import allowed_rows, proposal
+from kindred.recommend.sources.lists import allowed_rows, proposal, ranked
 from kindred.recommend.taste import content_profile, resembling, user_solve
 from kindred.recommend.world import World
 
@@ -34,7 +34,7 @@ class AlsSource:
         index = self.world.models.als_index
         items, scores = index.search(solve.vector, self.world.config.source_depth, _padded(mask, index.size))
         wanted = scores > 0
-        return proposal(self.name, items[wanted], scores[wanted])
+        return ranked(self.name, items[wanted], scores[wanted])
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class ContentSource:
         mask = _padded(allowed(self.world, query), index.size)
         items, scores = index.search(profile, self.world.config.source_depth, mask)
         near = scores >= self.world.config.content_floor
-        return proposal(self.name, items[near], scores[near])
+        return ranked(self.name, items[near], scores[near])
 
 
 @dataclass(frozen=True, slots=True)
