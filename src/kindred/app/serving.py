@@ -24,6 +24,7 @@ from kindred.pipeline.runner import Runner
 from kindred.ports.telemetry import Meter
 from kindred.recommend.ask import Ask, ListAnswer, ListAsk, Served, ShownItem, SimilarAnswer, SimilarAsk
 from kindred.recommend.config import PlacementConfig, RecommendConfig
+from kindred.recommend.effects.gathered import Gathered
 from kindred.recommend.effects.replay import ReplayLog, decode_replay, replay_query
 from kindred.recommend.effects.served import ServedLog
 from kindred.recommend.filters.rules import emptied_by
@@ -32,6 +33,7 @@ from kindred.recommend.listing import list_items
 from kindred.recommend.similar import similar_items
 from kindred.recommend.world import World
 
+GATHER_SECONDS = 0.1
 PENDING_EFFECTS = 10_000
 SWEEP_EVERY = 3_600.0
 # Said when reasons failed: nothing else would be sure to be true.
@@ -61,7 +63,10 @@ class Serving:
         self._deadlines = deadlines
         self._meter = meter
         self._runner = Runner(meter)
-        self._effects = (ServedLog(record), ReplayLog(stores.traces, config.trace_share))
+        self._effects = (
+            ReplayLog(Gathered(stores.traces.put, GATHER_SECONDS), config.trace_share),
+            ServedLog(Gathered(record, GATHER_SECONDS)),
+        )
         self._running: dict[str, asyncio.Task[None]] = {}
         self._built: tuple[World, Funnel] | None = None
 

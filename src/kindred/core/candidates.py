@@ -51,7 +51,7 @@ class Candidates:
 
     @classmethod
     def merge(cls, parts: Sequence["Candidates"], bits: Sequence[int]) -> Self:
-        """Join parts into distinct items, first seen first; a column keeps the value of the first part that has it.
+        """Join parts into distinct items, ascending; a column keeps the value of the first part that has it.
 
         `bits[p]` is the provenance bit of part p. Columns absent from a part are NaN for the items it alone brought.
         Column `best_rank` is the item's best place (from 0) in any part.
@@ -59,11 +59,7 @@ class Candidates:
         if not parts:
             return cls.empty()
         stacked = np.concatenate([part.items for part in parts])
-        distinct, first, inverse = np.unique(stacked, return_index=True, return_inverse=True)
-        order = np.argsort(first, kind="stable")
-        rank = np.empty(len(order), np.intp)
-        rank[order] = np.arange(len(order))
-        rows = rank[inverse]
+        distinct, rows = np.unique(stacked, return_inverse=True)
         provenance = np.zeros(len(distinct), np.uint32)
         columns: dict[str, Floats] = {}
         best = np.full(len(distinct), np.inf, np.float32)
@@ -81,4 +77,4 @@ class Candidates:
                     column[mine] = np.where(np.isnan(column[mine]), values, column[mine])
             start += len(part)
         columns["best_rank"] = best
-        return cls(distinct[order].astype(np.int32), columns, provenance)
+        return cls(distinct.astype(np.int32, copy=False), columns, provenance)

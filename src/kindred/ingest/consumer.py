@@ -40,7 +40,7 @@ class ConsumerConfig(Config, frozen=True, kw_only=True):
     """
 
     batch: int = 2_000
-    idle_poll: float = 0.005
+    idle_poll: float = 0.02
     standby_poll: float = 0.5
     retry_first: float = 0.05
     retry_most: float = 5.0

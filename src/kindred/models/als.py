@@ -7,7 +7,6 @@ from typing import Self
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from kindred.core.candidates import Floats, Mask, Ordinals
 from kindred.core.config import Config
@@ -47,7 +46,7 @@ class UserSolve:
     """A user's vector and what explains it.
 
     `vector (d,) float32`; `items (h,) int32`, `confidence (h,) float32`, `positive (h,) bool`: the history that the
-    model knows, `factors (h, d) float32` of its items; `system (d, d) float64`: the matrix of the solved equation.
+    model knows, `factors (h, d) float32` of its items; `system (d, d) float32`: the matrix of the solved equation.
     `empty`: the vector is zero, because nothing in the history is known and liked.
     """
 
@@ -56,7 +55,7 @@ class UserSolve:
     confidence: Floats
     positive: Mask
     factors: Floats
-    system: NDArray[np.float64]
+    system: Floats
     empty: bool
 
 
@@ -99,12 +98,15 @@ class AlsModel:
         covered = known(items, self.n_items)
         items, confidence, positive = items[covered], confidence[covered], positive[covered]
         mine = self.item_factors[items]
-        system = (self.gram + (mine * (confidence - 1.0)[:, None]).T @ mine).astype(np.float64)
-        system[np.diag_indices(self.factors)] += self.regularization
-        wanted = (np.where(positive, confidence, np.float32(0)) @ mine).astype(np.float64)
+        weighted = (mine * (confidence - np.float32(1))[:, None]).T @ mine
+        system = (self.gram + weighted).astype(np.float32, copy=False)
+        system.flat[:: self.factors + 1] += np.float32(self.regularization)
+        wanted = np.where(positive, confidence, np.float32(0)) @ mine
         empty = not wanted.any()
-        solved = np.zeros(self.factors) if empty else np.linalg.solve(system, wanted)
-        return UserSolve(solved.astype(np.float32), items, confidence, positive, mine, system, empty)
+        vector = np.zeros(self.factors, np.float32)
+        if not empty:
+            vector[:] = np.linalg.solve(system, wanted)
+        return UserSolve(vector, items, confidence, positive, mine, system, empty)
 
     def score(self, vector: Floats, candidates: Ordinals) -> Floats:
         """Return the preference for each candidate (c,) float32, mostly in [0, 1]; 0 for items newer than the model."""
@@ -120,14 +122,14 @@ class AlsModel:
         add 0: they only change W.
         """
         covered = known(candidates, self.n_items)
-        mine = np.zeros((len(candidates), self.factors))
+        mine = np.zeros((len(candidates), self.factors), np.float32)
         mine[covered] = self.item_factors[candidates[covered]]
         if not len(solve.items) or not len(candidates):
             return np.zeros((len(candidates), len(solve.items)), np.float32)
         # Fewer right-hand sides than history items: the slate is short, the history is not.
         weighted = np.linalg.solve(solve.system, mine.T).T
         liked = np.where(solve.positive, solve.confidence, np.float32(0))
-        return ((weighted.astype(np.float32) @ solve.factors.T) * liked).astype(np.float32)
+        return ((weighted @ solve.factors.T) * liked).astype(np.float32, copy=False)
 
     def anchors(self, solve: UserSolve, candidates: Ordinals) -> tuple[Ordinals, Floats]:
         """Return for each candidate the history item that adds most to its score, and how much, both (c,).

@@ -95,21 +95,11 @@ def split_families(families: Mapping[str, float], config: BlendConfig) -> dict[s
 
 
 def normalised(scores: Floats) -> Floats:
-    """Scale scores (n,) float32 so that the highest is 1; what is missing or not positive counts 0, negatives stay.
+    """Scale each row of scores (m, n) float32 so that its highest is 1; what is missing counts 0, negatives stay.
 
     Models score on scales of their own; relative to the best of the same request they can be added.
     """
     filled = np.where(np.isnan(scores), np.float32(0), scores)
-    highest = float(filled.max(initial=0.0))
-    scaled: Floats = np.clip(filled / highest, -1.0, 1.0).astype(np.float32) if highest > 0 else np.minimum(filled, 0)
+    highest = filled.max(axis=1, initial=0.0, keepdims=True)
+    scaled: Floats = np.clip(filled / np.where(highest > 0, highest, np.float32(1)), -1.0, 1.0)
     return scaled
-
-
-def blended(columns: Mapping[str, Floats], weights: Mapping[str, Floats | float]) -> tuple[Floats, dict[str, Floats]]:
-    """Return the blended score (n,) float32 and each model's part of it, from normalised columns.
-
-    A weight is one number, or one per item.
-    """
-    parts = {name: (columns[name] * np.float32(1) * weights[name]).astype(np.float32) for name in columns}
-    total: Floats = np.stack(list(parts.values())).sum(axis=0, dtype=np.float32)
-    return total, parts

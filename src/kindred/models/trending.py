@@ -21,13 +21,14 @@ class TrendingConfig(Config, frozen=True, kw_only=True):
     """What counts as a rise.
 
     `baseline_hours`: how far back, before the window, an item's own rate is measured. `prior`: events added to the
-    expected number, so that three views of an unknown item are no trend. `min_count`: fewer events in the window
-    never trend.
+    expected number, so that three views of an unknown item are no trend. `min_count`: fewer events in an
+    hour or a day never trend. `min_count_week`: fewer in a week never do; a young site has little more.
     """
 
     baseline_hours: int = 28 * 24
     prior: float = 5.0
-    min_count: int = 1
+    min_count: int = 3
+    min_count_week: int = 1
 
 
 class _Meta(msgspec.Struct):
@@ -53,12 +54,13 @@ def trending_scores(
     `current (n,)`: events c in the last `hours`; `baseline (n,)`: events in the `baseline_hours` before those (one
     number, or one per item where it is younger); `e = baseline * hours / baseline_hours`. This is the Pearson residual
     of a Poisson rate (McCullagh and Nelder 1989, section 2.4), shrunk by the prior: a steady item scores 0
-    however popular it is. An item with fewer than `min_count` events scores 0.
+    however popular it is. An item with fewer events than the window asks for scores 0.
     """
     counts = np.asarray(current, np.float64)
     expected = np.asarray(baseline, np.float64) * hours / np.maximum(np.asarray(baseline_hours, np.float64), 1.0)
     rise = (counts - expected) / np.sqrt(expected + config.prior)
-    return np.where(counts >= config.min_count, np.maximum(rise, 0.0), 0.0).astype(np.float32)
+    least = config.min_count_week if hours >= WINDOWS["7d"] else config.min_count
+    return np.where(counts >= least, np.maximum(rise, 0.0), 0.0).astype(np.float32)
 
 
 def scores_from_buckets(buckets: NDArray[np.integer], window: str, config: TrendingConfig) -> Floats:

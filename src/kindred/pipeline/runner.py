@@ -84,7 +84,7 @@ class Runner:
     async def _rank(self, funnel: Funnel, query: Query, found: Candidates, recorder: Recorder) -> Candidates:
         candidates = self._filter(funnel.eligibility, "eligibility", query, found, recorder)
         candidates = self._score(funnel.coarse, "coarse", query, candidates, recorder)
-        candidates = _top(candidates, "coarse", max(query.params.ranked, query.count))
+        candidates = _best(candidates, "coarse", max(query.params.ranked, query.count))
 
         async def one(stage: Any) -> Mapping[str, Floats]:
             columns, _ = checked_columns(await stage.columns(query, candidates), len(candidates))
@@ -95,7 +95,7 @@ class Runner:
             candidates = candidates.with_columns(columns)
         candidates = self._score(funnel.fine, "fine", query, candidates, recorder)
         candidates = self._filter(funnel.filters, "filter", query, candidates, recorder)
-        return _top(candidates, "score", len(candidates))
+        return _ordered(candidates)
 
     def _filter(
         self, filters: Sequence[Filter], kind: str, query: Query, candidates: Candidates, recorder: Recorder
@@ -168,7 +168,7 @@ class Runner:
 def _merged(funnel: Funnel, query: Query, found: Mapping[str, Candidates]) -> Candidates:
     bits = {source.name: bit for bit, source in enumerate([*funnel.sources, *funnel.fallbacks])}
     merged = Candidates.merge(list(found.values()), [bits[name] for name in found])
-    return _top(merged, "best_rank", max(query.params.candidates, query.count), ascending=True)
+    return _best(merged, "best_rank", max(query.params.candidates, query.count), ascending=True)
 
 
 async def _wave(
@@ -213,18 +213,29 @@ def _looked_at(task: asyncio.Task[None]) -> None:
         task.exception()
 
 
-def _top(candidates: Candidates, column: str, k: int, ascending: bool = False) -> Candidates:
-    """Return the k best rows in order, ties by ordinal; rows without a value are dropped when a column is there."""
+def _best(candidates: Candidates, column: str, k: int, ascending: bool = False) -> Candidates:
+    """Keep the k best rows where they stand; ordinals ascend before anything is ordered, so ties are cut by ordinal.
+
+    Rows without a value are dropped when the column is there.
+    """
     values = candidates.columns.get(column)
     if values is None:
-        return candidates.take(np.arange(min(k, len(candidates))))
-    signed = values if ascending else -values
-    rows = np.flatnonzero(~np.isnan(signed))
-    if len(rows) > k > 0:
-        # Everything equal to the k-th value stays until the sort, so that ties are cut by ordinal.
-        rows = rows[signed[rows] <= np.partition(signed[rows], k - 1)[k - 1]]
-    best = np.lexsort((candidates.items[rows], signed[rows]))[:k]
-    return candidates.take(rows[best])
+        return candidates if len(candidates) <= k else candidates.take(np.arange(k))
+    missing = np.isnan(values)
+    if len(candidates) <= k and not missing.any():
+        return candidates
+    rows = np.flatnonzero(~missing)
+    order = np.argsort(values[rows] if ascending else -values[rows], kind="stable")[:k]
+    return candidates.take(np.sort(rows[order]))
+
+
+def _ordered(candidates: Candidates) -> Candidates:
+    """Return the rows that have a score, best first, ties by ordinal."""
+    scores = candidates.columns.get("score")
+    if scores is None:
+        return candidates
+    rows = np.flatnonzero(~np.isnan(scores))
+    return candidates.take(rows[np.lexsort((candidates.items[rows], -scores[rows]))])
 
 
 def _provenance(chosen: Candidates, names: Sequence[str]) -> list[tuple[str, ...]]:

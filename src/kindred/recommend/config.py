@@ -20,7 +20,7 @@ class RecommendConfig(Config, frozen=True, kw_only=True):
 
     candidates: int = 1000
     ranked: int = 300
-    source_depth: int = 300
+    source_depth: int = 150
     anchors: int = 300
     recency: float = 0.995
     diversity: float = 0.05

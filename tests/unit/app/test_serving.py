@@ -139,7 +139,7 @@ async def test_a_full_log_never_reaches_the_client(platform):
     async def full(events):
         raise StoreFull("no room")
 
-    object.__setattr__(platform.serving._effects[0], "record", full)
+    object.__setattr__(platform.serving._effects[-1], "record", full)
     served = await platform.ask("u1")
     await platform.serving.drain()
     assert len(served.items) == 20

@@ -128,14 +128,10 @@ def test_new_items_stay_for_exploration_however_far_down():
     assert order.index.tolist() == [*range(10), 150, 199]
 
 
-def test_capped_rows_are_taken_once():
-    rows = Capped(np.array([0, 0, 1], np.int32), 1)
-    rows.take(0)
-    assert rows.choices().tolist() == [False, False, True]
-    rows.take(2)
-    assert rows.choices().tolist() == [False, True, False]
-    rows.take(1)
-    assert not rows.choices().any()
+def test_a_group_is_full_at_its_cap():
+    shares = Capped(2)
+    assert [shares.take(group) for group in (0, 1, 0, -1, -1, -1)] == [False, False, True, False, False, False]
+    assert [shares.full(group) for group in (0, 1, 2, -1)] == [True, False, False, False]
 
 
 # --- exploration

@@ -153,7 +153,8 @@ async def test_popular_is_the_scores_order_even_for_a_narrow_filter(platform):
 
 
 def weights(platform, query, items):
-    return Blend(platform.world).weights(query, Candidates(np.array(items, np.int32)))
+    found = Blend(platform.world).weights(query, Candidates(np.array(items, np.int32)))
+    return dict(zip(MODELS, found, strict=True))
 
 
 async def test_weights_sum_to_one_and_move_with_evidence(platform):

@@ -1,5 +1,6 @@
 """Replay records: enough of every request to answer it again, kept for a day."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,6 @@ from kindred.core.rng import seed_of
 from kindred.core.slate import Slate
 from kindred.core.trace import Trace
 from kindred.pipeline.stages import FailPolicy
-from kindred.ports.operations import TraceStore
 
 
 class ReplayRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -54,7 +54,7 @@ def replay_query(record: ReplayRecord, request_id: str) -> Query:
 class ReplayLog:
     """Keeps a replay record per request, with the trace where it was asked for or falls into the sample."""
 
-    traces: TraceStore
+    keep: Callable[[Sequence[tuple[str, int, bytes]]], Awaitable[object]]
     share: float
     name: str = "replay_log"
     policy: FailPolicy = FailPolicy.OPEN
@@ -81,4 +81,4 @@ class ReplayLog:
             shown=slate.candidates.items.tolist(),
             trace=slate.trace if sampled else None,
         )
-        await self.traces.put([(query.request_id, query.received, encode_replay(record))])
+        await self.keep([(query.request_id, query.received, encode_replay(record))])

@@ -54,6 +54,8 @@ def mmr_pool(groups: Ordinals, cap: int, size: int) -> NDArray[np.intp]:
     """
     if len(groups) <= size:
         return np.arange(len(groups))
+    if int(np.bincount(groups[:size] + 1)[1:].max(initial=0)) <= POOL * cap:
+        return np.arange(size)
     counts: dict[int, int] = {}
     kept: list[int] = []
     for row, group in enumerate(groups.tolist()):
@@ -74,15 +76,22 @@ def mmr_order(
     `scores (n,)` in [0, 1], `vectors (n, d)` of length 1 (None: no cosines), `groups (n,)` with -1 for none. A group
     stands at most `cap` times while another row is left; ties go to the earlier row.
     """
-    rows = Capped(groups, cap)
+    shares = Capped(cap)
     relevance = ((1 - diversity) * scores).astype(np.float32)
-    nearest = np.zeros(len(scores), np.float32)
+    open_relevance = relevance.copy()
+    penalty = np.zeros(len(scores), np.float32)
     chosen: list[int] = []
     for _ in range(min(wanted, len(scores))):
-        value = relevance if vectors is None else relevance - np.float32(diversity) * nearest
-        row = int(np.where(rows.choices(), value, -np.inf).argmax())
+        row = int((open_relevance - penalty).argmax())
+        if open_relevance[row] == -np.inf:
+            # Only full groups are left: they compete again, without a cap.
+            open_relevance = relevance.copy()
+            open_relevance[chosen] = -np.inf
+            row = int((open_relevance - penalty).argmax())
         chosen.append(row)
-        rows.take(row)
+        open_relevance[row] = -np.inf
+        if shares.take(int(groups[row])):
+            open_relevance[groups == groups[row]] = -np.inf
         if vectors is not None:
-            np.maximum(nearest, vectors @ vectors[row], out=nearest)
+            np.maximum(penalty, np.float32(diversity) * (vectors @ vectors[row]), out=penalty)
     return np.array(chosen, np.intp)

@@ -35,21 +35,53 @@ class Exploration:
             shown = np.arange(min(query.count, len(candidates)))
             return Order(shown, np.ones(len(shown), np.float32), {"epsilon": 0.0, "pool": 0, "explored": []})
         rng = seeded("exploration", query.seed)
-        rows = Capped(self.world.table.primary[candidates.items], category_cap(query))
+        rows = _Rows(self.world.table.primary[candidates.items].tolist(), np.flatnonzero(new).tolist(), query)
         detail = {"epsilon": query.params.exploration, "pool": int(new.sum()), "seed": query.seed}
         explored: list[int] = []
         index: list[int] = []
         propensity: list[float] = []
         for slot in range(min(query.count, len(candidates))):
-            choices = rows.choices()
-            best = choice = int(choices.argmax())
-            pool = np.flatnonzero(choices & new)
-            epsilon = query.params.exploration if len(pool) else 0.0
+            pool = rows.pool
+            best = choice = rows.best()
+            epsilon = query.params.exploration if pool else 0.0
             if rng.random() < epsilon:
-                choice = int(pool[rng.integers(len(pool))])
+                choice = pool[int(rng.integers(len(pool)))]
                 explored.append(slot)
             drawn = epsilon / len(pool) if epsilon and new[choice] else 0.0
             index.append(choice)
             propensity.append(min((1.0 - epsilon if choice == best else 0.0) + drawn, 1.0))
             rows.take(choice)
         return Order(np.array(index, np.intp), np.array(propensity, np.float32), {**detail, "explored": explored})
+
+
+class _Rows:
+    """The rows left, in order, and the new ones among those that the cap leaves open (`pool`)."""
+
+    def __init__(self, groups: list[int], new: list[int], query: Query) -> None:
+        self._groups = groups
+        self._shares = Capped(category_cap(query))
+        self._left = list(range(len(groups)))
+        self._new = new
+        self._capped = True
+        self.pool = new
+
+    def best(self) -> int:
+        """Return the first open row."""
+        return next(row for row in self._left if self._open(row))
+
+    def take(self, row: int) -> None:
+        """Choose a row."""
+        self._left.remove(row)
+        filled = self._shares.take(self._groups[row])
+        emptied = self._capped and not any(map(self._open, self._left))
+        if emptied:
+            # Only full groups are left: they may fill the slate.
+            self._capped = False
+        if filled or emptied:
+            left = set(self._left)
+            self.pool = [each for each in self._new if each in left and self._open(each)]
+        elif row in self.pool:
+            self.pool = [each for each in self.pool if each != row]
+
+    def _open(self, row: int) -> bool:
+        return not self._capped or not self._shares.full(self._groups[row])

@@ -7,7 +7,7 @@ import numpy as np
 
 from kindred.core.candidates import Candidates, Floats
 from kindred.core.query import Query
-from kindred.models.blend import blended, split_families
+from kindred.models.blend import split_families
 from kindred.pipeline.stages import FailPolicy
 from kindred.recommend.scorers.models import MODELS
 from kindred.recommend.taste import COLD_ITEM, STANDARD, strategy
@@ -30,37 +30,32 @@ class Blend:
 
     def score(self, query: Query, candidates: Candidates) -> Mapping[str, Floats]:
         """Return `score` in [0, 1] and each model's part of it, `share.<name>`."""
-        columns = {name: candidates.column(f"model.{name}", 0.0) for name in MODELS}
-        weights = self.weights(query, candidates)
-        total, parts = blended(columns, weights)
+        columns = np.stack([candidates.column(f"model.{name}", 0.0) for name in MODELS])
+        parts = columns * self.weights(query, candidates)
+        names: tuple[str, ...] = MODELS
         on_screen = candidates.column("model.on_screen", 0.0)
         if on_screen.any():
-            total = (1 - ON_SCREEN_WEIGHT) * total + ON_SCREEN_WEIGHT * on_screen
-            parts = {name: (1 - ON_SCREEN_WEIGHT) * part for name, part in parts.items()}
-            parts["on_screen"] = (ON_SCREEN_WEIGHT * on_screen).astype(np.float32)
+            parts = np.vstack([(1 - ON_SCREEN_WEIGHT) * parts, ON_SCREEN_WEIGHT * on_screen]).astype(np.float32)
+            names = (*MODELS, "on_screen")
+        total = parts.sum(axis=0)
         query.scratch["strategy"] = self._strategy(query, candidates, total)
-        shares = {f"share.{name}": part.astype(np.float32) for name, part in parts.items()}
-        return {"score": np.clip(total, 0, 1).astype(np.float32), **shares}
+        shares = {f"share.{name}": part for name, part in zip(names, parts, strict=True)}
+        return {"score": np.clip(total, 0, 1), **shares}
 
-    def weights(self, query: Query, candidates: Candidates) -> dict[str, Floats]:
-        """Return the weight of each model for each candidate (n,) float32; they sum to 1, less for cold items."""
-        blend, n = self.world.models.blend, len(candidates)
+    def weights(self, query: Query, candidates: Candidates) -> Floats:
+        """Return the weight of each of MODELS for each candidate (m, n) float32; they sum to 1, less for cold items."""
+        blend = self.world.models.blend
         if query.params.weights:
-            fixed = split_families(query.params.weights, blend.config)
-            return {name: np.full(n, fixed[name], np.float32) for name in MODELS}
-        cold_user = split_families(blend.config.cold_user, blend.config)
-        cold_item = split_families(blend.config.cold_item, blend.config)
-        k = max(self.world.config.evidence, 1e-6)
-        user = query.facts.interactions / (query.facts.interactions + k)
+            fixed = _column(split_families(query.params.weights, blend.config))
+            return np.repeat(fixed, len(candidates), axis=1)
+        k = np.float32(max(self.world.config.evidence, 1e-6))
+        user = np.float32(query.facts.interactions) / (np.float32(query.facts.interactions) + k)
         users = self.world.evidence(candidates.items).astype(np.float32)
-        item = users / (users + np.float32(k))
-        unknown = blend.config.cold_item_scale * (1 - item)
-        return {
-            name: (
-                user * (item * blend.weights.get(name, 0.0) + unknown * cold_item[name]) + (1 - user) * cold_user[name]
-            ).astype(np.float32)
-            for name in MODELS
-        }
+        item = users / (users + k)
+        unknown = np.float32(blend.config.cold_item_scale) * (1 - item)
+        cold_user = _column(split_families(blend.config.cold_user, blend.config))
+        cold_item = _column(split_families(blend.config.cold_item, blend.config))
+        return user * (_column(blend.weights) * item + cold_item * unknown) + (1 - user) * cold_user
 
     def _strategy(self, query: Query, candidates: Candidates, total: Floats) -> str:
         """Return the user's strategy, or that of cold items where most of the best candidates are."""
@@ -68,3 +63,8 @@ class Blend:
         evidence = self.world.evidence(candidates.items[np.argsort(-total, kind="stable")[: query.count]])
         cold = len(evidence) > 0 and float((evidence < self.world.config.cold_item).mean()) > 0.5
         return COLD_ITEM if found == STANDARD and cold else found
+
+
+def _column(weights: Mapping[str, float]) -> Floats:
+    """Return weights by model as a column (m, 1) float32 in the order of MODELS."""
+    return np.array([[weights.get(name, 0.0)] for name in MODELS], np.float32)

@@ -14,6 +14,8 @@ from kindred.recommend.sources.lists import country_of
 from kindred.recommend.taste import content_profile, resembling, trend, user_solve
 from kindred.recommend.world import World
 
+# A model that the blend gives nothing still keeps its best candidates in, for users and items without evidence.
+LEAST = 0.02
 MODELS = ("als", "item_item", "content", "popular", "trending", "country")
 
 
@@ -36,15 +38,13 @@ class ModelScores:
     def score(self, query: Query, candidates: Candidates) -> Mapping[str, Floats]:
         """Return `model.<name>` columns and `coarse`."""
         raw = {**self._personal(query, candidates), **self._general(query, candidates)}
-        columns = {f"model.{name}": normalised(values) for name, values in raw.items()}
-        columns["model.on_screen"] = normalised(candidates.column("raw.on_screen", 0.0))
+        on_screen = candidates.column("raw.on_screen")
+        scaled = normalised(np.stack([*(raw[name] for name in MODELS), on_screen]).astype(np.float32, copy=False))
         weights = self.world.models.blend.weights
-        coarse = np.zeros(len(candidates), np.float32)
-        for name in MODELS:
-            coarse += np.float32(max(weights.get(name, 0.0), 0.02)) * columns[f"model.{name}"]
-        wanted = ~np.isnan(candidates.column("raw.new")) | ~np.isnan(candidates.column("raw.on_screen"))
-        columns["coarse"] = coarse + wanted
-        return columns
+        coarse = np.array([max(weights.get(name, 0.0), LEAST) for name in MODELS], np.float32) @ scaled[:-1]
+        wanted = ~(np.isnan(candidates.column("raw.new")) & np.isnan(on_screen))
+        columns = {f"model.{name}": row for name, row in zip((*MODELS, "on_screen"), scaled, strict=True)}
+        return {**columns, "coarse": coarse + wanted}
 
     def _personal(self, query: Query, candidates: Candidates) -> dict[str, Floats]:
         models, items = self.world.models, candidates.items
