@@ -52,6 +52,10 @@ class Answers(Protocol):
         """Return why no answer can be given, one sentence each; nothing when ready."""
         ...
 
+    def warnings(self) -> list[str]:
+        """Return what someone should look at though answers are given, one sentence each."""
+        ...
+
 
 class Shelves(Protocol):
     """The stores that HTTP reads directly."""

@@ -126,6 +126,9 @@ class PlainAnswers:
     def ready(self) -> list[str]:
         return self.reasons
 
+    def warnings(self) -> list[str]:
+        return []
+
 
 class StandIn:
     """The application: built by `stand_in`."""

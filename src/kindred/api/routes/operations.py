@@ -16,10 +16,11 @@ from kindred.core.trace import Trace
 from kindred.monitoring.prometheus import CONTENT_TYPE
 
 
-class Health(msgspec.Struct, frozen=True):
-    """That the process lives, or is ready to answer."""
+class Health(msgspec.Struct, frozen=True, omit_defaults=True):
+    """That the process lives, or is ready to answer; `warnings` are sentences for whoever runs it."""
 
     status: Literal["live", "ready"]
+    warnings: list[str] = []
 
 
 class NotReady(Overloaded):
@@ -46,7 +47,7 @@ async def ready(platform: Injected) -> Health:
     reasons = platform.serving.ready()
     if reasons:
         raise NotReady(reasons)
-    return Health("ready")
+    return Health("ready", platform.serving.warnings())
 
 
 @get("/metrics", media_type=MediaType.TEXT, **described(None, "operations"))
