@@ -1,6 +1,7 @@
 """Folded state in LMDB: many processes read, the consumer writes, records only move forward."""
 
 import asyncio
+import hashlib
 import struct
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -20,10 +21,14 @@ SCAN_ROWS = 500
 # A value is the position it is folded to, then its bytes; a watermark is a position alone.
 _position = struct.Struct("<3q")
 _WATERMARK = b"\0watermark\0"
+_TOMBSTONE = b"\0tombstone\0"
 
 
 class LocalStateStore:
-    """Records under group, NUL, key; one synced transaction per write, one snapshot per read (tens of microseconds)."""
+    """Records under group, NUL, key; one synced transaction per write, one snapshot per read (tens of microseconds).
+
+    The position of a removed record is kept under a hash of its name, so that a forgotten key stands nowhere.
+    """
 
     def __init__(self, folder: Path, *, map_size: int = MAP_SIZE) -> None:
         """Open or create the store; raise StoreUnavailable or StoreFull."""
@@ -107,6 +112,10 @@ def _watermark(transaction: lmdb.Transaction, partition: int) -> Position:
     return START._replace(partition=partition) if found is None else Position(*_position.unpack(found))
 
 
+def _tombstone_name(name: bytes) -> bytes:
+    return _TOMBSTONE + hashlib.blake2b(name, digest_size=16).digest()
+
+
 def _record(value: bytes | memoryview | None) -> StateRecord | None:
     if value is None or len(value) == _position.size:
         return None
@@ -115,10 +124,16 @@ def _record(value: bytes | memoryview | None) -> StateRecord | None:
 
 def _move(transaction: lmdb.Transaction, name: bytes, record: StateRecord) -> bool:
     """Store a record when it moves the stored position forward; say whether it did."""
-    stored = transaction.get(name)
-    if stored is not None and tuple(record.position) <= _position.unpack_from(stored):
+    position, live = tuple(record.position), transaction.get(name)
+    stored = live if live is not None else transaction.get(_tombstone_name(name))
+    if stored is not None and position <= _position.unpack_from(stored):
         return False
-    return bool(transaction.put(name, _position.pack(*record.position) + record.value))
+    if not record.value:
+        transaction.delete(name)
+        return bool(transaction.put(_tombstone_name(name), _position.pack(*position)))
+    if live is None:
+        transaction.delete(_tombstone_name(name))
+    return bool(transaction.put(name, _position.pack(*position) + record.value))
 
 
 def _page(
