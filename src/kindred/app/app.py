@@ -58,6 +58,8 @@ class App:
             task.cancel()
         if consuming:
             await asyncio.wait(consuming, timeout=STOP_SECONDS)
+            for task in consuming:
+                task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         await self.stores.close()
 

@@ -1,6 +1,7 @@
 """Opens the stores that the settings name; adapters are found by entry point."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -54,9 +55,10 @@ class Stores:
         }
 
     async def close(self) -> None:
-        """Close everything."""
-        for resource in self.resources().values():
-            await resource.close()
+        """Close everything, also where one store refuses; raise what the last of them raised."""
+        async with AsyncExitStack() as stack:
+            for resource in self.resources().values():
+                stack.push_async_callback(resource.close)
 
 
 async def open_stores(config: StoresConfig, home: Path) -> Stores:
@@ -65,8 +67,19 @@ async def open_stores(config: StoresConfig, home: Path) -> Stores:
     home.mkdir(parents=True, exist_ok=True)
 
     async def opened(port: str) -> Any:
-        return await open_port(port, getattr(config, port), home)
+        store = await open_port(port, getattr(config, port), home)
+        if port != "vectors":
+            stack.push_async_callback(store.close)
+        return store
 
+    # One that cannot be opened must not leave the others open.
+    async with AsyncExitStack() as stack:
+        stores = await _opened(opened, home / "lake")
+        stack.pop_all()
+    return stores
+
+
+async def _opened(opened: Callable[[str], Awaitable[Any]], lake: Path) -> Stores:
     return Stores(
         log=await opened("event_log"),
         state=await opened("state"),
@@ -79,7 +92,7 @@ async def open_stores(config: StoresConfig, home: Path) -> Stores:
         traces=await opened("traces"),
         tokens=await opened("tokens"),
         leases=await opened("leases"),
-        lake=home / "lake",
+        lake=lake,
     )
 
 
