@@ -19,6 +19,7 @@ class SideSegment:
         """Start empty; at most `capacity` ordinals of `dimensions` dimensions."""
         self._capacity = capacity
         self._rows: dict[int, int] = {}
+        self._end = 0
         self._ordinals = np.empty(0, np.int32)
         self._vectors = np.empty((0, dimensions), np.float32)
         self._live = np.empty(0, np.bool_)
@@ -27,7 +28,7 @@ class SideSegment:
     @property
     def end(self) -> int:
         """Return one more than the greatest ordinal, 0 when empty."""
-        return max(self._rows, default=-1) + 1
+        return self._end
 
     def upsert(self, ordinals: Ordinals, vectors: NDArray[np.float32]) -> None:
         """Put rows in place of older ones; raise StoreFull beyond the capacity, and then change nothing."""
@@ -39,6 +40,7 @@ class SideSegment:
                     f"{count} items are newer than the bundle, {self._capacity} fit beside it: run `kindred train`"
                 )
             self._rows.update(zip(new, range(len(self._rows), count), strict=True))
+            self._end = max(self._end, max(new, default=-1) + 1)
             self._grow(count)
             rows = [self._rows[each] for each in ordinals.tolist()]
             # Row by row, since numpy leaves open which of two equal indexes wins.
