@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import PurePath
 from typing import Annotated, Any
 
 import msgspec
@@ -40,9 +41,15 @@ def errors() -> Console:
 
 
 def emit_json(value: Any) -> None:
-    """Print a value as indented JSON to stdout; NaN becomes null."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+    """Print a value as indented JSON to stdout; NaN becomes null, a path its text."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value, enc_hook=_as_text), indent=2).decode() + "\n")
     sys.stdout.flush()
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, PurePath):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
 def plain(text: str) -> str:

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 from kindred.cli.output import Json, emit_json, note, show, table
 from kindred.cli.session import opened_app
 from kindred.core.errors import InvalidInput
+from kindred.core.ids import check_id
 
 if TYPE_CHECKING:
     from kindred.core.item import CatalogItem
@@ -44,14 +45,14 @@ async def recommend(
     from kindred.recommend.ask import Ask
 
     ask = Ask(
-        user_id=user,
+        user_id=check_id(user, "USER"),
         placement=placement,
-        item_id=item,
+        item_id=None if item is None else check_id(item, "--item"),
         categories=tuple(category or ()),
         exclude_seen=not include_seen,
-        min_rating=min_rating,
+        min_rating=_rating(min_rating),
         tags=tuple(tag or ()),
-        exclude_items=tuple(exclude or ()),
+        exclude_items=tuple(check_id(each, "--exclude") for each in exclude or ()),
         count=_count(count),
         diversity=_share(diversity, "diversity"),
         exploration=_share(exploration, "exploration"),
@@ -81,7 +82,13 @@ async def similar(
     """Show the items most like ITEM, and what they share."""
     from kindred.recommend.ask import SimilarAsk
 
-    ask = SimilarAsk(item_id=item, count=_count(count), metric=metric, category=category, user_id=user)
+    ask = SimilarAsk(
+        item_id=check_id(item, "ITEM"),
+        count=_count(count),
+        metric=metric,
+        category=category,
+        user_id=None if user is None else check_id(user, "--user"),
+    )
     async with opened_app() as app:
         answer = await app.serving.similar(ask)
     if as_json:
@@ -126,7 +133,7 @@ async def popular(
 async def _list(kind: str, category: str | None, country: str | None, window: str, count: int, as_json: bool) -> None:
     from kindred.recommend.ask import ListAsk
 
-    ask = ListAsk(kind=kind, category=category, country=country, window=window, count=_count(count))
+    ask = ListAsk(kind=kind, category=category, country=_country(country), window=window, count=_count(count))
     async with opened_app() as app:
         answer = await app.serving.listing(ask)
     if as_json:
@@ -141,6 +148,18 @@ def _count(count: int) -> int:
     if not 1 <= count <= 100:
         raise InvalidInput(f"--count is 1 to 100, not {count}")
     return count
+
+
+def _rating(value: float | None) -> float | None:
+    if value is not None and not 0 <= value <= 1000:
+        raise InvalidInput(f"--min-rating is 0 to 1000, not {value:g}")
+    return value
+
+
+def _country(value: str | None) -> str | None:
+    if value is not None and not (len(value) == 2 and value.isascii() and value.isalpha()):
+        raise InvalidInput(f"--country is two letters, such as GB, not {value!r}")
+    return None if value is None else value.upper()
 
 
 def _share(value: float | None, name: str) -> float | None:
@@ -196,6 +215,7 @@ def _served(served: "Served", trace: bool) -> dict[str, Any]:
             "anchor_item_id": s.anchor_item_id,
             "source": s.source,
             "sources": s.sources,
+            "rating": s.rating,
             "propensity": s.propensity,
         }
         for s in served.items

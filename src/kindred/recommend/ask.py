@@ -33,7 +33,11 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class ShownItem:
-    """One item of an answer; `propensity` is the probability with which it was chosen for its slot."""
+    """One item of an answer.
+
+    `propensity` is the probability with which it was chosen for its slot. `rating` is the smoothed average, else the
+    catalogue's own.
+    """
 
     ordinal: int
     catalog_item: CatalogItem
@@ -43,6 +47,7 @@ class ShownItem:
     source: str
     sources: tuple[str, ...]
     propensity: float
+    rating: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

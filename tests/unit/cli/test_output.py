@@ -1,6 +1,7 @@
 """What is printed: safe for a terminal, exact for a machine."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -17,8 +18,8 @@ def test_a_title_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_json_is_alone_and_knows_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
-    emit_json({"score": float("nan"), "id": "ä"})
-    assert json.loads(capsys.readouterr().out) == {"score": None, "id": "ä"}
+    emit_json({"score": float("nan"), "id": "ä", "file": Path("a/b")})
+    assert json.loads(capsys.readouterr().out) == {"score": None, "id": "ä", "file": "a/b"}
 
 
 def test_cells_are_written_for_people(capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,7 +48,7 @@ def test_recommend_as_json_is_json_alone(answers: GivenAnswers, capsys: pytest.C
     assert said["recommendations"][0] == {
         "item_id": "i1", "title": "Film 1", "category": "Drama", "score": 0.5, "reason": "Because you rated Film 9",
         "reason_code": "because_you_rated", "anchor_item_id": "i9", "source": "als", "sources": ["als", "popular"],
-        "propensity": 1.0,
+        "rating": None, "propensity": 1.0,
     }  # fmt: skip
     assert said["trace"]["stages"][0]["stage"] == "als"
 
@@ -82,3 +82,23 @@ def test_lists(answers: GivenAnswers, capsys: pytest.CaptureFixture[str]) -> Non
     assert "Film 4" in capsys.readouterr().out
     assert answers.asked[0] == ListAsk(kind="trending", category="Drama", country="GB", window="7d", count=10)
     assert (answers.asked[1].kind, answers.asked[1].count) == ("popular", 5)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["recommend", "a" * 129], "USER: must have 1 to 128 characters"),
+        (["recommend", ""], "USER: must have 1 to 128 characters"),
+        (["recommend", "u1", "--item", "a\x01b"], "--item: must not contain control characters"),
+        (["recommend", "u1", "--exclude", "a" * 129], "--exclude: must have"),
+        (["recommend", "u1", "--min-rating", "nan"], "--min-rating is 0 to 1000"),
+        (["similar", "a" * 129], "ITEM: must have"),
+        (["similar", "i1", "--user", ""], "--user: must have"),
+        (["trending", "--country", "Germany"], "--country is two letters"),
+    ],
+)
+def test_bad_words_are_refused(
+    words: list[str], said: str, answers: GivenAnswers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(words) == Exit.USAGE
+    assert said in " ".join(capsys.readouterr().err.split())
