@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -198,6 +199,7 @@ class Serving:
             query.scratch["items"] = known
         scores = slate.candidates.column("score", 0.0)
         propensities = slate.candidates.column("propensity", 1.0)
+        ratings = [None if math.isnan(r) else round(r, 2) for r in world.ratings_of(slate.candidates.items).tolist()]
         shown = []
         for row, item in enumerate(items):
             if item not in known:
@@ -214,6 +216,7 @@ class Serving:
                     source=slate.sources[row],
                     sources=slate.all_sources[row],
                     propensity=float(propensities[row]),
+                    rating=ratings[row],
                 )
             )
         return shown

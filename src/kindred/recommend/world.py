@@ -102,6 +102,16 @@ class World:
         found[: len(smoothed)] = np.where(np.isnan(smoothed), found[: len(smoothed)], smoothed)
         return found
 
+    def ratings_of(self, items: Ordinals) -> Floats:
+        """Return the same as `ratings` for some items (n,), without a pass over the catalogue."""
+        found = self.table.rating[items]
+        averages = self.models.ratings.averages
+        covered = np.flatnonzero(items < len(averages))
+        smoothed = averages[items[covered]]
+        known = ~np.isnan(smoothed)
+        found[covered[known]] = smoothed[known]
+        return found
+
     def new_until(self, now: int) -> int:
         """Return the time (ms) since which an item must have been created to count as new."""
         return now - int(self.config.new_item_days * 86_400_000)

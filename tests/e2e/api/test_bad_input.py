@@ -142,6 +142,7 @@ async def test_track_faults_name_the_field(
         ("/api/v1/items/movie_1/similar?count=x", "/count"),
         ("/api/v1/items/movie_1/similar?metric=cosine", "/metric"),
         ("/api/v1/items/movie_1/similar?user_id=" + "x" * 129, "/user_id"),
+        ("/api/v1/items/movie_1/similar?exclude_items=a," + "x" * 129, "/exclude_items"),
         ("/api/v1/items/movie_1/similar?kount=3", "/kount"),
         ("/api/v1/items/" + "x" * 129, "/item_id"),
         ("/api/v1/items/a%00b", "/item_id"),

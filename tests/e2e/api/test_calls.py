@@ -35,7 +35,7 @@ async def test_recommendations_carry_what_the_contract_says(app: StandIn, client
         "item_id": "movie_0", "title": "Movie 0", "thumbnail_url": "/api/v1/items/movie_0/thumbnail.svg", "score": 0.5,
         "reason": "Because you watched Heat", "reason_code": "because_you_watched", "anchor_item_id": "anchor",
         "source": "als", "sources": ["als", "popular"], "category": "action", "categories": ["action", "crime"],
-        "metadata": {"year": 1995, "rating": 4.5},
+        "metadata": {"year": 1995, "rating": 3.75},
     }  # fmt: skip
     rest = {key: value for key, value in answer.items() if key != "recommendations"}
     assert rest == {
@@ -166,6 +166,9 @@ async def test_similar_and_lists(app: StandIn, client: httpx.AsyncClient) -> Non
     ask = app.serving.asked[-1]
     assert (ask.count, ask.metric, ask.user_id, ask.category) == (2, "content", "u", "k")
     assert {"a", "b", "c"} <= set(ask.exclude_items)
+    many = [f"{n:0100}" for n in range(3)]
+    await client.get("/api/v1/items/movie_1/similar?exclude_items=" + ",".join(many))
+    assert app.serving.asked.pop().exclude_items == tuple(many)
     assert [each["item_id"] for each in answer["similar_items"]] == ["movie_0", "movie_1"]
     assert answer["similar_items"][0]["similarity_score"] == 0.5
     answer = (await client.get("/api/v1/trending?window=1h&country=de&category=k&count=1")).json()

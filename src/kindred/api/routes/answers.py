@@ -19,7 +19,7 @@ from kindred.api.schemas.recommendation import (
     to_ask,
 )
 from kindred.api.tokens import READ
-from kindred.core.ids import check_id
+from kindred.core.ids import check_id, id_fault
 from kindred.core.item import Item
 from kindred.recommend.ask import ListAnswer, ListAsk, Served, ShownItem, SimilarAsk
 
@@ -77,7 +77,7 @@ def _recommended(shown: ShownItem) -> RecommendedItem:
         sources=shown.sources,
         category=item.category,
         categories=item.categories,
-        metadata=metadata(item),
+        metadata=metadata(item, shown.rating),
     )
 
 
@@ -117,9 +117,10 @@ async def similar(
 
 
 def _excluded(values: list[str]) -> tuple[str, ...]:
-    # An id may itself hold a comma, so the whole value is left out beside its parts.
     parts = [part.strip() for value in values for part in value.split(",") if part.strip()]
-    return tuple(dict.fromkeys(check_id(each, "/exclude_items") for each in [*values, *parts] if len(each) <= 128))
+    # An id may itself hold a comma, so a value that could be one is left out beside its parts.
+    wholes = [value for value in values if id_fault(value) is None]
+    return tuple(dict.fromkeys(check_id(each, "/exclude_items") for each in [*wholes, *parts]))
 
 
 def _shown(item: Item) -> dict[str, Any]:

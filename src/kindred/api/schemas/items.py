@@ -137,7 +137,7 @@ def _shown(time_ms: int | None) -> str | None:
     return None if time_ms is None else format_time(time_ms)
 
 
-def metadata(item: Item) -> dict[str, Any]:
+def metadata(item: Item, rating: float | None) -> dict[str, Any]:
     """Return what an answer carries about an item: its attributes, then rating, price, creator and tags where known."""
-    own = {"rating": item.rating, "price": item.price, "creator": item.creator, "tags": item.tags or None}
+    own = {"rating": rating, "price": item.price, "creator": item.creator, "tags": item.tags or None}
     return {**item.attributes, **{name: value for name, value in own.items() if value is not None}}
