@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from kindred.core.config import nearest
+from kindred.core.errors import InvalidInput
 from kindred.core.query import Context, Filters, Params, Query
 from kindred.core.rng import seed_of
 from kindred.ports.catalog import CatalogStore
@@ -9,12 +11,23 @@ from kindred.recommend.ask import Ask
 from kindred.recommend.config import PlacementConfig, RecommendConfig
 
 DEFAULT_PLACEMENT = "home"
+UNKNOWN_ITEM = "unknown_item"
 
 
 def placement_of(ask: Ask, placements: Mapping[str, PlacementConfig]) -> str:
-    """Return the named surface of a request: as asked, else its page, else `home`."""
-    wanted = ask.placement or ask.page or DEFAULT_PLACEMENT
-    return wanted if wanted in placements else DEFAULT_PLACEMENT
+    """Return the named surface of a request: as asked, else its page, else `home`.
+
+    Raises InvalidInput for a placement that is asked for by name and is none of `placements`.
+    """
+    if ask.placement is None:
+        return ask.page if ask.page is not None and ask.page in placements else DEFAULT_PLACEMENT
+    if ask.placement not in placements:
+        near = nearest(ask.placement, placements)
+        hint = f"; did you mean `{near}`?" if near else ""
+        raise InvalidInput.at(
+            "/placement", f"{ask.placement!r} is unknown; known are {', '.join(sorted(placements))}{hint}"
+        )
+    return ask.placement
 
 
 def params_of(ask: Ask, placement: PlacementConfig, config: RecommendConfig) -> Params:
@@ -42,7 +55,10 @@ async def build_query(
     config: RecommendConfig,
     catalog: CatalogStore,
 ) -> Query:
-    """Return the query of a request; ids that the catalogue does not know exclude nothing."""
+    """Return the query of a request; ids that the catalogue does not know exclude nothing.
+
+    Raises InvalidInput for an unknown placement; an unknown item on screen degrades the answer.
+    """
     name = placement_of(ask, placements)
     placement = placements[name]
     ids = [*ask.exclude_items, *([] if ask.item_id is None else [ask.item_id])]
@@ -72,4 +88,5 @@ async def build_query(
         received=now,
         prefetch=ask.prefetch,
         want_trace=ask.trace,
+        failures=[UNKNOWN_ITEM] if ask.item_id is not None and ask.item_id not in found else [],
     )

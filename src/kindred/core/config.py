@@ -2,11 +2,18 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from kindred.core.errors import ConfigError
+
+Count: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+CountOrZero: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+Share: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
+Amount: TypeAlias = Annotated[float, Meta(ge=0)]
+MoreThanZero: TypeAlias = Annotated[float, Meta(gt=0)]
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from kindred.core.candidates import MAX_SOURCES
-from kindred.core.config import Config
+from kindred.core.config import Config, MoreThanZero
 from kindred.core.errors import ConfigError
 from kindred.pipeline.stages import (
     Effect,
@@ -27,11 +27,11 @@ class Deadlines(Config, frozen=True, kw_only=True):
     `effects`: milliseconds for each of what runs after the response.
     """
 
-    facts: float = 50.0
-    sources: float = 100.0
-    features: float = 50.0
-    reasons: float = 50.0
-    effects: float = 2000.0
+    facts: MoreThanZero = 50.0
+    sources: MoreThanZero = 100.0
+    features: MoreThanZero = 50.0
+    reasons: MoreThanZero = 50.0
+    effects: MoreThanZero = 2000.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,43 @@
 """Settings of the request path."""
 
-from kindred.core.config import Config
+from typing import Annotated
+
+from msgspec import Meta
+
+from kindred.core.config import Amount, Config, Count, CountOrZero, Share, unknown_key
+from kindred.core.errors import ConfigError
+from kindred.models.blend import FAMILIES
+
+STAGES = (
+    "user_state",
+    "als",
+    "item_item",
+    "content",
+    "on_screen",
+    "trending",
+    "popular",
+    "country",
+    "new",
+    "catalogue",
+    "available",
+    "region",
+    "category",
+    "tags",
+    "min_rating",
+    "seen",
+    "hidden",
+    "excluded",
+    "model_scores",
+    "blend",
+    "diversity",
+    "exploration",
+    "reasons",
+    "replay_log",
+    "served_log",
+)
+"""Every stage of the funnel that Kindred serves with, in order."""
+ESSENTIAL = ("user_state", "available", "region", "hidden", "model_scores", "blend")
+"""Stages without which an answer would be wrong rather than different: no placement may switch them off."""
 
 
 class RecommendConfig(Config, frozen=True, kw_only=True):
@@ -18,22 +55,22 @@ class RecommendConfig(Config, frozen=True, kw_only=True):
     the log.
     """
 
-    candidates: int = 1000
-    ranked: int = 300
-    source_depth: int = 150
-    anchors: int = 300
-    recency: float = 0.995
-    diversity: float = 0.05
-    category_cap: float = 0.6
-    exploration: float = 0.3
-    new_item_days: float = 30.0
-    new_item_interactions: int = 10
-    cold_user: int = 5
-    cold_item: int = 10
-    evidence: float = 2.0
-    content_floor: float = 0.1
+    candidates: Count = 1000
+    ranked: Count = 300
+    source_depth: Count = 150
+    anchors: Count = 300
+    recency: Share = 0.995
+    diversity: Share = 0.05
+    category_cap: Share = 0.6
+    exploration: Share = 0.3
+    new_item_days: Annotated[float, Meta(ge=0, le=36_500)] = 30.0
+    new_item_interactions: CountOrZero = 10
+    cold_user: CountOrZero = 5
+    cold_item: CountOrZero = 10
+    evidence: Amount = 2.0
+    content_floor: Annotated[float, Meta(ge=-1, le=1)] = 0.1
     seed: int | None = None
-    trace_share: float = 0.01
+    trace_share: Share = 0.01
     served_log: bool = True
 
 
@@ -42,14 +79,31 @@ class PlacementConfig(Config, frozen=True, kw_only=True):
 
     `count`: items when the request does not say. `diversity`, `category_cap`, `exploration`, `candidates`, `ranked`: as
     in `recommend`. `disabled`: names of stages that do not run here. `weights`: by family (collaborative, content,
-    popularity, demographic), instead of the learned and cold-start ones.
+    popularity, demographic), instead of the learned and cold-start ones. An unknown or essential stage, an unknown
+    family and a negative weight raise ConfigError.
     """
 
-    count: int = 20
-    diversity: float | None = None
-    category_cap: float | None = None
-    exploration: float | None = None
-    candidates: int | None = None
-    ranked: int | None = None
+    count: Annotated[int, Meta(ge=1, le=100)] = 20
+    diversity: Share | None = None
+    category_cap: Share | None = None
+    exploration: Share | None = None
+    candidates: Count | None = None
+    ranked: Count | None = None
     disabled: tuple[str, ...] = ()
     weights: dict[str, float] = {}
+
+    def __post_init__(self) -> None:
+        """Check the names and the weights."""
+        for name in self.disabled:
+            if name not in STAGES:
+                raise ConfigError(f"disabled: {name!r}: {unknown_key(name, STAGES)}")
+            if name in ESSENTIAL:
+                raise ConfigError(f"disabled: {name!r} cannot be switched off: answers would be wrong without it")
+        families = set(FAMILIES.values())
+        for family, weight in self.weights.items():
+            if family not in families:
+                raise ConfigError(f"weights: {family!r}: {unknown_key(family, families)}")
+            if weight < 0:
+                raise ConfigError(f"weights: {family!r} must be at least 0, is {weight:g}")
+        if self.weights and not any(self.weights.values()):
+            raise ConfigError("weights: at least one must be above 0")

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.recommend.world import CONFIGS, NOW, build, changed, item, publish
 
 from kindred.core.clock import DAY
-from kindred.core.errors import BundleCorrupt, Gone, NoBundle, NotFound, StoreFull, StoreUnavailable
+from kindred.core.errors import BundleCorrupt, Gone, InvalidInput, NoBundle, NotFound, StoreFull, StoreUnavailable
 from kindred.core.event import Served, decode_event
 from kindred.core.position import START, Position
 from kindred.pipeline.funnel import Deadlines
@@ -233,6 +233,36 @@ async def test_placements_change_what_is_answered(tmp_path):
     assert "als" not in {source for one in served.items for source in one.sources}
     assert "i1" not in ids(served)
     assert (await platform.ask("u1", page="search")).placement == "home"
+
+
+async def test_a_misspelt_placement_is_refused(platform):
+    with pytest.raises(InvalidInput, match=r"/placement: 'hoem' is unknown; known are .*home.* did you mean `home`"):
+        await platform.ask("u1", placement="hoem")
+
+
+async def test_an_unknown_item_on_screen_is_told(platform):
+    served = await platform.ask("u1", item_id="nowhere", page="item_page")
+    assert served.degraded == ["unknown_item"]
+    assert served.items
+
+
+async def test_items_carry_their_average_rating_else_their_own(platform):
+    averages = platform.world.models.ratings.averages
+    own = msgspec.structs.replace(item(1), item_id="newcomer", rating=4.25)
+    await platform.upsert(own)
+    served = await platform.ask("u1", count=100, exclude_seen=False, exploration=0.5)
+    rated = {one.ordinal: one.rating for one in served.items}
+    for ordinal, rating in rated.items():
+        average = averages[ordinal] if ordinal < len(averages) else np.nan
+        if np.isnan(average):
+            assert rating == served_rating(served, ordinal)
+        else:
+            assert rating == pytest.approx(average, abs=0.006)
+    np.testing.assert_array_equal(platform.world.ratings_of(np.arange(121)), platform.world.ratings())
+
+
+def served_rating(served, ordinal) -> float | None:
+    return next(one.catalog_item.item.rating for one in served.items if one.ordinal == ordinal)
 
 
 # --- following

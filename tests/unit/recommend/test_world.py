@@ -17,7 +17,7 @@ from kindred.features.trending_list import TrendingList, encode_trending
 from kindred.models.blend import BlendConfig, BlendModel
 from kindred.ports.state import StateRecord, StateWrite
 from kindred.recommend.ask import Ask, ListAsk, SimilarAsk
-from kindred.recommend.config import PlacementConfig, RecommendConfig
+from kindred.recommend.config import STAGES, PlacementConfig, RecommendConfig
 from kindred.recommend.explainers.reasons import Reasons, listed_words
 from kindred.recommend.filters.rules import RULES, allowed, emptied_by, rule_mask
 from kindred.recommend.funnels import build_funnel
@@ -126,6 +126,11 @@ async def test_the_rule_that_costs_most_is_named_first(platform):
     assert names == sorted(names, key=lambda n: (-left[n], n))
     assert {"category", "tags"} <= set(names)
     assert "region" not in names
+
+
+async def test_settings_know_every_stage(platform):
+    names = [stage.name for stage in build_funnel(platform.world, platform.serving._effects).stages()]
+    assert list(STAGES) == names
 
 
 async def test_a_disabled_rule_does_not_bind(platform):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from kindred.app.sections import SCHEMA
+from kindred.core.errors import ConfigError
 from kindred.settings.documentation import summary
 from kindred.settings.dump import dump
 from kindred.settings.layers import RESERVED
@@ -47,3 +48,22 @@ def test_the_written_defaults_read_back(tmp_path: Path) -> None:
 def test_every_section_can_be_reached(section: str, tmp_path: Path) -> None:
     settings = load_settings(SCHEMA, {}, tmp_path)
     assert type(settings.get(section)) is SCHEMA.sections[section]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("KINDRED_PLACEMENTS_HOME_DISABLED", "alz", "did you mean `als`"),
+        ("KINDRED_PLACEMENTS_HOME_DISABLED", "blend", "cannot be switched off"),
+        ("KINDRED_PLACEMENTS_HOME_WEIGHTS", "{colaborative = 1.0}", "did you mean `collaborative`"),
+        ("KINDRED_PLACEMENTS_HOME_WEIGHTS", "{content = -1.0}", "at least 0"),
+        ("KINDRED_PLACEMENTS_HOME_WEIGHTS", "{content = 0.0}", "above 0"),
+        ("KINDRED_PLACEMENTS_HOME_COUNT", "0", "at least 1"),
+        ("KINDRED_RECOMMEND_DIVERSITY", "7", "at most 1"),
+        ("KINDRED_RECOMMEND_CANDIDATES", "-3", "at least 1"),
+        ("KINDRED_DEADLINES_SOURCES", "0", "above 0"),
+    ],
+)
+def test_what_cannot_work_is_refused(variable: str, value: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_settings(SCHEMA, {variable: value}, tmp_path)
