@@ -118,7 +118,7 @@ def capacity(home: Home, servers: list[Server], lines: str) -> float:
 
 def main() -> None:
     """Print the table."""
-    console = Console()
+    console = Console(width=120)
     table = Table(title=f"Event acknowledged → response that has learned from it, {TRIALS} trials each ({machine()})")
     columns = (
         "servers",

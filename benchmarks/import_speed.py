@@ -1,44 +1,92 @@
-"""How fast an import is: parse, de-duplicate, lake and history, against reading the same file with polars alone.
+"""How fast an import is: parse, de-duplicate, lake and history; then, apart, the fold into state.
 
-python benchmarks/import_speed.py docs/guide/mappings/ml-1m.toml --data FOLDER
+Beside it stands polars reading the same files and dropping repeats. Without arguments it imports a million generated
+ratings; with a mapping (and the folder of its files) any other data:
+
+python -m benchmarks.import_speed docs/guide/mappings/ml-1m.toml --data FOLDER
 """
 
 import argparse
 import asyncio
 import resource
+import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from rich.console import Console
+from rich.table import Table
 
-from kindred.adapters.local.leases import open_leases
-from kindred.adapters.sqlite.catalog import open_catalog
-from kindred.adapters.sqlite.event_log import open_event_log
-from kindred.adapters.sqlite.interactions import open_interactions
-from kindred.adapters.sqlite.profiles import open_profiles
+from benchmarks.servers import machine
+from kindred.app.app import App, build_app
+from kindred.app.sections import SCHEMA
 from kindred.ingest.importing import ImportMapping, ImportReport, ImportStores, load_mapping, run_import
 from kindred.ingest.importing.readers import find_files
+from kindred.settings.load import load_settings
+
+ROWS, USERS, ITEMS = 1_000_000, 6_000, 4_000
+MAPPING = """
+source = "generated"
+[interactions]
+path = "ratings.parquet"
+[interactions.columns]
+user_id = "user_id"
+item_id = "item_id"
+event_type = { constant = "rating" }
+value = "rating"
+timestamp = "timestamp"
+"""
 
 
-async def measure(mapping: ImportMapping, home: Path) -> list[tuple[ImportReport, float]]:
-    """Import twice into fresh embedded stores below `home`; return each report with its seconds."""
-    stores = ImportStores(
-        catalog=await open_catalog("catalog.sqlite", home),
-        profiles=await open_profiles("profiles.sqlite", home),
-        interactions=await open_interactions("history.sqlite", home),
-        log=await open_event_log("log", home),
-        leases=await open_leases("leases", home),
-        lake=home / "lake",
+@dataclass(frozen=True)
+class Runs:
+    """Two imports of the same files and the fold of the first, seconds each."""
+
+    first: ImportReport
+    first_seconds: float
+    again: ImportReport
+    again_seconds: float
+    fold_seconds: float
+
+
+def generate(folder: Path) -> Path:
+    """Write a million ratings by popularity (Zipf) and a mapping for them."""
+    draw = np.random.default_rng(1)
+    share = 1 / np.arange(1, ITEMS + 1)
+    frame = pl.DataFrame(
+        {
+            "user_id": draw.integers(1, USERS + 1, ROWS),
+            "item_id": draw.choice(ITEMS, ROWS, p=share / share.sum()) + 1,
+            "rating": draw.integers(1, 11, ROWS) / 2,
+            "timestamp": 1_500_000_000 + draw.integers(0, 200_000_000, ROWS),
+        }
     )
-    runs = []
-    for _ in range(2):
+    frame.write_parquet(folder / "ratings.parquet")
+    mapping = folder / "mapping.toml"
+    mapping.write_text(MAPPING)
+    return mapping
+
+
+async def measure(mapping: ImportMapping, home: Path) -> Runs:
+    """Import twice into fresh embedded stores below `home`, folding the first import in between."""
+    app: App = await build_app(load_settings(SCHEMA, {"KINDRED_HOME": str(home)}, home))
+    s = app.stores
+    stores = ImportStores(s.catalog, s.profiles, s.interactions, s.log, s.leases, s.lake)
+    try:
         start = time.perf_counter()
-        report = await run_import(mapping, stores)
-        runs.append((report, time.perf_counter() - start))
-    for store in (stores.catalog, stores.profiles, stores.interactions, stores.log, stores.leases):
-        await store.close()
-    return runs
+        first = await run_import(mapping, stores)
+        imported = time.perf_counter()
+        for end in await s.log.ends():
+            await app.consumer.drain_to(end)
+        folded = time.perf_counter()
+        again = await run_import(mapping, stores)
+        done = time.perf_counter()
+    finally:
+        await app.close()
+    return Runs(first, imported - start, again, done - folded, folded - imported)
 
 
 def peer(mapping: ImportMapping) -> float:
@@ -52,27 +100,43 @@ def peer(mapping: ImportMapping) -> float:
     return time.perf_counter() - start
 
 
-def main() -> None:
-    """Measure one mapping and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("mapping", type=Path)
-    parser.add_argument("--data", type=Path)
-    options = parser.parse_args()
-    mapping = load_mapping(options.mapping, options.data)
-    with tempfile.TemporaryDirectory() as folder:
-        runs = asyncio.run(measure(mapping, Path(folder)))
-    bare = peer(mapping)
-    print(f"{'run':<8}{'read':>10}{'new':>10}{'known':>10}{'rejected':>10}{'seconds':>9}{'rows/s':>10}{'× peer':>8}")
-    for name, (report, seconds) in zip(("first", "again"), runs, strict=True):
-        counts = f"{report.read:>10}{report.new:>10}{report.known:>10}{report.rejected:>10}"
-        print(f"{name:<8}{counts}{seconds:>9.2f}{report.read / seconds:>10.0f}{seconds / bare:>8.0f}")
-    print(f"peer: polars reads the same files and drops repeats, {bare:.2f} s")
-    report = runs[0][0]
-    print("seconds by step:", report.seconds)
-    print("left out:", report.left_out, " rejects:", report.rejects, " items:", report.items, " users:", report.users)
+def show(runs: Runs, bare: float, title: str) -> None:
+    """Print the table."""
+    console = Console(width=120)
+    table = Table(title=f"Import of {title} ({machine()})")
+    for column in ("what", "rows", "seconds", "rows a second", "limit", "× the peer's seconds"):
+        table.add_column(column, justify="left" if column == "what" else "right")
+    rows = [
+        ("import: parse, de-duplicate, lake, history", runs.first.read, runs.first_seconds, "100,000"),
+        ("fold into state", runs.first.new, runs.fold_seconds, "50,000"),
+        ("import again: nothing new", runs.again.read, runs.again_seconds, ""),
+    ]
+    for what, count, seconds, limit in rows:
+        table.add_row(what, f"{count:,}", f"{seconds:.2f}", f"{count / seconds:,.0f}", limit, f"{seconds / bare:.0f}")
+    table.add_row("peer: polars reads the files and drops repeats", "", f"{bare:.2f}", "", "", "1")
+    console.print(table)
+    report = runs.first
+    console.print(
+        f"new {report.new:,}, again {runs.again.new:,}; left out {report.left_out}; rejected {report.rejected}"
+    )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"peak memory: {peak:.0f} MiB (the peer's read included)")
+    console.print(f"peak memory of the process: {peak:.0f} MiB (the peer's read included)")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure one mapping, or generated ratings."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("mapping", type=Path, nargs="?")
+    parser.add_argument("--data", type=Path)
+    options = parser.parse_args(arguments or [])
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        (place / "data").mkdir()
+        path = options.mapping or generate(place / "data")
+        mapping = load_mapping(path, options.data)
+        runs = asyncio.run(measure(mapping, place / "home"))
+        show(runs, peer(mapping), mapping.source)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

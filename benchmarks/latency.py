@@ -46,7 +46,7 @@ def row(table: Table, name: str, report: dict[str, Any], floor: dict[str, Any] |
 
 def main() -> None:
     """Print the table."""
-    console = Console()
+    console = Console(width=120)
     with sample_home() as home:
         server = home.start()
         try:

@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 from benchmarks import freshness, import_speed, latency
+from benchmarks.quality import funnel
 
-TABLES = {"latency": latency.main, "freshness": freshness.main, "import": import_speed.main}
+TABLES = {"latency": latency.main, "freshness": freshness.main, "import": import_speed.main, "quality": funnel.main}
 
 
 def main() -> None:

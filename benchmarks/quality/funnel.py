@@ -7,6 +7,7 @@ python -m benchmarks.quality.funnel --mapping docs/guide/mappings/online-retail.
 import argparse
 import asyncio
 import json
+import sys
 import tempfile
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def show(report: EvaluationReport, title: str) -> None:
     console.print(f"{report.seconds:g} s")
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mapping", type=Path, default=sample_folder() / "mapping.toml", help="a mapping file")
@@ -80,7 +81,7 @@ def main() -> None:
     parser.add_argument("--horizon-days", type=float)
     parser.add_argument("--max-users", type=int)
     parser.add_argument("--json", type=Path, help="write the whole report here")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments or [])
     mapping = load_mapping(given.mapping, given.data)
     options = EvaluationConfig(
         protocol=given.protocol,
@@ -96,4 +97,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
