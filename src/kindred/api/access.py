@@ -15,6 +15,8 @@ from kindred.core.errors import Fault, InvalidInput
 
 Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]
 
+# Finding the name that was meant costs time for each: one call must not hold up all others.
+_UNKNOWN_TOLD = 20
 _OURS = {"data", "platform", "request", "state", "rules"}
 _SAID = {
     400: "The input breaks a rule; `errors` names each field",
@@ -76,5 +78,8 @@ def _refuse_unknown_parameters(connection: ASGIConnection[Any, Any, Any, Any], h
     known = set(handler.parsed_fn_signature.parameters) - _OURS - set(connection.scope["path_params"])
     unknown = [name for name in connection.query_params if name not in known]
     if unknown:
-        detail = {name: unknown_key(name, known) if known else "this call has no parameters" for name in unknown}
+        detail = {
+            name: unknown_key(name[:200], known) if known else "this call has no parameters"
+            for name in unknown[:_UNKNOWN_TOLD]
+        }
         raise InvalidInput(faults=[Fault(f"/{name[:200]}", text) for name, text in detail.items()])

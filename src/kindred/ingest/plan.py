@@ -24,12 +24,10 @@ from kindred.core.item import Item
 from kindred.core.position import Position
 from kindred.features.groups import Act, Erasure, ProfileChange
 from kindred.features.users import UserChange
-from kindred.ingest.event_types import value_field
+from kindred.ingest.event_types import LARGEST_VALUE, LONGEST_TYPE, value_field
 from kindred.ports.log import DeadLetter, LogRecord
 
-_LONGEST_TYPE = 64
 _CLOCKS_APART = HOUR
-_LARGEST = 1e9
 
 
 @dataclass(slots=True)
@@ -90,8 +88,8 @@ def check_event(event: Event) -> None:
             check_id(event.event_id, "/event_id")
             if event.item_id:
                 check_id(event.item_id, "/item_id")
-            if not 0 < len(event.event_type) <= _LONGEST_TYPE:
-                raise InvalidInput.at("/event_type", f"must have 1 to {_LONGEST_TYPE} characters")
+            if not 0 < len(event.event_type) <= LONGEST_TYPE:
+                raise InvalidInput.at("/event_type", f"must have 1 to {LONGEST_TYPE} characters")
             event_value(event)
         case ProfileUpdated():
             check_id(event.profile.user_id, "/profile/user_id")
@@ -113,7 +111,7 @@ def event_value(event: Interaction) -> float:
     value = event.metadata.get(name) if name is not None else None
     if value is None:
         return math.nan
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST_VALUE:
         raise InvalidInput.at(f"/metadata/{name}", "must be a number from -1e9 to 1e9")
     return float(value)
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -16,6 +17,8 @@ from kindred.ingest.event_types import EventRules, NumberRule
 WITHOUT_ITEM = ("search",)
 _MOST = 2**31 - 1
 _DEEPEST = 16
+# Finding the name that was meant costs time for each: one call must not hold up all others.
+_UNKNOWN_TOLD = 20
 
 
 class TrackContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -99,9 +102,9 @@ class _Reading:
             raise InvalidInput.at(pointer or "/", f"must be an object, is {_named(body)}")
         self.body = body
         known = [field.encode_name for field in msgspec.structs.fields(kind)]
-        for key in body:
-            if key not in known:
-                self.fault(key, unknown_key(key, known))
+        unknown = (key for key in body if key not in known)
+        for key in islice(unknown, _UNKNOWN_TOLD):
+            self.fault(key, unknown_key(key[:200], known))
 
     def fault(self, field: str, detail: str, inside: str | None = None) -> None:
         """Note what is wrong with a field, or with a key `inside` it."""

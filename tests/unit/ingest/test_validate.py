@@ -174,3 +174,34 @@ def test_any_body_is_an_event_or_a_fault(body):
     else:
         check_event(event)
         assert decode_event(encode_event(event)) == event
+
+
+@pytest.mark.parametrize("types", [{}, {"purchase": {}}, {"purchase": {"price": NumberRule(minimum=None)}}])
+@pytest.mark.parametrize("price", [1e10, -1e10, "many"])
+def test_no_price_is_accepted_that_could_not_be_folded(types: dict[str, dict[str, NumberRule]], price: object) -> None:
+    """However far the settings open the rules of an event type, what is accepted is folded later."""
+    rules = EventRules(EventTypesConfig(types=types))
+    with pytest.raises(InvalidInput) as caught:
+        read_track({**GOOD, "event_type": "purchase", "metadata": {"price": price}}, rules, NOW)
+    assert [fault.pointer for fault in caught.value.faults] == ["/metadata/price"]
+
+
+def test_the_most_that_settings_allow_ahead_is_folded() -> None:
+    """An hour is what the fold takes."""
+    rules = EventRules(decode(EventTypesConfig, {"ahead": 3600}, "events"))
+    check_event(read_track({**GOOD, "timestamp": "2023-11-14T23:13:20Z"}, rules, NOW))
+    with pytest.raises(ConfigError, match="3600"):
+        decode(EventTypesConfig, {"ahead": 3601}, "events")
+
+
+def test_a_configured_name_that_no_event_may_have() -> None:
+    """It is refused at the start, and not event by event."""
+    with pytest.raises(ConfigError, match="64 characters"):
+        EventRules(EventTypesConfig(types={"x" * 65: {}}))
+
+
+def test_a_flood_of_unknown_fields_is_answered_shortly() -> None:
+    """The first twenty are named, beside the fields that are required."""
+    with pytest.raises(InvalidInput) as caught:
+        read_track({f"user_ix{number}": 1 for number in range(1000)}, RULES, NOW)
+    assert len(caught.value.faults) == 22

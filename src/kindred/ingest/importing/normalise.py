@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from kindred.core.clock import MINUTE
+from kindred.ingest.event_types import LARGEST_VALUE
 from kindred.ingest.importing.columns import column_names, identifiers, numbers, present_values, take, texts
 from kindred.ingest.importing.identifiers import RULE, faulty_identifiers, to_identifiers
 from kindred.ingest.importing.mapping import EVENT_NAME, InteractionTable
@@ -30,7 +31,7 @@ _DETAILS = {
     "unknown event_type": "not one of the configured event types; map it under [interactions] events, or configure it",
     "bad timestamp": "neither a number, ISO-8601, nor of timestamp_format, or outside the years 1970 to 9999",
     "timestamp in the future": "more than 5 minutes ahead of the clock; check timestamp_unit and timezone",
-    "bad value": "not a finite number of at least 0",
+    "bad value": "not a number from 0 to 1e9",
     "rating out of range": "a rating lies between 0 and max_rating",
     "rating without value": 'the row has no rating; say without_value = "view" to count it as another event',
     "bad quantity": "not a finite number above 0; map cancellations under [interactions] cancellation",
@@ -137,7 +138,7 @@ class InteractionNormaliser:
             *self._event_faults(events, cancels),
             ("bad timestamp", bad_times),
             ("timestamp in the future", (times > ahead) | (times + self._limits.shift > ahead)),
-            ("bad value", (bad_values | (values < 0).fill_null(False)) & ~cancels),
+            ("bad value", (bad_values | (~values.is_between(0, LARGEST_VALUE)).fill_null(False)) & ~cancels),
             ("rating out of range", ratings & (values > self._table.max_rating).fill_null(False)),
             ("rating without value", unrated),
             ("bad quantity", bad_quantities | ((quantities <= 0).fill_null(False) & ~cancels)),

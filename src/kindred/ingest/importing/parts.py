@@ -7,12 +7,11 @@ import numpy as np
 import polars as pl
 
 from kindred.core.errors import InvalidInput
+from kindred.features.groups import MAX_TYPES
 from kindred.ingest.fold_columns import FoldColumns
 from kindred.ingest.importing.cancellations import settle
 from kindred.ingest.importing.normalise import UNKNOWN_TIME
 from kindred.ingest.importing.row_ids import ROW_ID, with_row_ids
-
-_MAX_TYPES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +99,8 @@ def _fold(rows: pl.DataFrame | None, profiles: Mapping[str, bytes]) -> FoldColum
         ordinals, times = rows["ordinal"].to_numpy(), rows["timestamp"].to_numpy()
         code = rows["event_type"].replace_strict(list(names), list(range(len(names))), return_dtype=pl.Int64)
         codes, values = code.to_numpy(), rows["value"].fill_null(np.nan).to_numpy()
-    if len(names) > _MAX_TYPES:
-        raise InvalidInput(f"more than {_MAX_TYPES} event types: is event_type mapped to the right column?")
+    if len(names) > MAX_TYPES:
+        raise InvalidInput(f"more than {MAX_TYPES} event types: is event_type mapped to the right column?")
     active = set(users)
     idle = [user for user in profiles if user not in active]
     starts = np.concatenate([starts, np.full(len(idle), starts[-1], np.int64)])
