@@ -65,6 +65,22 @@ async def test_a_crash_at_any_step_is_made_whole(shop: Path, stores: ImportStore
     assert {event.import_id for event in events if isinstance(event, Imported)} == {manifest.import_id}
 
 
+async def test_who_was_erased_after_the_marker_stays_erased(shop: Path, stores: ImportStores) -> None:
+    """A crash before the marker's position was noted is made whole without writing history and profiles again."""
+    mapping = load_mapping(shop / "mapping.toml")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        STEPS["before the position is noted"](monkeypatch)
+        with pytest.raises(Crash):
+            await run_import(mapping, stores)
+    assert await stores.interactions.forget("bob") > 0
+    assert await stores.profiles.delete(["ann"]) == 1
+    report = await run_import(load_mapping(shop / "mapping.toml"), stores)
+    assert len(report.finished) == 1
+    assert await stores.interactions.by_user("bob", 10) == []
+    (manifest,) = [each for each in Lake(stores.lake).manifests() if each.import_id in report.finished]
+    assert manifest.position == "0.0.0"
+
+
 async def test_a_store_that_fails_is_reported_and_tried_again(
     shop: Path, stores: ImportStores, monkeypatch: pytest.MonkeyPatch
 ) -> None:

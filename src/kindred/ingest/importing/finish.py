@@ -6,7 +6,8 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from kindred.core.event import Imported, encode_event
+from kindred.core.errors import InvalidInput
+from kindred.core.event import Imported, decode_event, encode_event
 from kindred.core.position import Position
 from kindred.core.profile import Profile
 from kindred.ingest.fold_columns import read_fold
@@ -14,15 +15,14 @@ from kindred.ingest.importing.lake import ImportManifest, Lake
 from kindred.ingest.importing.options import ImportStores, Reporter
 from kindred.ingest.importing.row_ids import ROW_ID, row_id_array
 from kindred.ports.interactions import InteractionColumns
+from kindred.ports.log import EventLog, LogRecord
 
 _PROFILES_PER_WRITE = 2_000
+_RECORDS_PER_READ = 10_000
 
 
 async def finish(lake: Lake, manifest: ImportManifest, stores: ImportStores, now: int, tell: Reporter) -> Position:
-    """Publish the rows, write profiles and history, append the marker to the log; return the marker's position.
-
-    A marker that was appended before a crash is appended again: the consumer folds the first one of an import only.
-    """
+    """Publish the rows, write profiles and history, append the marker to the log; return the marker's position."""
     await asyncio.to_thread(lake.publish_rows, manifest)
     if manifest.users:
         await _write_profiles(lake, manifest, stores)
@@ -43,12 +43,44 @@ async def finish(lake: Lake, manifest: ImportManifest, stores: ImportStores, now
 
 
 async def finish_pending(lake: Lake, stores: ImportStores, now: int, tell: Reporter) -> list[str]:
-    """Complete imports that were committed and then cut off; return their ids. For the holder of the import lease."""
+    """Complete imports that were committed and then cut off; return their ids. For the holder of the import lease.
+
+    Where the marker stands in the log already, its position alone was not noted. Writing profiles and history again
+    would bring back users who were erased since.
+    """
     await asyncio.to_thread(lake.clear_staging)
     pending = [manifest for manifest in lake.manifests() if manifest.position is None]
     for manifest in pending:
-        await finish(lake, manifest, stores, now, tell)
+        position = await _marker_position(stores.log, manifest.import_id)
+        if position is None:
+            await finish(lake, manifest, stores, now, tell)
+        else:
+            await asyncio.to_thread(lake.close, manifest, str(position))
     return [manifest.import_id for manifest in pending]
+
+
+async def _marker_position(log: EventLog, import_id: str) -> Position | None:
+    """Return where an import's first marker stands in the log, None when it was never appended."""
+    for end in await log.ends():
+        after = end._replace(offset=-1)
+        while after < end and (records := await log.read(after, _RECORDS_PER_READ)):
+            for record in records:
+                if _is_marker(record, import_id):
+                    return record.position
+            after = records[-1].position
+            await asyncio.sleep(0)
+    return None
+
+
+def _is_marker(record: LogRecord, import_id: str) -> bool:
+    # Decoding the whole log would take a hundred times as long.
+    if import_id.encode() not in record.data:
+        return False
+    try:
+        event = decode_event(record.data)
+    except InvalidInput:
+        return False
+    return isinstance(event, Imported) and event.import_id == import_id
 
 
 async def _write_profiles(lake: Lake, manifest: ImportManifest, stores: ImportStores) -> None:
