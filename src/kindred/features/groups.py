@@ -1,6 +1,8 @@
 """The fold groups of the state store, and what every fold needs to know."""
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from msgspec import Meta
 
 from kindred.core.config import Config
 from kindred.core.position import Position
@@ -16,6 +18,9 @@ UNKNOWN_TIME = -1
 MAX_TYPES = 255
 
 
+_AtLeastOne = Annotated[int, Meta(ge=1)]
+
+
 class FoldConfig(Config, frozen=True, kw_only=True):
     """What the folds keep; a change of these values needs a new version of the groups.
 
@@ -26,11 +31,11 @@ class FoldConfig(Config, frozen=True, kw_only=True):
     `passing`: event types that leave no row in a user's history. `quiet`: event types that are no activity of an item.
     """
 
-    history_rows: int = 1_000
-    seen_items: int = 100_000
-    recent_events: int = 256
-    recent_age: int = 86_400
-    lateness: int = 86_400
+    history_rows: _AtLeastOne = 1_000
+    seen_items: _AtLeastOne = 100_000
+    recent_events: _AtLeastOne = 256
+    recent_age: Annotated[int, Meta(ge=0)] = 86_400
+    lateness: Annotated[int, Meta(ge=0)] = 86_400
     passing: tuple[str, ...] = ("impression", "search")
     quiet: tuple[str, ...] = ("impression", "search", "skip", "dislike")
 

@@ -6,7 +6,9 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Sequence
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
+
+from msgspec import Meta
 
 from kindred.core.clock import Clock, SystemClock
 from kindred.core.config import Config
@@ -32,6 +34,10 @@ _numbers = itertools.count(1)
 _logger = logging.getLogger(__name__)
 
 
+# Without a pause a loop would leave nothing of the processor to the rest.
+_Seconds = Annotated[float, Meta(ge=0.001)]
+
+
 class ConsumerConfig(Config, frozen=True, kw_only=True):
     """How the consumer works.
 
@@ -39,11 +45,11 @@ class ConsumerConfig(Config, frozen=True, kw_only=True):
     between tries for the lease. `retry_first`, `retry_most`: seconds to wait after a failed step, doubling.
     """
 
-    batch: int = 2_000
-    idle_poll: float = 0.02
-    standby_poll: float = 0.5
-    retry_first: float = 0.05
-    retry_most: float = 5.0
+    batch: Annotated[int, Meta(ge=1, le=100_000)] = 2_000
+    idle_poll: _Seconds = 0.02
+    standby_poll: _Seconds = 0.5
+    retry_first: _Seconds = 0.05
+    retry_most: _Seconds = 5.0
     fold: FoldConfig = FoldConfig()
     trends: TrendsConfig = TrendsConfig()
 

@@ -1,5 +1,6 @@
 """The rows of a bulk import as plain columns, written by the import and folded by the consumer."""
 
+import errno
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kindred.core.candidates import Floats, Ordinals
-from kindred.core.errors import InvalidInput
+from kindred.core.errors import InvalidInput, StoreUnavailable
 
 FOLD_FOLDER = "fold"
 _KEYS = ("starts", "ordinals", "timestamps", "types", "values")
 UNKNOWN_TIME = -1
+# What an absent or a damaged file is; anything else that a disk says may pass.
+_FOR_GOOD = (None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
 
 
 def import_folder(lake: Path, import_id: str) -> Path:
@@ -76,7 +79,10 @@ class FoldColumns:
 
     @classmethod
     def load(cls, path: Path) -> "FoldColumns":
-        """Read a file written by `save`; raise InvalidInput when it is missing or damaged."""
+        """Read a file written by `save`.
+
+        Raises InvalidInput when it is missing or damaged, StoreUnavailable when the disk refuses for now.
+        """
         try:
             with np.load(path, allow_pickle=False) as data:
                 starts, ordinals, timestamps, types, values = (data[key] for key in _KEYS)
@@ -84,6 +90,8 @@ class FoldColumns:
                 profiles = _unpack(data["profiles"], data["profile_ends"])
                 names = tuple(str(name) for name in data["names"])
         except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            if isinstance(error, OSError) and error.errno not in _FOR_GOOD:
+                raise StoreUnavailable(f"{path}: cannot be read: {error.strerror}") from error
             raise InvalidInput(f"{path}: not readable as the columns of an import: {error}") from error
         columns = cls(users, starts, ordinals, timestamps, types, values, names, profiles)
         columns.check()

@@ -1,5 +1,6 @@
 """Row ids, cancellations, parts by user, and the columns that the consumer folds."""
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindred.core.errors import InvalidInput
+from kindred.core.errors import InvalidInput, StoreUnavailable
 from kindred.ingest.fold_columns import FoldColumns
 from kindred.ingest.importing.cancellations import settle
 from kindred.ingest.importing.parts import PartWorker
@@ -150,3 +151,29 @@ def test_parts_keep_a_users_rows_together_and_in_order(tmp_path: Path) -> None:
     owners = [set(part["user_id"]) for part in parts]
     assert sum(map(len, owners)) == 50
     assert all(part["n"].is_sorted() for part in parts)
+
+
+def test_no_more_event_types_than_the_fold_can_number() -> None:
+    """A part is refused before the import exists, not by the consumer after it."""
+    rows = [line("a", number, kind=f"kind{number}") for number in range(256)]
+    with pytest.raises(InvalidInput, match="255 event types"):
+        worker().work(frame(rows), NONE, {})
+    assert len(worker().work(frame(rows[1:]), NONE, {}).fold) == 255
+
+
+def test_a_disk_that_refuses_for_now_is_not_a_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The consumer waits for the one, and sets the import apart for the other."""
+    path = tmp_path / "part-00000.npz"
+    worker().work(frame([line("a", 1)]), NONE, {}).fold.save(path)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "load", refuse)
+        with pytest.raises(StoreUnavailable, match="Input/output"):
+            FoldColumns.load(path)
+    assert len(FoldColumns.load(path)) == 1
+    path.unlink()
+    with pytest.raises(InvalidInput):
+        FoldColumns.load(path)
