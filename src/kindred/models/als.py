@@ -7,6 +7,7 @@ from typing import Self
 
 import msgspec
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
 
 from kindred.core.candidates import Floats, Mask, Ordinals
 from kindred.core.config import Config
@@ -46,8 +47,9 @@ class UserSolve:
     """A user's vector and what explains it.
 
     `vector (d,) float32`; `items (h,) int32`, `confidence (h,) float32`, `positive (h,) bool`: the history that the
-    model knows, `factors (h, d) float32` of its items; `system (d, d) float32`: the matrix of the solved equation.
-    `empty`: the vector is zero, because nothing in the history is known and liked.
+    model knows, `factors (h, d) float32` of its items; `cholesky (d, d) float32`: lower factor of the solved equation's
+    matrix, None where there was nothing to solve. `empty`: the vector is zero, because nothing in the history is known
+    and liked.
     """
 
     vector: Floats
@@ -55,7 +57,7 @@ class UserSolve:
     confidence: Floats
     positive: Mask
     factors: Floats
-    system: Floats
+    cholesky: Floats | None
     empty: bool
 
 
@@ -98,15 +100,16 @@ class AlsModel:
         covered = known(items, self.n_items)
         items, confidence, positive = items[covered], confidence[covered], positive[covered]
         mine = self.item_factors[items]
-        weighted = (mine * (confidence - np.float32(1))[:, None]).T @ mine
-        system = (self.gram + weighted).astype(np.float32, copy=False)
-        system.flat[:: self.factors + 1] += np.float32(self.regularization)
         wanted = np.where(positive, confidence, np.float32(0)) @ mine
-        empty = not wanted.any()
-        vector = np.zeros(self.factors, np.float32)
-        if not empty:
-            vector[:] = np.linalg.solve(system, wanted)
-        return UserSolve(vector, items, confidence, positive, mine, system, empty)
+        if not wanted.any():
+            return UserSolve(np.zeros(self.factors, np.float32), items, confidence, positive, mine, None, True)
+        # A product with its own transpose costs half of one with another matrix.
+        scaled = mine * np.sqrt(confidence - np.float32(1))[:, None]
+        system = (self.gram + scaled.T @ scaled).astype(np.float32, copy=False)
+        system.flat[:: self.factors + 1] += np.float32(self.regularization)
+        cholesky, _ = cho_factor(system, lower=True, overwrite_a=True, check_finite=False)
+        vector = cho_solve((cholesky, True), wanted, check_finite=False)
+        return UserSolve(vector, items, confidence, positive, mine, cholesky, False)
 
     def score(self, vector: Floats, candidates: Ordinals) -> Floats:
         """Return the preference for each candidate (c,) float32, mostly in [0, 1]; 0 for items newer than the model."""
@@ -121,15 +124,16 @@ class AlsModel:
         `y_i W y_j c_j` with W the inverse of the solved matrix (Hu, Koren, Volinsky 2008, section 5). Disliked items
         add 0: they only change W.
         """
+        if solve.cholesky is None or not len(candidates):
+            return np.zeros((len(candidates), len(solve.items)), np.float32)
         covered = known(candidates, self.n_items)
         mine = np.zeros((len(candidates), self.factors), np.float32)
         mine[covered] = self.item_factors[candidates[covered]]
-        if not len(solve.items) or not len(candidates):
-            return np.zeros((len(candidates), len(solve.items)), np.float32)
         # Fewer right-hand sides than history items: the slate is short, the history is not.
-        weighted = np.linalg.solve(solve.system, mine.T).T
+        weighted = cho_solve((solve.cholesky, True), mine.T, check_finite=False).T
         liked = np.where(solve.positive, solve.confidence, np.float32(0))
-        return ((weighted @ solve.factors.T) * liked).astype(np.float32, copy=False)
+        parts: Floats = ((weighted @ solve.factors.T) * liked).astype(np.float32, copy=False)
+        return parts
 
     def anchors(self, solve: UserSolve, candidates: Ordinals) -> tuple[Ordinals, Floats]:
         """Return for each candidate the history item that adds most to its score, and how much, both (c,).
