@@ -13,8 +13,6 @@ from kindred.core.errors import BundleCorrupt
 
 T = TypeVar("T")
 
-# Up to so many ordinals per value, adding into an array of them all is cheaper than sorting the values.
-_DENSE = 16
 # A sum over the whole catalogue beats sorting while the catalogue is this many times the summed values, or less.
 DENSE_RATIO = 20
 
@@ -107,11 +105,8 @@ def sum_by_item(items: Ordinals, values: Floats, n_items: int) -> tuple[Ordinals
     """Sum `values (m,)` per ordinal; return the distinct ordinals, ascending, and their sums, both (n,)."""
     if not len(items):
         return np.empty(0, np.int32), np.empty(0, np.float32)
-    if n_items <= DENSE_RATIO * len(items):
-        found = np.flatnonzero(np.bincount(items, minlength=n_items)).astype(np.int32)
-        return found, np.bincount(items, values, n_items)[found].astype(np.float32)
-    size = int(items.max()) + 1
-    if size <= _DENSE * len(items):
+    size = n_items if n_items <= DENSE_RATIO * len(items) else int(items.max()) + 1
+    if size <= DENSE_RATIO * len(items):
         touched = np.zeros(size, np.bool_)
         touched[items] = True
         ordinals = np.flatnonzero(touched).astype(np.int32)

@@ -73,8 +73,9 @@ class ItemItemModel:
 
         Ordinals ascend. A negative weight lowers what resembles a disliked item.
         """
-        targets, values, _ = self._spread(items, weights)
-        return sum_by_item(targets, values, self.n_items)
+        nearest, values = self._spread(items, weights)
+        real = np.flatnonzero(nearest >= 0)
+        return sum_by_item(nearest.take(real), values.take(real), self.n_items)
 
     def score_candidates(self, candidates: Ordinals, items: Ordinals, weights: Floats) -> Floats:
         """Return the score of each candidate (c,) float32 from a history `items (h,)`; 0 without a common neighbour."""
@@ -85,9 +86,12 @@ class ItemItemModel:
 
         -1 and 0 where no history item adds anything; ties go to the lower ordinal.
         """
-        targets, values, sources = self._spread(items, weights)
-        wanted = np.isin(targets, candidates) & (values > 0)
-        targets, values, sources = targets[wanted], values[wanted], sources[wanted]
+        nearest, values = self._spread(items, weights)
+        asked = np.zeros(max(self.n_items, int(candidates.max(initial=-1)) + 1), np.bool_)
+        asked[candidates] = True
+        # What pads a row has the value 0 and goes here too.
+        rows, places = np.nonzero(asked[nearest] & (values > 0))
+        targets, values, sources = nearest[rows, places], values[rows, places], items[known(items, self.n_items)][rows]
         anchors = np.full(len(candidates), -1, np.int32)
         added = np.zeros(len(candidates), np.float32)
         if len(targets):
@@ -98,15 +102,11 @@ class ItemItemModel:
             anchors[hit], added[hit] = sources[place[hit]], values[place[hit]]
         return anchors, added
 
-    def _spread(self, items: Ordinals, weights: Floats) -> tuple[Ordinals, Floats, Ordinals]:
-        """Return flat columns: each neighbour of the history, similarity times weight, and the history item."""
+    def _spread(self, items: Ordinals, weights: Floats) -> tuple[Ordinals, Floats]:
+        """Return the neighbours (h, k) of each history item that is covered, and similarity times weight (h, k)."""
         covered = known(items, self.n_items)
         items, weights = items[covered], weights[covered].astype(np.float32)
-        nearest = self.neighbours[items]
-        values = self._amplified(self.similarities[items]) * weights[:, None]
-        sources = np.broadcast_to(items[:, None], nearest.shape)
-        real = nearest >= 0
-        return nearest[real], values[real], sources[real]
+        return self.neighbours[items], self._amplified(self.similarities[items]) * weights[:, None]
 
     def _amplified(self, similarities: Floats) -> Floats:
         """Return similarities raised to the configured power (case amplification: Breese, Heckerman, Kadie 1998)."""
