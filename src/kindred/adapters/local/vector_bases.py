@@ -33,7 +33,7 @@ class Base(Protocol):
         ...
 
     def search(self, query: Floats, k: int, allowed: Mask | None) -> tuple[Ordinals, Floats]:
-        """Return up to k allowed rows and their inner products, in any order."""
+        """Return allowed rows and their inner products, the k best among them, in any order."""
         ...
 
 
@@ -42,7 +42,8 @@ class ExactBase:
 
     def __init__(self, vectors: NDArray[np.float32]) -> None:
         """Keep `vectors (n, d)`."""
-        self._vectors = vectors
+        # Arithmetic on the mapping's own array type costs more than on a plain view of it.
+        self._vectors = vectors.view(np.ndarray)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -50,10 +51,15 @@ class ExactBase:
         return self._vectors.shape[0], self._vectors.shape[1]
 
     def search(self, query: Floats, k: int, allowed: Mask | None) -> tuple[Ordinals, Floats]:
-        """Score every row and keep the best."""
+        """Score every row and keep the best, all that equal the last of them too."""
         scores = self._vectors @ query
-        rows = np.arange(len(scores), dtype=np.int32) if allowed is None else np.flatnonzero(allowed).astype(np.int32)
-        return best(rows, scores if allowed is None else scores[rows], k)
+        if allowed is not None:
+            scores[~allowed] = -np.inf
+        least = -np.inf
+        if len(scores) > k:
+            least = np.partition(scores, len(scores) - k)[len(scores) - k]
+        rows = np.flatnonzero(scores >= least if least > -np.inf else scores > -np.inf)
+        return rows.astype(np.int32), scores.take(rows)
 
 
 class FaissBase:

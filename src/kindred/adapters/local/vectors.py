@@ -101,8 +101,9 @@ class LocalVectorIndex:
             return np.empty(0, np.int32), np.empty(0, np.float32)
         mask = self._shown
         if allowed is not None:
-            fitted = np.zeros(rows, np.bool_)
-            fitted[: len(allowed)] = allowed[:rows]
+            fitted = allowed[:rows]
+            if len(fitted) < rows:
+                fitted = np.concatenate([fitted, np.zeros(rows - len(fitted), np.bool_)])
             mask = fitted if mask is None else fitted & mask
         return self._base.search(query, k, mask)
 
