@@ -36,11 +36,10 @@ def checked_columns(columns: Mapping[str, Floats], n: int) -> tuple[dict[str, Fl
         column = np.asarray(values, np.float32)
         if column.shape != (n,):
             raise StageFault(f"column {name} must have shape ({n},), has {column.shape}")
-        bad = ~np.isfinite(column)
-        count = int(bad.sum())
-        if count:
-            missing += count
-            column = np.where(bad, np.float32(np.nan), column)
+        finite = np.isfinite(column)
+        if not finite.all():
+            missing += n - int(np.count_nonzero(finite))
+            column = np.where(finite, column, np.float32(np.nan))
         checked[name] = column
     return checked, missing
 

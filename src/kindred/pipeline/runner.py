@@ -197,8 +197,11 @@ async def _wave(
     finally:
         # Also when the request itself is cancelled: nothing of it runs on.
         for task in tasks:
-            task.add_done_callback(_looked_at)
-            task.cancel()
+            if task.done():
+                _looked_at(task)
+            else:
+                task.add_done_callback(_looked_at)
+                task.cancel()
     for task in tasks:
         if task not in done or task.cancelled():
             recorder.late(tasks[task], kind, deadline)
@@ -240,7 +243,8 @@ def _ordered(candidates: Candidates) -> Candidates:
 
 def _provenance(chosen: Candidates, names: Sequence[str]) -> list[tuple[str, ...]]:
     bits = np.zeros(len(chosen), np.uint32) if chosen.provenance is None else chosen.provenance
-    return [tuple(name for s, name in enumerate(names) if int(b) >> s & 1) for b in bits]
+    kinds = {b: tuple(name for s, name in enumerate(names) if b >> s & 1) for b in set(bits.tolist())}
+    return [kinds[b] for b in bits.tolist()]
 
 
 def _largest_shares(chosen: Candidates, proposed: Sequence[tuple[str, ...]]) -> list[str]:

@@ -56,16 +56,11 @@ def mmr_pool(groups: Ordinals, cap: int, size: int) -> NDArray[np.intp]:
         return np.arange(len(groups))
     if int(np.bincount(groups[:size] + 1)[1:].max(initial=0)) <= POOL * cap:
         return np.arange(size)
-    counts: dict[int, int] = {}
-    kept: list[int] = []
-    for row, group in enumerate(groups.tolist()):
-        count = counts.get(group, 0)
-        if group < 0 or count < POOL * cap:
-            counts[group] = count + 1
-            kept.append(row)
-            if len(kept) == size:
-                break
-    return np.array(kept, np.intp)
+    by_group = np.argsort(groups, kind="stable")
+    ordered = groups[by_group]
+    within = np.empty(len(groups), np.intp)
+    within[by_group] = np.arange(len(groups)) - np.searchsorted(ordered, ordered)
+    return np.flatnonzero((within < POOL * cap) | (groups < 0))[:size]
 
 
 def mmr_order(
@@ -80,6 +75,7 @@ def mmr_order(
     relevance = ((1 - diversity) * scores).astype(np.float32)
     open_relevance = relevance.copy()
     penalty = np.zeros(len(scores), np.float32)
+    near = None if vectors is None else vectors * np.float32(diversity)
     chosen: list[int] = []
     for _ in range(min(wanted, len(scores))):
         row = int((open_relevance - penalty).argmax())
@@ -92,6 +88,6 @@ def mmr_order(
         open_relevance[row] = -np.inf
         if shares.take(int(groups[row])):
             open_relevance[groups == groups[row]] = -np.inf
-        if vectors is not None:
-            np.maximum(penalty, np.float32(diversity) * (vectors @ vectors[row]), out=penalty)
+        if vectors is not None and near is not None:
+            np.maximum(penalty, near @ vectors[row], out=penalty)
     return np.array(chosen, np.intp)
