@@ -1,6 +1,8 @@
 """Follower: keeps a server's tables current with the catalogue, the active bundle and the live trends."""
 
 import asyncio
+import logging
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import numpy as np
 from kindred.app.stores import Stores
 from kindred.core.bundle import Manifest
 from kindred.core.clock import HOUR, Clock
-from kindred.core.errors import BundleError, KindredError, NoBundle, NotFound, StoreFull
+from kindred.core.errors import BundleCorrupt, BundleError, KindredError, NoBundle, NotFound, StoreFull
 from kindred.core.item import CatalogItem
 from kindred.features.groups import trending_key
 from kindred.features.trending_list import decode_trending
@@ -25,7 +27,11 @@ from kindred.recommend.world import TrendBoard, World
 
 PAGE = 2_000
 PERIOD = 0.1
+REFUSED_AGAIN = 10.0
+"""Seconds after which a refused bundle is looked at again: it may have been restored under its version."""
 SLICE = 100
+
+_logger = logging.getLogger(__name__)
 
 
 class Follower:
@@ -43,16 +49,20 @@ class Follower:
         self._table = ItemTable()
         self._trends = TrendBoard()
         self._world: World | None = None
-        self._refused: tuple[str, str] | None = None
+        self._refused: tuple[str, BundleError] | None = None
+        self._refused_until = 0.0
         self._one_at_a_time = asyncio.Lock()
         self.trouble: str | None = None
         self.crowded: str | None = None
 
     @property
     def world(self) -> World:
-        """Return the present world; raise NoBundle before the first one."""
+        """Return the present world; before the first one raise NoBundle, or why the active bundle was refused."""
         if self._world is None:
-            raise NoBundle(self._refused[1] if self._refused else "")
+            if self._refused is None:
+                raise NoBundle
+            error = self._refused[1]
+            raise type(error)(error.detail)
         return self._world
 
     @property
@@ -68,7 +78,7 @@ class Follower:
     @property
     def refused(self) -> str | None:
         """Return why the active bundle could not be taken over, or None."""
-        return self._refused[1] if self._refused else None
+        return self._refused[1].detail if self._refused else None
 
     async def step(self) -> None:
         """Take over what has changed since the last step."""
@@ -90,7 +100,10 @@ class Follower:
                 self.trouble = None
             except Exception as error:
                 # A follower that stopped would leave its server answering from an ever older catalogue.
-                self.trouble = error.detail if isinstance(error, KindredError) else f"{type(error).__name__}: {error}"
+                trouble = error.detail if isinstance(error, KindredError) else f"{type(error).__name__}: {error}"
+                if trouble != self.trouble:
+                    _logger.warning("the server cannot follow the stores: %s", trouble, exc_info=error)
+                self.trouble = trouble
                 self._meter.count("follower_failures")
             await asyncio.sleep(PERIOD)
 
@@ -111,7 +124,8 @@ class Follower:
         current = None if self._world is None else self._world.models.version
         if version is not None and version == current:
             self._refused = None
-        if version is None or version == current or (self._refused and self._refused[0] == version):
+        refused = self._refused is not None and self._refused[0] == version
+        if version is None or version == current or (refused and time.monotonic() < self._refused_until):
             return
         try:
             manifest, folder = await self._stores.models.open(version)
@@ -119,8 +133,11 @@ class Follower:
             self._refused = None
             self._meter.count("bundle_swaps")
         except (BundleError, NotFound) as error:
-            self._refused = (version, error.detail)
-            self._meter.count("bundles_refused")
+            self._refused_until = time.monotonic() + REFUSED_AGAIN
+            if not refused:
+                _logger.warning("bundle %s is refused: %s", version, error.detail)
+                self._meter.count("bundles_refused")
+            self._refused = (version, error if isinstance(error, BundleError) else BundleCorrupt(error.detail))
 
     async def _build(self, manifest: Manifest, folder: Path) -> World:
         models = await asyncio.to_thread(open_models, manifest, folder, self._stores.vectors)
@@ -174,5 +191,6 @@ def encode_changes(models: ModelSet, side: ContentSide, changes: Sequence[Catalo
         return
     ordinals = np.array(sorted(latest), np.int32)
     vectors = np.stack([models.content.encode(item_text(latest[o].item)) for o in ordinals.tolist()])
-    side.put(ordinals, vectors)
+    # The index first: what it has no room for must not make the side grow either.
     models.content_index.upsert(ordinals, vectors)
+    side.put(ordinals, vectors)

@@ -134,13 +134,16 @@ class Serving:
         return trace
 
     async def wait_for(self, position: Position, timeout: float) -> bool:
-        """Wait up to `timeout` seconds until `position` is folded and this server's tables know; return whether."""
+        """Wait up to `timeout` seconds until `position` is folded and this server's tables know; return whether.
+
+        A store that fails meanwhile is a no: what stands in the log already was claimed.
+        """
         try:
             async with asyncio.timeout(timeout):
                 if not await folded(self._stores.state, position, timeout):
                     return False
                 await self._follower.catch_up()
-        except TimeoutError:
+        except (TimeoutError, KindredError):
             return False
         return True
 
