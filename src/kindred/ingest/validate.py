@@ -1,7 +1,7 @@
 """From a decoded request body to an interaction: every rule of the track call, as pure functions."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
@@ -74,19 +74,6 @@ def read_track(body: object, rules: EventRules, now: int, pointer: str = "") -> 
         context=context,
         metadata=metadata,
     )
-
-
-def read_tracks(
-    bodies: Sequence[object], rules: EventRules, now: int, pointer: str = ""
-) -> list[Interaction | InvalidInput]:
-    """Read many bodies; a bad one gives its error in its place and its neighbours are read all the same."""
-    found: list[Interaction | InvalidInput] = []
-    for index, body in enumerate(bodies):
-        try:
-            found.append(read_track(body, rules, now, f"{pointer}/{index}"))
-        except InvalidInput as error:
-            found.append(error)
-    return found
 
 
 class _Reading:

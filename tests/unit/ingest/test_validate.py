@@ -12,7 +12,7 @@ from kindred.core.errors import ConfigError, InvalidInput
 from kindred.core.event import Interaction, decode_event, encode_event
 from kindred.ingest.event_types import EventRules, EventTypesConfig, NumberRule
 from kindred.ingest.plan import check_event
-from kindred.ingest.validate import TrackCall, read_track, read_tracks
+from kindred.ingest.validate import TrackCall, read_track
 
 NOW = 1_700_000_000_000
 RULES = EventRules()
@@ -126,14 +126,14 @@ def test_a_body_that_is_no_object_is_refused(body):
         read_track(body, RULES, NOW)
 
 
-def test_a_bad_event_never_loses_its_neighbours():
-    """Each body of a batch has its own outcome, with a pointer into the batch."""
-    found = read_tracks([GOOD, {**GOOD, "user_id": ""}, 7, GOOD], RULES, NOW, "/events")
-    assert [isinstance(one, Interaction) for one in found] == [True, False, False, True]
-    assert isinstance(found[1], InvalidInput)
-    assert found[1].faults[0].pointer == "/events/1/user_id"
-    assert isinstance(found[2], InvalidInput)
-    assert found[2].faults[0].pointer == "/events/2"
+def test_a_fault_points_into_the_batch():
+    """The pointer of a body goes before that of its field."""
+    with pytest.raises(InvalidInput) as caught:
+        read_track({**GOOD, "user_id": ""}, RULES, NOW, "/events/1")
+    assert caught.value.faults[0].pointer == "/events/1/user_id"
+    with pytest.raises(InvalidInput) as caught:
+        read_track(7, RULES, NOW, "/events/2")
+    assert caught.value.faults[0].pointer == "/events/2"
 
 
 def test_event_types_are_configured():
@@ -168,12 +168,15 @@ _fields = st.sampled_from([field.encode_name for field in msgspec.structs.fields
 @given(st.dictionaries(_fields, _json | st.sampled_from(["view", "rating", "u1"]), max_size=8))
 def test_any_body_is_an_event_or_a_fault(body):
     """No body raises anything but InvalidInput, and what passes can be logged and folded."""
-    (event,) = read_tracks([json.loads(json.dumps(body))], RULES, NOW)
-    if isinstance(event, InvalidInput):
-        assert event.faults
+    try:
+        event = read_track(json.loads(json.dumps(body)), RULES, NOW)
+    except InvalidInput as error:
+        faults = error.faults
     else:
         check_event(event)
         assert decode_event(encode_event(event)) == event
+        return
+    assert faults
 
 
 @pytest.mark.parametrize("types", [{}, {"purchase": {}}, {"purchase": {"price": NumberRule(minimum=None)}}])
