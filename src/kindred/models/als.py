@@ -11,7 +11,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from kindred.core.candidates import Floats, Mask, Ordinals
 from kindred.core.config import Config
-from kindred.models.arrays import known, load_array, load_json, save_array, save_json
+from kindred.models.arrays import known, load_array, load_json, rows_at, save_array, save_json
 
 
 class AlsConfig(Config, frozen=True, kw_only=True):
@@ -113,9 +113,7 @@ class AlsModel:
 
     def score(self, vector: Floats, candidates: Ordinals) -> Floats:
         """Return the preference for each candidate (c,) float32, mostly in [0, 1]; 0 for items newer than the model."""
-        scores = np.zeros(len(candidates), np.float32)
-        covered = known(candidates, self.n_items)
-        scores[covered] = self.item_factors[candidates[covered]] @ vector
+        scores: Floats = rows_at(self.item_factors, candidates) @ vector
         return scores
 
     def contributions(self, solve: UserSolve, candidates: Ordinals) -> Floats:
@@ -126,9 +124,7 @@ class AlsModel:
         """
         if solve.cholesky is None or not len(candidates):
             return np.zeros((len(candidates), len(solve.items)), np.float32)
-        covered = known(candidates, self.n_items)
-        mine = np.zeros((len(candidates), self.factors), np.float32)
-        mine[covered] = self.item_factors[candidates[covered]]
+        mine = rows_at(self.item_factors, candidates)
         # Fewer right-hand sides than history items: the slate is short, the history is not.
         weighted = cho_solve((solve.cholesky, True), mine.T, check_finite=False).T
         liked = np.where(solve.positive, solve.confidence, np.float32(0))

@@ -72,6 +72,17 @@ def check_ordinals(folder: Path, name: str, ordinals: NDArray[Any], n_items: int
         raise BundleCorrupt(f"{name}.npy in {folder} holds ordinals outside [0, {n_items})")
 
 
+def rows_at(values: NDArray[Any], items: Ordinals) -> NDArray[Any]:
+    """Return the row of `values (n, ...)` at each ordinal (c,), zero for ordinals that it does not cover."""
+    if not len(values):
+        return np.zeros((len(items), *values.shape[1:]), values.dtype)
+    found = values.take(items, axis=0, mode="clip")
+    covered = known(items, len(values))
+    if not covered.all():
+        found[~covered] = 0
+    return found
+
+
 def values_at(ordinals: Ordinals, values: Floats, wanted: Ordinals) -> Floats:
     """Return the value of each wanted ordinal (c,) float32 from `ordinals (n,)` ascending, 0 where it is not there."""
     found = np.zeros(len(wanted), np.float32)

@@ -18,6 +18,7 @@ from kindred.models.arrays import (
     load_array,
     load_json,
     load_offsets,
+    rows_at,
     save_array,
     save_json,
     top_k,
@@ -83,10 +84,7 @@ class PopularityModel:
 
     def score_candidates(self, candidates: Ordinals) -> Floats:
         """Return the popularity of each candidate (c,) float32; 0 for items newer than the model."""
-        found = np.zeros(len(candidates), np.float32)
-        covered = known(candidates, self.n_items)
-        found[covered] = self.scores[candidates[covered]]
-        return found
+        return rows_at(self.scores, candidates)
 
     def save(self, folder: Path) -> None:
         """Write the arrays and names into `folder`."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kindred.core.candidates import Floats, Ordinals
-from kindred.models.arrays import values_at
+from kindred.models.arrays import rows_at, values_at
 from kindred.models.preference import PreferenceConfig
 from kindred.ports.catalog import CatalogStore
 from kindred.ports.state import StateStore
@@ -82,18 +82,13 @@ class World:
 
     def content_vectors(self, items: Ordinals) -> Floats:
         """Return content vectors (n, d) float32, zero where an item has none yet."""
-        vectors = np.zeros((len(items), self.models.content.dimensions), np.float32)
-        covered = items < self.models.n_items
-        vectors[covered] = self.models.content.item_vectors[items[covered]]
+        vectors: Floats = rows_at(self.models.content.item_vectors, items)
         self.side.overlay(items, vectors)
         return vectors
 
     def evidence(self, items: Ordinals) -> NDArray[np.int32]:
         """Return how many users each item has (n,) int32, as of the bundle."""
-        counts = np.zeros(len(items), np.int32)
-        covered = items < self.models.n_items
-        counts[covered] = self.models.popularity.user_counts[items[covered]]
-        return counts
+        return rows_at(self.models.popularity.user_counts, items)
 
     def ratings(self) -> Floats:
         """Return each item's smoothed average rating (size,), else the catalogue's own, NaN where there is none."""

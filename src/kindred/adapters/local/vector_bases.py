@@ -54,7 +54,7 @@ class ExactBase:
         """Score every row and keep the best, all that equal the last of them too."""
         scores = self._vectors @ query
         if allowed is not None:
-            scores[~allowed] = -np.inf
+            np.copyto(scores, -np.inf, where=~allowed)
         least = -np.inf
         if len(scores) > k:
             least = np.partition(scores, len(scores) - k)[len(scores) - k]

@@ -58,9 +58,10 @@ class ModelScores:
 
     def _general(self, query: Query, candidates: Candidates) -> dict[str, Floats]:
         models, items = self.world.models, candidates.items
+        popular = models.popularity.score_candidates(items)
         country = models.countries.get(country_of(query))
         return {
-            "popular": models.popularity.score_candidates(items),
+            "popular": popular,
             "trending": trend(self.world, query).score(items),
-            "country": (country or models.popularity).score_candidates(items),
+            "country": popular if country is None else country.score_candidates(items),
         }
