@@ -60,10 +60,10 @@ class _Rows:
     def __init__(self, groups: list[int], new: list[int], query: Query) -> None:
         self._groups = groups
         self._shares = Capped(category_cap(query))
-        self._left = list(range(len(groups)))
+        self._left = dict.fromkeys(range(len(groups)))
         self._new = new
         self._capped = True
-        self.pool = new
+        self.pool = list(new)
 
     def best(self) -> int:
         """Return the first open row."""
@@ -71,17 +71,16 @@ class _Rows:
 
     def take(self, row: int) -> None:
         """Choose a row."""
-        self._left.remove(row)
+        del self._left[row]
         filled = self._shares.take(self._groups[row])
         emptied = self._capped and not any(map(self._open, self._left))
         if emptied:
             # Only full groups are left: they may fill the slate.
             self._capped = False
         if filled or emptied:
-            left = set(self._left)
-            self.pool = [each for each in self._new if each in left and self._open(each)]
+            self.pool = [each for each in self._new if each in self._left and self._open(each)]
         elif row in self.pool:
-            self.pool = [each for each in self.pool if each != row]
+            self.pool.remove(row)
 
     def _open(self, row: int) -> bool:
         return not self._capped or not self._shares.full(self._groups[row])
