@@ -9,7 +9,7 @@ from typing import Any
 
 from kindred.app.sections import StoresConfig
 from kindred.core.config import unknown_key
-from kindred.core.errors import ConfigError
+from kindred.core.errors import ConfigError, StoreUnavailable
 from kindred.ports.catalog import CatalogStore, ProfileStore
 from kindred.ports.interactions import InteractionStore
 from kindred.ports.log import EventLog
@@ -62,9 +62,15 @@ class Stores:
 
 
 async def open_stores(config: StoresConfig, home: Path) -> Stores:
-    """Open one adapter per port; raise ConfigError for an unknown scheme or a combination that loses promises."""
+    """Open one adapter per port; raise ConfigError for an unknown scheme or a combination that loses promises.
+
+    Raises StoreUnavailable when the data folder cannot be made.
+    """
     check_combination(config)
-    home.mkdir(parents=True, exist_ok=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreUnavailable(f"the data folder {home} cannot be made: {error.strerror}; see KINDRED_HOME") from error
 
     async def opened(port: str) -> Any:
         store = await open_port(port, getattr(config, port), home)

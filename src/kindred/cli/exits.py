@@ -80,6 +80,8 @@ def _sentence(error: KindredError) -> str:
     """Return what the error says, with its kind in front where the detail alone would not tell."""
     if isinstance(error, NoBundle) and "kindred train" not in error.detail:
         return f"{error.detail.rstrip('.')}: run `kindred train`"
+    if isinstance(error, BundleError) and not isinstance(error, NoBundle):
+        return f"{error.detail.rstrip('.')}: run `kindred models rollback`, or `kindred train`"
     if isinstance(error, InvalidInput) and error.faults:
         return "; ".join(f"{fault.pointer.lstrip('/')}: {fault.detail}".lstrip(": ") for fault in error.faults)
     return error.detail

@@ -19,10 +19,18 @@ Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON al
 _PIPED_WIDTH = 140
 
 
+class _Output(Console):
+    """A console that leaves a reader who went away to whoever runs the command."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise it again, where rich would end the process with code 1."""
+        raise
+
+
 def _console(stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPED_WIDTH
-    return Console(stderr=stderr, width=width, highlight=False, markup=False)
+    return _Output(stderr=stderr, width=width, highlight=False, markup=False)
 
 
 def show(*parts: Any, style: str | None = None) -> None:

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from kindred.settings.load import Settings
 
 MOST_ITEMS = 100
-_SHARES = ("diversity", "category_cap", "exploration")
 
 
 def broken_promises(settings: "Settings") -> list[Finding]:
@@ -26,12 +25,10 @@ def broken_promises(settings: "Settings") -> list[Finding]:
     blend = settings.section(BlendConfig)
     found = [
         *_depths("recommend", recommend),
-        *_shares("recommend", recommend),
         *_deadlines(settings.section(Deadlines)),
     ]
     for name, placement in settings.table("placements", PlacementConfig).items():
-        found += [*_placement(name, placement, recommend), *_shares(f"placements.{name}", placement)]
-        found += _weights(f"placements.{name}.weights", placement.weights)
+        found += _placement(name, placement, recommend)
     for name in ("standard", "cold_user", "cold_item"):
         found += _weights(f"blend.{name}", getattr(blend, name))
     if preference.negative_rating >= preference.positive_rating:
@@ -61,21 +58,8 @@ def _depths(where: str, config: "RecommendConfig") -> Iterator[Finding]:
         )
 
 
-def _shares(where: str, config: object) -> Iterator[Finding]:
-    for name in _SHARES:
-        value = getattr(config, name)
-        if value is not None and not 0 <= value <= 1:
-            yield trouble(
-                f"{where}.{name}", f"{value:g} is no share: it goes from 0 to 1", f"set {where}.{name} within"
-            )
-
-
 def _placement(name: str, placement: "PlacementConfig", recommend: "RecommendConfig") -> Iterator[Finding]:
     where = f"placements.{name}"
-    if not 1 <= placement.count <= MOST_ITEMS:
-        yield trouble(
-            f"{where}.count", f"{placement.count} items cannot be answered: 1 to {MOST_ITEMS} can", "change it"
-        )
     ranked = recommend.ranked if placement.ranked is None else placement.ranked
     candidates = recommend.candidates if placement.candidates is None else placement.candidates
     if ranked > candidates:

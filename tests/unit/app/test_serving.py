@@ -349,7 +349,7 @@ async def test_a_first_bundle_that_is_corrupt_is_said(tmp_path):
     _, folder = await platform.stores.models.open("bad")
     (folder / "content" / "vocabulary.json").write_text("[")
     await platform.follower.step()
-    with pytest.raises(NoBundle, match=r"vocabulary\.json"):
+    with pytest.raises(BundleCorrupt, match=r"vocabulary\.json"):
         await platform.ask("u1")
     assert "cannot be used" in platform.serving.ready()[0]
 

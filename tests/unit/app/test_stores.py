@@ -35,3 +35,11 @@ async def test_a_store_that_cannot_be_closed_keeps_no_other_open(
     with (tmp_path / "leases" / "consumer.lock").open("r+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     await close()
+
+
+async def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(
+        StoreUnavailable, match=r"data folder .*below cannot be made: Not a directory; see KINDRED_HOME"
+    ):
+        await open_stores(StoresConfig(), tmp_path / "file" / "below")

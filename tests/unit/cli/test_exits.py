@@ -71,3 +71,8 @@ def test_a_group_of_one_counts_as_that_one(capsys: pytest.CaptureFixture[str]) -
 def test_an_interruption_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     assert report(KeyboardInterrupt()) == Exit.INTERRUPTED
     assert capsys.readouterr().err == "stopped\n"
+
+
+def test_a_damaged_bundle_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report(errors.BundleCorrupt("als/gram.npy: has 3 bytes")) == Exit.NOT_READY
+    assert capsys.readouterr().err.startswith("kindred: als/gram.npy: has 3 bytes: run `kindred models rollback`")

@@ -6,8 +6,9 @@ import sys
 import pytest
 
 from kindred import __version__
+from kindred.cli.commands import app
 from kindred.cli.exits import Exit
-from kindred.cli.main import app, run
+from kindred.cli.main import run
 from kindred.core.errors import Conflict
 
 HEAVY = {
@@ -82,3 +83,26 @@ def test_help_loads_nothing_heavy() -> None:
     code = "import sys; from kindred.cli.main import run; run(['--help']); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not HEAVY & set(done.stdout.rpartition("\n\n")[2].split())
+
+
+def test_ctrl_c_while_commands_load_is_no_stack_trace(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupting:
+        @staticmethod
+        def find_spec(name: str, *_: object) -> None:
+            if name == "kindred.cli.commands":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "kindred.cli.commands")
+    monkeypatch.setattr(sys, "meta_path", [Interrupting, *sys.meta_path])
+    assert run(["--version"]) == Exit.INTERRUPTED
+    assert capsys.readouterr().err == "stopped\n"
+
+
+def test_a_reader_that_goes_away_is_no_failure() -> None:
+    command = f"{sys.executable} -m kindred config show"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{command} | true"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,6 +1,7 @@
 """What is printed: safe for a terminal, exact for a machine."""
 
 import json
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,13 @@ def test_times_and_sizes() -> None:
     assert [size(n) for n in (0, 1023, 1024, 3 * 2**30, 2**41)] == ["0 B", "1023 B", "1.0 KiB", "3.0 GiB", "2.0 TiB"]
     assert when(0) == "1970-01-01 00:00:00 UTC"
     assert when(None) == "–"
+
+
+def test_a_reader_that_went_away_is_left_to_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closed(StringIO):
+        def write(self, _: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stdout", Closed())
+    with pytest.raises(BrokenPipeError):
+        show("anything")

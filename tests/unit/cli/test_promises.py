@@ -19,14 +19,11 @@ def test_the_defaults_hold(home: Path) -> None:
     [
         ({"RECOMMEND_RANKED": "2000"}, "recommend.ranked", Level.TROUBLE),
         ({"RECOMMEND_RANKED": "20"}, "recommend.ranked", Level.ADVICE),
-        ({"RECOMMEND_EXPLORATION": "1.5"}, "recommend.exploration", Level.TROUBLE),
-        ({"PLACEMENTS_HOME_DIVERSITY": "-1"}, "placements.home.diversity", Level.TROUBLE),
-        ({"PLACEMENTS_HOME_COUNT": "0"}, "placements.home.count", Level.TROUBLE),
         ({"PLACEMENTS_HOME_COUNT": "50", "PLACEMENTS_HOME_RANKED": "40"}, "placements.home.count", Level.TROUBLE),
-        ({"PLACEMENTS_HOME_WEIGHTS": "{contents = 1}"}, "placements.home.weights.contents", Level.TROUBLE),
+        ({"BLEND_COLD_USER": "{contents = 1}"}, "blend.cold_user.contents", Level.TROUBLE),
         ({"BLEND_STANDARD": "{content = 0}"}, "blend.standard", Level.TROUBLE),
         ({"BLEND_STANDARD": "{content = -1, popularity = 1}"}, "blend.standard", Level.TROUBLE),
-        ({"DEADLINES_FACTS": "0"}, "deadlines.facts", Level.TROUBLE),
+        ({"DEADLINES_FACTS": "0.5"}, "deadlines.facts", Level.TROUBLE),
         ({"PREFERENCE_NEGATIVE_RATING": "4"}, "preference.negative_rating", Level.TROUBLE),
     ],
 )
