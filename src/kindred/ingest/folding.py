@@ -21,6 +21,8 @@ from kindred.ports.state import StateRecord, StateStore, StateWrite
 from kindred.ports.telemetry import Meter
 
 _SLICE = 16
+# A record has some 20 kB: a whole batch read or written in one go would hold up requests for tens of milliseconds.
+_RECORDS_AT_ONCE = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +88,24 @@ class Folder:
             await stores.log.bury(made.letters)
         items = await self._fold_items(folds)
         writes = [_item_write(ordinal, position, record) for ordinal, (position, record) in items.items()]
-        writes += [_user_write(user_id, fold) for user_id, fold in folds if fold.position is not None]
+        writes += await _user_writes(folds)
         self._board.update({ordinal: record for ordinal, (_, record) in items.items()})
         await stores.state.write([*writes, *await self._trending(made.end)], made.end)
         self._count(made, folds)
 
     async def _fold_users(self, changes: Mapping[str, Sequence[UserChange]]) -> list[tuple[str, UserFold]]:
         """Fold each user's changes into what the state holds of them, giving way to other work every few users."""
-        if not changes:
-            return []
         users = list(changes)
-        view = await self._stores.state.read([user_key(user) for user in users])
         found: list[tuple[str, UserFold]] = []
-        for index, (user, stored) in enumerate(zip(users, view.records, strict=True)):
-            record = decode_user(stored.value) if stored is not None else None
-            folded = stored.position if stored is not None else START
-            found.append((user, fold_user(record, folded, changes[user], self._config)))
-            if index % _SLICE == _SLICE - 1:
-                await asyncio.sleep(0)
+        for start in range(0, len(users), _RECORDS_AT_ONCE):
+            part = users[start : start + _RECORDS_AT_ONCE]
+            view = await self._stores.state.read([user_key(user) for user in part])
+            for user, stored in zip(part, view.records, strict=True):
+                record = decode_user(stored.value) if stored is not None else None
+                folded = stored.position if stored is not None else START
+                found.append((user, fold_user(record, folded, changes[user], self._config)))
+                if len(found) % _SLICE == 0:
+                    await asyncio.sleep(0)
         return found
 
     async def _fold_items(self, folds: Sequence[tuple[str, UserFold]]) -> dict[int, tuple[Position, ItemRecord]]:
@@ -165,6 +167,12 @@ def _item_write(ordinal: int, position: Position, record: ItemRecord) -> StateWr
     return StateWrite(item_key(ordinal), StateRecord(position, encode_item(record)))
 
 
-def _user_write(user_id: str, fold: UserFold) -> StateWrite:
-    """Store a user's record, or the tombstone of a forgotten one."""
-    return StateWrite(user_key(user_id), StateRecord(fold.position or START, encode_user(fold.record)))
+async def _user_writes(folds: Sequence[tuple[str, UserFold]]) -> list[StateWrite]:
+    """Store the records of users that changed, or the tombstones of forgotten ones; other work gets its turn."""
+    writes = []
+    for user_id, fold in folds:
+        if fold.position is not None:
+            writes.append(StateWrite(user_key(user_id), StateRecord(fold.position, encode_user(fold.record))))
+            if len(writes) % _RECORDS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+    return writes
