@@ -24,7 +24,7 @@ _NUMERIC_FIELDS = (
 )  # fmt: skip
 TAG_FIELDS = ("item_id", "tag")
 EVENT_NAME = re.compile(r"^[a-z][a-z0-9_]{0,63}$")
-_SOURCE_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
+_SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _ANONYMOUS = "anon:"
 TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
 
@@ -237,7 +237,7 @@ def _column(raw: Any, where: str) -> Column:
 
 def _check(mapping: ImportMapping) -> None:
     """Check what spans several keys."""
-    if not _SOURCE_NAME.match(mapping.source):
+    if not _SOURCE_NAME.fullmatch(mapping.source):
         hint = 'give the source a name of small letters, digits, dots and dashes, such as source = "my-shop"'
         raise ConfigError(f"source: {hint}")
     try:
@@ -256,7 +256,7 @@ def _check_interactions(table: InteractionTable) -> None:
     """Check event names, the cancellation and the rule for missing users."""
     names = [*table.events.values(), table.without_value, table.columns["event_type"].constant]
     for name in names:
-        if name is not None and not EVENT_NAME.match(str(name)):
+        if name is not None and not EVENT_NAME.fullmatch(str(name)):
             raise ConfigError(f"interactions.events: {name!r} is not an event type: small letters, digits and _")
     if table.missing_user not in ("reject", "drop") and not table.anonymous_column:
         raise ConfigError(f"interactions.missing_user: is reject, drop or anon:<column>, not {table.missing_user!r}")

@@ -23,7 +23,7 @@ from kindred.training.fit.content import fit_content
 
 T = TypeVar("T")
 Progress = Callable[[str], None]
-_COUNTRY = re.compile(r"^[A-Z]{2}$")
+_COUNTRY = re.compile(r"[A-Z]{2}")
 
 
 def silent(step: str) -> None:
@@ -105,4 +105,4 @@ def _countries(dataset: Dataset, configs: TrainConfigs, as_of: int) -> dict[str,
 
 
 def _is_country(name: str | None) -> bool:
-    return name is not None and _COUNTRY.match(name) is not None
+    return name is not None and _COUNTRY.fullmatch(name) is not None

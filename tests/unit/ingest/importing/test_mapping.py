@@ -48,6 +48,7 @@ def test_unknown_keys_name_the_nearest() -> None:
     [
         ({"source": "s"}, "nothing to import"),
         (table() | {"source": "Not A Name"}, "source"),
+        (table() | {"source": "shop\n"}, "source"),
         (table() | {"timezone": "Mars/Base"}, "timezone"),
         (table(columns={"user_id": "u", "item_id": "i"}), "interactions.columns.event_type: missing"),
         (table(columns={"user_id": "u", "item_id": 3, "event_type": "e"}), "interactions.columns.item_id"),
