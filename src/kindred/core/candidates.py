@@ -37,10 +37,10 @@ class Candidates:
 
     def take(self, index: NDArray[np.intp] | Mask) -> Self:
         """Return the rows that an index array or a mask selects, in its order."""
-        # Positions, worked out once, and `take` are quicker than indexing every column anew.
+        # A mask is turned into positions once, not anew for every column.
         rows = np.flatnonzero(index) if index.dtype == np.bool_ else index
-        provenance = None if self.provenance is None else self.provenance.take(rows)
-        return type(self)(self.items.take(rows), {k: v.take(rows) for k, v in self.columns.items()}, provenance)
+        provenance = None if self.provenance is None else self.provenance[rows]
+        return type(self)(self.items[rows], {k: v[rows] for k, v in self.columns.items()}, provenance)
 
     def with_columns(self, columns: Mapping[str, Floats]) -> Self:
         """Return the same rows with columns added or replaced."""
