@@ -397,4 +397,4 @@ async def test_more_new_items_than_the_side_holds_are_said_and_lose_nothing(plat
     platform.world.models.content_index.upsert = crowded
     await platform.upsert(msgspec.structs.replace(item(1), item_id="newcomer", created=NOW))
     assert "kindred train" in platform.serving.warnings()[0]
-    assert "newcomer" in ids(await platform.ask("u1", count=100))
+    assert "newcomer" in ids(await platform.ask("u1", count=100, exploration=0.5))

@@ -10,6 +10,7 @@ from kindred.app.sections import SECTIONS, StoresConfig
 from kindred.core.slate import ReasonCode
 from kindred.ingest.event_types import EventRules
 from kindred.models.preference import EVENT_WEIGHTS
+from kindred.recommend.config import ESSENTIAL
 
 REPOSITORY = Path(__file__).parents[3]
 GUIDE = REPOSITORY / "docs" / "guide"
@@ -112,3 +113,9 @@ def test_settings_in_the_guide_exist() -> None:
         for name in re.findall(r"`(\w+\.\w+)(?: = [^`]*)?`", prose):
             if name.partition(".")[0] in SECTIONS and not name.endswith((".toml", ".jsonl", ".sqlite")):
                 assert name in known, f"{page.name}: {name}"
+
+
+def test_the_stages_that_stay_on_are_listed() -> None:
+    said = re.search(r"^- `disabled` takes .*?:\n(.*?)\.$", text(GUIDE / "configuration.md"), re.DOTALL | re.MULTILINE)
+    assert said is not None
+    assert re.findall(r"`(\w+)`", said[1]) == list(ESSENTIAL)
