@@ -22,7 +22,7 @@ from kindred.ports.telemetry import Meter
 
 _SLICE = 16
 # A record has some 20 kB: a whole batch read or written in one go would hold up requests for tens of milliseconds.
-_RECORDS_AT_ONCE = 128
+_RECORDS_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)

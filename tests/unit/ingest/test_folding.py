@@ -47,7 +47,7 @@ async def test_a_batch_of_many_users_is_read_in_pieces(tmp_path: Path) -> None:
     ]
     records = [LogRecord(Position(0, 0, n), encode_event(event)) for n, event in enumerate(events)]
     assert await folder.fold(records) == Position(0, 0, 699)
-    assert max(state.sizes) <= 128
+    assert max(state.sizes) <= 32
     stored = (await state.read([user_key(f"u{n}") for n in range(700)])).records
     folded = [decode_user(record.value) for record in stored if record is not None]
     assert [user and user.interactions for user in folded] == [1] * 700
