@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from tests.e2e.platform.fixtures import StartServer
 from tests.e2e.platform.inside import EVERYTHING, is_folded, item_counts, logged, opened, user_records
 from tests.e2e.platform.server import Server, eventually_async
@@ -13,18 +14,17 @@ from tests.integration.durability.senders import USERS, Sender, Told
 
 from kindred.core.event import Interaction
 
-KILLS = 20
 SENDERS = 4
 
 
-async def kill_under_fire(server: Server, told: Told) -> None:
+async def kill_under_fire(server: Server, told: Told, kills: int) -> None:
     """Kill and restart the server under concurrent senders, each time after some events were acknowledged."""
     dice = random.Random(7)
     stop = asyncio.Event()
     base = int(time.time() * 1000) - 600_000
     async with server.async_client() as client:
         senders = [asyncio.create_task(Sender(number, base, told).run(client, stop)) for number in range(SENDERS)]
-        for _ in range(KILLS):
+        for _ in range(kills):
             enough = len(told.acknowledged) + 20
             while len(told.acknowledged) < enough:
                 await asyncio.sleep(0.002)
@@ -35,9 +35,12 @@ async def kill_under_fire(server: Server, told: Told) -> None:
         await asyncio.gather(*senders)
 
 
-async def test_every_acknowledged_event_survives_twenty_kills_once(empty_home: Path, start_bare: StartServer) -> None:
+@pytest.mark.parametrize("kills", [20, pytest.param(200, marks=[pytest.mark.long, pytest.mark.timeout(1_200)])])
+async def test_every_acknowledged_event_survives_kills_once(
+    empty_home: Path, start_bare: StartServer, kills: int
+) -> None:
     server, told = start_bare(empty_home), Told()
-    await kill_under_fire(server, told)
+    await kill_under_fire(server, told, kills)
     assert told.uncertain, "no kill met an event in flight: the test proved nothing"
     async with opened(empty_home) as stores:
         await eventually_async(lambda: is_folded(stores), 20)
