@@ -63,6 +63,30 @@ class ProfileErased(_Event, tag="e", frozen=True, kw_only=True, omit_defaults=Tr
     user_id: str
 
 
+class Merged(_Event, tag="g", frozen=True, kw_only=True, omit_defaults=True):
+    """An anonymous user turned out to be a known one; stands in the anonymous user's partition, `event_id` names it."""
+
+    user_id: str
+    into: str
+
+
+class HandedOver(_Event, tag="h", frozen=True, kw_only=True, omit_defaults=True):
+    """What the state held of an anonymous user, on its way to the known one; `merge_id` makes it count once."""
+
+    user_id: str
+    merge_id: str
+    source: str
+    record: bytes
+
+
+class HistoryRemoved(_Event, tag="r", frozen=True, kw_only=True, omit_defaults=True):
+    """A user took an item out of their history, or (`reactions`) only their likes and dislikes of it."""
+
+    user_id: str
+    item_id: str
+    reactions: bool = False
+
+
 class Served(_Event, tag="s", frozen=True, kw_only=True, omit_defaults=True):
     """The server answered a request: what it showed, where, and with which probability it chose each item."""
 
@@ -87,7 +111,18 @@ class Imported(_Event, tag="m", frozen=True, kw_only=True, omit_defaults=True):
     users: int = 0
 
 
-Event: TypeAlias = Interaction | ItemUpserted | ItemDeleted | ProfileUpdated | ProfileErased | Served | Imported
+Event: TypeAlias = (
+    Interaction
+    | ItemUpserted
+    | ItemDeleted
+    | ProfileUpdated
+    | ProfileErased
+    | Merged
+    | HandedOver
+    | HistoryRemoved
+    | Served
+    | Imported
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
@@ -112,7 +147,7 @@ def decode_event(data: bytes) -> Event:
 def partition_key(event: Event) -> str:
     """Return what decides the event's partition: the user where it has one, else the item or the import."""
     match event:
-        case Interaction() | ProfileErased() | Served():
+        case Interaction() | ProfileErased() | Merged() | HandedOver() | HistoryRemoved() | Served():
             return event.user_id
         case ProfileUpdated():
             return event.profile.user_id

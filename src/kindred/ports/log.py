@@ -1,6 +1,6 @@
-"""The durable, ordered log of events."""
+"""The durable, ordered log of events, its dead letters, and who folds which of its partitions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from kindred.core.position import Position
@@ -23,10 +23,14 @@ class DeadLetter(NamedTuple):
 
 
 class EventLog(Resource, Protocol):
-    """An append-only log, partitioned by key; several processes append, readers see durable records in order."""
+    """An append-only log, partitioned by key; several processes append, readers see durable records in order.
+
+    A log starts a new epoch when its partitions change in number or it was restored; positions of an older epoch are
+    lower. One with the capability `groups` is a `GroupedLog`.
+    """
 
     async def append(self, records: Sequence[tuple[str, bytes]]) -> list[Position]:
-        """Append (key, data) records durably, all or none, and return a position each.
+        """Append (key, data) records durably, all or none in each partition, and return a position each.
 
         Returning means that the covering fdatasync (or its like) has returned. Raises StoreFull when there is no room,
         Overloaded with `retry_after` when the queue is full; in both cases nothing was claimed.
@@ -34,11 +38,14 @@ class EventLog(Resource, Protocol):
         ...
 
     async def read(self, after: Position, limit: int) -> list[LogRecord]:
-        """Return up to `limit` durable records of `after.partition` that stand behind `after`, in order."""
+        """Return up to `limit` durable records of `after.partition` that stand behind `after`, in order.
+
+        Where `after` is of an older epoch, what follows it there comes first, then the newer epochs.
+        """
         ...
 
     async def ends(self) -> list[Position]:
-        """Return the position of each partition's last durable record (offset -1 where it is empty)."""
+        """Return the position of the last durable record of each partition of the present epoch (-1: empty)."""
         ...
 
     async def commit(self, group: str, position: Position) -> None:
@@ -49,10 +56,56 @@ class EventLog(Resource, Protocol):
         """Return what each partition was committed to by `group` (offset -1 where nothing was)."""
         ...
 
-    async def bury(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep records that cannot be folded; burying the same position twice keeps one."""
+    def partition_of(self, key: str) -> int:
+        """Return the partition of the present epoch that records of `key` go to."""
         ...
 
-    async def dead_letters(self, after: Position, limit: int) -> list[DeadLetter]:
-        """Return up to `limit` dead letters behind `after`, in order."""
+    async def trim(self, before: Position) -> int:
+        """Delete records of `before.partition` that stand before `before`; return how many went, where it is known.
+
+        Whole segments may be kept until all of their records are older. Offsets never change.
+        """
+        ...
+
+
+class DeadLetters(Resource, Protocol):
+    """Records that could not be folded, until someone replays or discards them."""
+
+    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep records durably; burying the same position twice keeps the first."""
+        ...
+
+    async def letters(self, after: Position | None, limit: int) -> list[DeadLetter]:
+        """Return up to `limit` letters behind `after` (None: from the first), in order of position."""
+        ...
+
+    async def discard(self, positions: Sequence[Position]) -> int:
+        """Delete letters; return how many there were."""
+        ...
+
+
+class Membership(Protocol):
+    """One consumer's part in a group that shares the partitions of a log: each has one owner at a time."""
+
+    async def claims(self) -> Mapping[int, int]:
+        """Return the partitions owned now, each with its fencing number, renewing them where they would expire.
+
+        A number is higher with each change of owner. A partition that left the answer is another's from now on.
+        """
+        ...
+
+    async def holds(self, partition: int, fence: int) -> bool:
+        """Say whether a partition is still owned under `fence`."""
+        ...
+
+    async def leave(self) -> None:
+        """Give all partitions back; a second call does nothing."""
+        ...
+
+
+class GroupedLog(EventLog, Protocol):
+    """A log that shares its partitions among the consumers of a group by itself."""
+
+    async def join(self, group: str) -> Membership:
+        """Become a member of `group`; partitions move when members come and go."""
         ...

@@ -1,4 +1,4 @@
-"""Small stores that running the platform needs: cache, traces, tokens, leases."""
+"""Small stores that running the platform needs: cache, traces, tokens, leases, notices."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -88,4 +88,16 @@ class Leases(Resource, Protocol):
 
     async def release(self, name: str, fence: int) -> None:
         """Give the lease back."""
+        ...
+
+
+class Notifier(Resource, Protocol):
+    """Tells other processes that something has changed; a message may be lost, so everyone still polls, more slowly."""
+
+    async def publish(self, topic: str) -> None:
+        """Tell everyone who waits for `topic`; a notifier that cannot be reached loses the message and raises nothing."""
+        ...
+
+    async def wait(self, topics: Sequence[str], timeout: float) -> str | None:
+        """Return the first of `topics` that is published, or None after `timeout` seconds."""
         ...

@@ -9,7 +9,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What an adapter promises; start-up refuses a combination that cannot keep what the configuration asks for.
 
     `durable`: an acknowledged write survives the end of the machine. `shared`: several processes may use it at once.
-    `filtered_search`, `ttl`, `atomic_offset`: as the ports that speak of them say.
+    `filtered_search`, `ttl`, `atomic_offset`, `groups`: as the ports that speak of them say. `partitioned`: a log with
+    several partitions, whose items are folded from a second log that is keyed by item.
     """
 
     durable: bool = False
@@ -17,6 +18,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     filtered_search: bool = False
     ttl: bool = False
     atomic_offset: bool = False
+    groups: bool = False
+    partitioned: bool = False
 
 
 class Resource(Protocol):
