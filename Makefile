@@ -5,13 +5,16 @@ HOME_DIR := .kindred
 PORT ?= 8080
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve lint test test-long bench requirements clean
+.PHONY: help install engines demo serve lint test test-long bench requirements clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: ## make .venv from the hash-pinned requirement files, with .venv/bin/kindred
 	@./requirements/install.sh
+
+engines: install ## install the real servers that tests start: Redis, Kafka, PostgreSQL (Debian)
+	@./requirements/engines.sh
 
 demo: install ## import the sample, train, serve, and show recommendations changing with events
 	@rm -rf $(HOME_DIR)/demo
@@ -31,10 +34,10 @@ lint: install ## style, types and import contracts
 	@echo "lint: style, types and import contracts are clean"
 
 test: lint ## lint, then every test but the long ones
-	@$(BIN)/pytest
+	@$(BIN)/pytest -rs --no-fold-skipped
 
 test-long: install ## the long tests alone
-	@$(BIN)/pytest -m long --timeout 1800
+	@$(BIN)/pytest -rs --no-fold-skipped -m long --timeout 1800
 
 bench: install ## print the benchmark tables
 	@$(BIN)/python -m benchmarks.run $(TABLES)

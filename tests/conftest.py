@@ -1,10 +1,15 @@
-"""Settings that every test shares: hypothesis profiles, chosen by HYPOTHESIS_PROFILE."""
+"""What every test shares: hypothesis profiles, chosen by HYPOTHESIS_PROFILE, and the fixtures of real servers."""
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does, before anything imports numpy
 
 from hypothesis import HealthCheck, settings
+
+# Each module of tests/engines but the one they share brings the fixtures of one server.
+_SERVERS = {each.stem for each in (Path(__file__).parent / "engines").glob("[a-z]*")} - {"running"}
+pytest_plugins = [f"tests.engines.{each}" for each in sorted(_SERVERS)]
 
 _SLOW_MACHINE = [HealthCheck.too_slow]
 

@@ -1,0 +1,1 @@
+"""Real servers for tests: each is started, stopped, killed, paused and restarted in a folder of its own."""
