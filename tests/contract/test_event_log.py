@@ -9,19 +9,43 @@ import pytest
 from kindred.adapters.memory import event_log as memory
 from kindred.adapters.sqlite import event_log as sqlite
 from kindred.adapters.sqlite.event_log_writer import GroupWriter
-from kindred.core.errors import Overloaded, StoreFull, StoreUnavailable, TooLarge
-from kindred.ports.log import EventLog
+from kindred.core.errors import ConfigError, Conflict, InvalidInput, Overloaded, StoreFull, StoreUnavailable, TooLarge
+from kindred.core.position import Position
+from kindred.ports.log import EventLog, GroupedLog
 from kindred.testing.event_log_suite import EventLogSuite
+from kindred.testing.membership_suite import MembershipSuite
 
 
 class TestMemoryEventLog(EventLogSuite):
     async def open_store(self, home: Path) -> EventLog:
         return await memory.open_event_log("", home)
 
+    async def begin_epoch(self, log: EventLog) -> None:
+        assert isinstance(log, memory.MemoryEventLog)
+        await log.begin_epoch()
+
+
+class TestPartitionedMemoryEventLog(TestMemoryEventLog):
+    async def open_store(self, home: Path) -> EventLog:
+        return await memory.open_event_log("4", home)
+
+    async def begin_epoch(self, log: EventLog) -> None:
+        assert isinstance(log, memory.MemoryEventLog)
+        await log.repartition(8)
+
 
 class TestSqliteEventLog(EventLogSuite):
     async def open_store(self, home: Path) -> EventLog:
         return await sqlite.open_event_log("log", home)
+
+    async def begin_epoch(self, log: EventLog) -> None:
+        assert isinstance(log, sqlite.SqliteEventLog)
+        await log.begin_epoch()
+
+
+class TestMemoryMembership(MembershipSuite):
+    async def open_store(self, home: Path) -> GroupedLog:
+        return await memory.open_event_log("4", home)
 
 
 class Gate:
@@ -32,15 +56,17 @@ class Gate:
         self.groups: list[list[bytes]] = []
         self.error: Exception | None = None
 
-    def write(self, records: list[bytes]) -> int:
+    def write(self, records: list[bytes]) -> tuple[int, int]:
         self.open.wait(10)
         if self.error:
             raise self.error
         self.groups.append(records)
-        return sum(map(len, self.groups[:-1]))
+        return 0, sum(map(len, self.groups[:-1]))
 
 
-async def gathered(gate: Gate, writer: GroupWriter, appends: list[list[bytes]]) -> list[int | BaseException]:
+async def gathered(
+    gate: Gate, writer: GroupWriter, appends: list[list[bytes]]
+) -> list[tuple[int, int] | BaseException]:
     """Let the first append reach the gate, queue the rest behind it, then open."""
     waiting = []
     for records in appends:
@@ -56,7 +82,7 @@ async def test_what_waits_is_written_as_one_group_within_its_limit() -> None:
     gate = Gate()
     writer = GroupWriter(gate.write, lambda: None, group_records=3)
     answers = await gathered(gate, writer, [[b"a"], [b"b"], [b"c", b"d"], [b"e"], [b"f"] * 9])
-    assert answers == [0, 1, 2, 4, 5]
+    assert answers == [(0, first) for first in (0, 1, 2, 4, 5)]
     assert [len(group) for group in gate.groups] == [1, 3, 1, 9]
 
 
@@ -64,7 +90,7 @@ async def test_a_full_queue_refuses_with_the_seconds_to_wait() -> None:
     gate = Gate()
     writer = GroupWriter(gate.write, lambda: None, waiting_records=2, waiting_bytes=10)
     answers = await gathered(gate, writer, [[b"a"], [b"b"], [b"c"], [b"d"], [b"e" * 11], [b"f"] * 3])
-    assert answers[:3] == [0, 1, 2]
+    assert answers[:3] == [(0, 0), (0, 1), (0, 2)]
     assert isinstance(answers[3], Overloaded)
     assert answers[3].retry_after == 1
     assert [type(answer) for answer in answers[4:]] == [TooLarge, TooLarge]
@@ -99,3 +125,52 @@ async def test_the_wal_is_folded_back_while_appends_go_on(tmp_path: Path) -> Non
     assert (tmp_path / "log" / "events.sqlite").stat().st_size > 15 << 20
     assert (await log.ends())[0].offset == 29_999
     await log.close()
+
+
+async def test_a_log_restored_to_an_earlier_state_numbers_what_follows_anew(tmp_path: Path) -> None:
+    """A position that the lost end of the old epoch had is followed by all of the new one."""
+    log = await sqlite.open_event_log("log", tmp_path)
+    await log.append([("key", b"%d" % number) for number in range(10)])
+    assert await log.begin_epoch() == 1
+    new = await log.append([("key", b"new")] * 3)
+    assert new == [Position(1, 0, offset) for offset in (10, 11, 12)]
+    lost = Position(0, 0, 25)
+    assert [record.position for record in await log.read(lost, 10)] == new
+    await log.commit("fold", lost)
+    assert await log.committed("fold") == [Position(0, 0, 9)]
+    assert await log.read(Position(2, 0, 0), 10) == []
+    with pytest.raises(InvalidInput, match="epochs up to 1"):
+        await log.commit("fold", Position(2, 0, 0))
+    await log.close()
+    log = await sqlite.open_event_log("log", tmp_path)
+    assert await log.ends() == [new[-1]]
+    await log.close()
+
+
+async def test_trimmed_records_make_room(tmp_path: Path) -> None:
+    """Whole group commits go, the last one stays, and the room is used again."""
+    log = await sqlite.open_event_log("log", tmp_path)
+    placed = [(await log.append([("key", b"x" * 1_000)] * 1_000))[0] for _ in range(10)]
+    assert await log.trim(placed[5]._replace(offset=placed[5].offset + 500)) == 5_000
+    assert (await log.read(Position(0, 0, -1), 1))[0].position == placed[5]
+    before = (tmp_path / "log" / "events.sqlite").stat().st_size
+    for _ in range(5):
+        await log.append([("key", b"x" * 1_000)] * 1_000)
+    await log.close()
+    assert (tmp_path / "log" / "events.sqlite").stat().st_size < before + (3 << 20)
+
+
+async def test_a_memory_log_is_repartitioned_once_it_is_drained() -> None:
+    log = memory.MemoryEventLog(4)
+    (position,) = await log.append([("key", b"x")])
+    with pytest.raises(Conflict, match="not folded"):
+        await log.repartition(8)
+    await log.commit(memory.DRAINING, position)
+    assert await log.repartition(8) == 1
+    assert len(await log.ends()) == 8
+
+
+@pytest.mark.parametrize("location", ["0", "-1", "many", "1001"])
+async def test_a_number_of_partitions_that_cannot_be_is_refused(location: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="partitions"):
+        await memory.open_event_log(location, tmp_path)

@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 
 from kindred.app.follower import Follower
-from kindred.app.sections import StoresConfig
+from kindred.app.sections import StoresConfig, preference_config
 from kindred.app.serving import Serving
 from kindred.app.stores import Stores, open_stores
 from kindred.core.clock import Clock, SystemClock
@@ -14,7 +14,6 @@ from kindred.core.errors import KindredError
 from kindred.ingest.consumer import Consumer, ConsumerConfig
 from kindred.ingest.folding import IngestStores
 from kindred.ingest.journal import Journal
-from kindred.models.preference import PreferenceConfig
 from kindred.models.trending import TrendingConfig
 from kindred.monitoring.prometheus import PrometheusMeter
 from kindred.pipeline.funnel import Deadlines
@@ -79,13 +78,14 @@ async def build_app(settings: Settings, clock: Clock | None = None) -> App:
         catalog=stores.catalog,
         profiles=stores.profiles,
         lake=stores.lake,
+        dead_letters=stores.dead_letters,
     )
     consumer = Consumer(
         ingest, stores.leases, settings.section(ConsumerConfig), settings.section(TrendingConfig), clock, meter
     )
     journal = Journal(stores.log, consumer.wake, meter)
     recommend = settings.section(RecommendConfig)
-    follower = Follower(stores, clock, recommend, settings.section(PreferenceConfig), meter)
+    follower = Follower(stores, clock, recommend, preference_config(settings), meter)
     serving = Serving(
         stores,
         follower,

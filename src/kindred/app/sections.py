@@ -6,13 +6,13 @@ from msgspec import Meta
 
 from kindred.core.config import Config
 from kindred.ingest.consumer import ConsumerConfig
-from kindred.ingest.event_types import EventTypesConfig
+from kindred.ingest.event_types import EventRules, EventTypesConfig
 from kindred.models.als import AlsConfig
 from kindred.models.blend import BlendConfig
 from kindred.models.content import ContentConfig
 from kindred.models.item_item import ItemItemConfig
 from kindred.models.popularity import PopularityConfig
-from kindred.models.preference import PreferenceConfig
+from kindred.models.preference import PreferenceConfig, PreferenceSettings
 from kindred.models.ratings import RatingsConfig
 from kindred.models.trending import TrendingConfig
 from kindred.pipeline.funnel import Deadlines
@@ -30,7 +30,7 @@ class StoresConfig(Config, frozen=True, kw_only=True):
     `event_log`: the durable log of events. `state`: what is known of users and items now. `interactions`: the whole
     history. `catalog`: items. `profiles`: users' profiles. `cache`: answers that may vanish. `models`: trained bundles.
     `vectors`: which kind of vector index bundles hold. `traces`: what requests did, for a day. `tokens`: bearer tokens,
-    hashed. `leases`: who consumes and who trains.
+    hashed. `leases`: who consumes and who trains. `dead_letters`: events that could never be folded.
     """
 
     event_log: StoreUrl = "sqlite:log"
@@ -44,6 +44,7 @@ class StoresConfig(Config, frozen=True, kw_only=True):
     traces: StoreUrl = "sqlite:traces.sqlite"
     tokens: StoreUrl = "sqlite:tokens.sqlite"
     leases: StoreUrl = "local:leases"
+    dead_letters: StoreUrl = "sqlite:dead_letters.sqlite"
 
 
 class ServerConfig(Config, frozen=True, kw_only=True):
@@ -67,7 +68,7 @@ SECTIONS: dict[str, type[Config]] = {
     "deadlines": Deadlines,
     "events": EventTypesConfig,
     "consumer": ConsumerConfig,
-    "preference": PreferenceConfig,
+    "preference": PreferenceSettings,
     "blend": BlendConfig,
     "als": AlsConfig,
     "item_item": ItemItemConfig,
@@ -84,12 +85,22 @@ PAGES = ("home", "search", "item_page", "category")
 SCHEMA = Schema(SECTIONS, {"placements": OpenTable(PlacementConfig, {page: PlacementConfig() for page in PAGES})})
 
 
+def event_rules(settings: Settings) -> EventRules:
+    """Return the accepted event types; raise ConfigError where their settings contradict one another."""
+    return EventRules(settings.section(EventTypesConfig))
+
+
+def preference_config(settings: Settings) -> PreferenceConfig:
+    """Return how events become preferences, in training and serving alike: `preference` and `events.types` together."""
+    return event_rules(settings).preference(settings.section(PreferenceSettings))
+
+
 def train_configs(settings: Settings) -> TrainConfigs:
     """Gather what a training run is configured with."""
     return TrainConfigs(
         training=settings.section(TrainingConfig),
         relevance=settings.section(RelevanceConfig),
-        preference=settings.section(PreferenceConfig),
+        preference=preference_config(settings),
         als=settings.section(AlsConfig),
         item_item=settings.section(ItemItemConfig),
         content=settings.section(ContentConfig),

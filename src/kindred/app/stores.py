@@ -12,7 +12,7 @@ from kindred.core.config import unknown_key
 from kindred.core.errors import ConfigError, StoreUnavailable
 from kindred.ports.catalog import CatalogStore, ProfileStore
 from kindred.ports.interactions import InteractionStore
-from kindred.ports.log import EventLog
+from kindred.ports.log import DeadLetters, EventLog
 from kindred.ports.models import ModelStore
 from kindred.ports.operations import Cache, Leases, TokenStore, TraceStore
 from kindred.ports.resource import Resource
@@ -37,6 +37,7 @@ class Stores:
     traces: TraceStore
     tokens: TokenStore
     leases: Leases
+    dead_letters: DeadLetters
     lake: Path
 
     def resources(self) -> dict[str, Resource]:
@@ -52,6 +53,7 @@ class Stores:
             "traces": self.traces,
             "tokens": self.tokens,
             "leases": self.leases,
+            "dead_letters": self.dead_letters,
         }
 
     async def close(self) -> None:
@@ -98,6 +100,7 @@ async def _opened(opened: Callable[[str], Awaitable[Any]], lake: Path) -> Stores
         traces=await opened("traces"),
         tokens=await opened("tokens"),
         leases=await opened("leases"),
+        dead_letters=await opened("dead_letters"),
         lake=lake,
     )
 

@@ -11,7 +11,7 @@ from kindred.cli.findings import Finding, advice, ok, trouble
 from kindred.cli.output import age, size
 from kindred.core.clock import DAY
 from kindred.core.errors import KindredError
-from kindred.core.position import START, Position
+from kindred.core.position import Position
 
 if TYPE_CHECKING:
     from kindred.app.stores import Stores
@@ -131,12 +131,12 @@ async def _look_at_dead_letters(stores: "Stores") -> list[Finding]:
 
 
 async def _reasons(stores: "Stores") -> AsyncIterator[str]:
-    for end in await stores.log.ends():
-        after, seen = Position(START.epoch, end.partition, START.offset), 0
-        while seen < _MOST_LETTERS and (letters := await stores.log.dead_letters(after, 1_000)):
-            for letter in letters:
-                yield letter.reason
-            after, seen = letters[-1].position, seen + len(letters)
+    after: Position | None = None
+    seen = 0
+    while seen < _MOST_LETTERS and (letters := await stores.dead_letters.letters(after, 1_000)):
+        for letter in letters:
+            yield letter.reason
+        after, seen = letters[-1].position, seen + len(letters)
 
 
 async def look_at_tokens(stores: "Stores", settings: "Settings") -> list[Finding]:

@@ -16,7 +16,7 @@ from kindred.ingest.plan import Plan, plan, user_changes
 from kindred.ingest.trends import TrendBoard
 from kindred.ports.catalog import CatalogStore, ProfileStore
 from kindred.ports.interactions import InteractionStore
-from kindred.ports.log import DeadLetter, EventLog, LogRecord
+from kindred.ports.log import DeadLetter, DeadLetters, EventLog, LogRecord
 from kindred.ports.state import StateRecord, StateStore, StateWrite
 from kindred.ports.telemetry import Meter
 
@@ -27,7 +27,10 @@ _RECORDS_AT_ONCE = 32
 
 @dataclass(frozen=True, slots=True)
 class IngestStores:
-    """What the consumer reads and writes; `lake` is the folder where imports leave their columns."""
+    """What the consumer reads and writes; `lake` is the folder where imports leave their columns.
+
+    `item_log`: where acts go on their way to the items, None where items are folded together with users.
+    """
 
     log: EventLog
     state: StateStore
@@ -35,6 +38,8 @@ class IngestStores:
     catalog: CatalogStore
     profiles: ProfileStore
     lake: Path
+    dead_letters: DeadLetters
+    item_log: EventLog | None = None
 
 
 class Folder:
@@ -69,7 +74,7 @@ class Folder:
         position, marker = made.marker
         result = await fold_import(position, marker, self._stores.lake, self._stores.state, self._config)
         if result.letter is not None:
-            await self._stores.log.bury([result.letter])
+            await self._stores.dead_letters.bury([result.letter])
         self._board.update(result.items)
         await self._stores.state.write([*result.last, *await self._trending(position)], position)
         self._meter.count("rows_imported", result.rows)
@@ -85,7 +90,7 @@ class Folder:
         await write_profiles(made, stores.profiles, watermark)
         await write_history(folds, made, stores.interactions, self._config)
         if made.letters:
-            await stores.log.bury(made.letters)
+            await stores.dead_letters.bury(made.letters)
         items = await self._fold_items(folds)
         writes = [_item_write(ordinal, position, record) for ordinal, (position, record) in items.items()]
         writes += await _user_writes(folds)
@@ -138,7 +143,7 @@ class Folder:
     async def bury(self, record: LogRecord, error: Exception) -> Position:
         """Set a record apart that breaks the fold, and move on behind it."""
         reason = f"fold_failed: {type(error).__name__}: {str(error)[:300]}"
-        await self._stores.log.bury([DeadLetter(record.position, reason, record.data)])
+        await self._stores.dead_letters.bury([DeadLetter(record.position, reason, record.data)])
         await self._stores.state.write([], record.position)
         await self._stores.log.commit(self._group, record.position)
         self._meter.count("events_buried")

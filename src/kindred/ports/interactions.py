@@ -60,6 +60,10 @@ class InteractionStore(Resource, Protocol):
         """Return an item's rows, newest first."""
         ...
 
+    async def remove(self, user_id: str, item: int) -> int:
+        """Delete a user's rows of one item; return how many there were."""
+        ...
+
     async def forget(self, user_id: str) -> int:
         """Delete a user's rows; return how many there were."""
         ...

@@ -9,7 +9,7 @@ import pytest
 
 from kindred.core.errors import InvalidInput
 from kindred.core.position import Position
-from kindred.ports.log import DeadLetter, EventLog, LogRecord
+from kindred.ports.log import EventLog, LogRecord
 
 
 class EventLogSuite:
@@ -21,6 +21,10 @@ class EventLogSuite:
     async def open_store(self, home: Path) -> EventLog:
         """Open the log kept under `home`; opening it again finds what was there, where it is durable."""
         pytest.fail(f"{type(self).__name__} must say in open_store how its log is opened")
+
+    async def begin_epoch(self, log: EventLog) -> None:
+        """Begin a new epoch of a log whose group `consumer` has committed all of the present one."""
+        pytest.skip(f"{type(self).__name__} does not say in begin_epoch how an epoch begins")
 
     @asynccontextmanager
     async def opened(self, home: Path) -> AsyncIterator[EventLog]:
@@ -114,18 +118,56 @@ class EventLogSuite:
             assert written[3].position in await log.committed("fold")
             assert {position.offset for position in await log.committed("other")} == {-1}
 
-    async def test_dead_letters_are_kept_once_in_order(self, tmp_path: Path) -> None:
-        """The first burial of a position counts; letters are paged by position."""
+    async def test_records_go_to_the_partition_of_their_key(self, tmp_path: Path) -> None:
+        """`partition_of` says where; within a partition the order of appends is kept, across one append of many keys."""
+        keys = [f"user-{number % 13}" for number in range(60)]
         async with self.opened(tmp_path) as log:
-            written = await self.fill(log, 4)
-            letters = [DeadLetter(record.position, "invalid_input", record.data) for record in written]
-            await log.bury([letters[2], letters[0]])
-            await log.bury([letters[2]._replace(reason="later"), letters[3]])
-            await log.bury([])
-            before = written[0].position._replace(offset=-1)
-            assert await log.dead_letters(before, 10) == [letters[0], letters[2], letters[3]]
-            assert await log.dead_letters(letters[0].position, 1) == [letters[2]]
-            assert await self.read_all(log, before) == written
+            partitions = len(await log.ends())
+            positions = await log.append([(key, f"{key} {n}".encode()) for n, key in enumerate(keys)])
+            assert [position.partition for position in positions] == [log.partition_of(key) for key in keys]
+            assert {position.partition for position in positions} <= set(range(partitions))
+            assert len(set(positions)) == len(keys)
+            for end in await log.ends():
+                expected = [
+                    f"{key} {n}".encode() for n, key in enumerate(keys) if log.partition_of(key) == end.partition
+                ]
+                found = await self.read_all(log, end._replace(epoch=0, offset=-1))
+                assert [record.data for record in found] == expected
+
+    async def test_trimming_deletes_from_the_front_alone(self, tmp_path: Path) -> None:
+        """What stands at or behind the position stays, offsets do not change, and numbering goes on."""
+        async with self.opened(tmp_path) as log:
+            written = [record for _ in range(5) for record in await self.fill(log, 4)]
+            start = written[0].position._replace(offset=-1)
+            await log.trim(written[9].position)
+            kept = await self.read_all(log, start)
+            assert kept == written[len(written) - len(kept) :]
+            assert len(kept) >= 11
+            assert await self.read_all(log, written[9].position) == written[10:]
+            (later,) = await self.fill(log, 1)
+            await log.trim(later.position._replace(offset=later.position.offset + 1))
+            (last,) = await self.fill(log, 1)
+            assert last.position.offset == len(written) + 1
+            assert (await self.read_all(log, start))[-1] == last
+
+    async def test_an_epoch_follows_the_one_before(self, tmp_path: Path) -> None:
+        """Positions of the newer epoch are higher; a reader goes through the rest of the old one first."""
+        async with self.opened(tmp_path) as log:
+            old = await self.fill(log, 6)
+            for end in await log.ends():
+                await log.commit("consumer", end)
+            await self.begin_epoch(log)
+            new = await self.fill(log, 5)
+            assert {record.position.epoch for record in new} == {old[0].position.epoch + 1}
+            assert new[-1].position in await log.ends()
+            assert {end.epoch for end in await log.ends() if end.offset >= 0} == {new[0].position.epoch}
+            found = await self.read_all(log, new[0].position._replace(epoch=old[0].position.epoch, offset=-1), 4)
+            behind = old if new[0].position.partition == old[0].position.partition else []
+            assert found == [*behind, *new]
+            assert await self.read_all(log, new[1].position) == new[2:]
+            await log.commit("fold", new[2].position)
+            await log.commit("fold", new[0].position)
+            assert new[2].position in await log.committed("fold")
 
     async def test_a_position_of_another_log_is_refused(self, tmp_path: Path) -> None:
         """Committing to a partition that is not there fails and says so; reading it finds nothing."""
@@ -136,20 +178,17 @@ class EventLogSuite:
             assert await log.read(foreign, 10) == []
 
     async def test_a_durable_log_is_found_again(self, tmp_path: Path) -> None:
-        """Records, commits and dead letters are there after closing and opening; new records follow the old."""
+        """Records and commits are there after closing and opening; new records follow the old."""
         async with self.opened(tmp_path) as log:
             if not log.capabilities.durable:
                 return
             written = await self.fill(log, 10)
             await log.commit("fold", written[6].position)
-            letter = DeadLetter(written[2].position, "invalid_input", written[2].data)
-            await log.bury([letter])
             await log.close()
         async with self.opened(tmp_path) as log:
             before = written[0].position._replace(offset=-1)
             assert await self.read_all(log, before) == written
             assert written[6].position in await log.committed("fold")
-            assert await log.dead_letters(before, 10) == [letter]
             more = await self.fill(log, 2)
             assert more[0].position > written[-1].position
 

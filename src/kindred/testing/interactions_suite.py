@@ -166,6 +166,29 @@ class InteractionsSuite:
             assert await store.counts() == (3, 1, 3)
             assert await store.add(rows, START) == 4
 
+    async def test_removing_an_item_leaves_the_rest_of_the_history(self, tmp_path: Path) -> None:
+        """All rows of that user and item go, at both ends of the index; another user's rows of it stay."""
+        rows = [
+            row("ada", 1, "view", 5),
+            row("ada", 1, "like", None),
+            row("ada", 2, "view", 6),
+            row("bob", 1, "view", 7),
+        ]
+        async with self.opened(tmp_path) as store:
+            await store.add(rows, START)
+            assert await store.remove("ada", 1) == 2
+            assert await store.remove("ada", 1) == 0
+            assert await store.remove("ada", 77) == 0
+            assert await store.remove("nobody", 1) == 0
+            assert plain(await store.by_user("ada", 10)) == plain([rows[2]])
+            assert plain(await store.by_item(1, 10)) == plain([rows[3]])
+            assert await store.counts() == (2, 2, 2)
+            await store.add(rows[:1], START)
+            assert plain(await store.by_user("ada", 10)) == plain([rows[2], rows[0]])
+            await store.remove("ada", 1)
+            await store.remove("ada", 2)
+            assert await store.counts() == (1, 1, 1)
+
     async def test_concurrent_writers_lose_nothing(self, tmp_path: Path) -> None:
         """Overlapping calls at the same time store every row once."""
         rows = [row(f"user {n % 3}", n, "view", n) for n in range(200)]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from kindred.adapters.memory.catalog import MemoryCatalog
+from kindred.adapters.memory.dead_letters import MemoryDeadLetters
 from kindred.adapters.memory.event_log import MemoryEventLog
 from kindred.adapters.memory.interactions import MemoryInteractions
 from kindred.adapters.memory.leases import MemoryLeases
@@ -59,7 +60,10 @@ class World:
 
 def world(folder: Path) -> World:
     log, state, history = MemoryEventLog(), MemoryStateStore(), MemoryInteractions()
-    return World(IngestStores(log, state, history, MemoryCatalog(), MemoryProfiles(), folder / "lake"), MemoryLeases())
+    return World(
+        IngestStores(log, state, history, MemoryCatalog(), MemoryProfiles(), folder / "lake", MemoryDeadLetters()),
+        MemoryLeases(),
+    )
 
 
 async def imported(folder: Path) -> World:

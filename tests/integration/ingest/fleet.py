@@ -7,6 +7,7 @@ from pathlib import Path
 from kindred.adapters.local.leases import open_leases
 from kindred.adapters.local.state import open_state
 from kindred.adapters.sqlite.catalog import open_catalog
+from kindred.adapters.sqlite.dead_letters import open_dead_letters
 from kindred.adapters.sqlite.event_log import open_event_log
 from kindred.adapters.sqlite.interactions import open_interactions
 from kindred.adapters.sqlite.profiles import open_profiles
@@ -23,6 +24,7 @@ async def open_stores(home: Path) -> IngestStores:
         await open_catalog("catalog.sqlite", home),
         await open_profiles("profiles.sqlite", home),
         home / "lake",
+        await open_dead_letters("dead_letters.sqlite", home),
     )
 
 

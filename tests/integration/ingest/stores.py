@@ -6,6 +6,7 @@ from pathlib import Path
 from tests.unit.features.acts import meaning
 
 from kindred.adapters.memory.catalog import MemoryCatalog
+from kindred.adapters.memory.dead_letters import MemoryDeadLetters
 from kindred.adapters.memory.event_log import MemoryEventLog
 from kindred.adapters.memory.interactions import MemoryInteractions
 from kindred.adapters.memory.leases import MemoryLeases
@@ -57,12 +58,15 @@ class World:
     interactions: Breaking = field(default_factory=lambda: Breaking(MemoryInteractions()))
     catalog: Breaking = field(default_factory=lambda: Breaking(MemoryCatalog()))
     profiles: Breaking = field(default_factory=lambda: Breaking(MemoryProfiles()))
+    letters: MemoryDeadLetters = field(default_factory=MemoryDeadLetters)
     leases: MemoryLeases = field(default_factory=MemoryLeases)
     clock: FixedClock = field(default_factory=lambda: FixedClock(NOW))
 
     def consumer(self, **config) -> Consumer:
         """Return a new consumer over the stores."""
-        stores = IngestStores(self.log, self.state, self.interactions, self.catalog, self.profiles, self.lake)
+        stores = IngestStores(
+            self.log, self.state, self.interactions, self.catalog, self.profiles, self.lake, self.letters
+        )
         chosen = ConsumerConfig(**{name: getattr(self.config, name) for name in self.config.__struct_fields__} | config)
         return Consumer(stores, self.leases, chosen, clock=self.clock)
 

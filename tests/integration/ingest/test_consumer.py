@@ -134,7 +134,7 @@ async def test_poison_is_buried_and_neighbours_are_folded(tmp_path):
     await world.log.append([("k", b"\x00garbage"), ("k", b"")])
     await world.record(happened(1, "ann", "y", kind="rating", rating="high"), happened(2, "ann", "z"))
     await world.drain()
-    letters = await world.log.dead_letters(START, 10)
+    letters = await world.letters.letters(None, 10)
     assert [letter.position.offset for letter in letters] == [1, 2, 3]
     assert letters[0].data == b"\x00garbage"
     assert "rating" in letters[2].reason
@@ -150,7 +150,7 @@ async def test_a_record_that_breaks_the_fold_is_narrowed_down(tmp_path):
     await world.state.write([StateWrite(user_key("bob"), StateRecord(START, b"\x93broken"))], START)
     await world.record(*(happened(n, "bob" if n == 5 else "ann", "x") for n in range(12)))
     await world.drain()
-    letters = await world.log.dead_letters(START, 10)
+    letters = await world.letters.letters(None, 10)
     assert [(letter.position.offset, letter.reason.split(":")[0]) for letter in letters] == [(5, "fold_failed")]
     assert (await world.user("ann")).interactions == 11
     assert (await world.item("x")).counts == {"view": 11}
@@ -169,7 +169,7 @@ async def test_a_store_that_is_down_is_waited_for(tmp_path, running):
     assert (await world.user("ann")).interactions == 10
     assert (await world.item("x")).counts == {"view": 10}
     assert (await world.interactions.counts())[0] == 10
-    assert await world.log.dead_letters(START, 1) == []
+    assert await world.letters.letters(None, 1) == []
 
 
 async def test_a_stalled_consumer_says_why(tmp_path, running):

@@ -8,7 +8,6 @@ from tests.integration.ingest.stores import NOW, World, happened
 from tests.unit.features.acts import meaning
 
 from kindred.core.event import Imported
-from kindred.core.position import START
 from kindred.core.profile import Profile
 from kindred.ingest.fold_columns import FOLD_FOLDER, FoldColumns, import_folder
 
@@ -156,6 +155,6 @@ async def test_unreadable_columns_are_a_dead_letter_and_the_stream_goes_on(tmp_p
         path.write_bytes(b"not columns")
     await world.record(marker, happened(0, "ann", "item1"))
     await world.drain()
-    (letter,) = await world.log.dead_letters(START, 10)
+    (letter,) = await world.letters.letters(None, 10)
     assert letter.reason.startswith("import_unreadable: ")
     assert (await world.user("ann")).interactions == 1

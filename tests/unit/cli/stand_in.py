@@ -27,6 +27,7 @@ MEMORY = StoresConfig(
     traces="memory:",
     tokens="memory:",
     leases="memory:",
+    dead_letters="memory:",
 )
 
 

@@ -127,7 +127,7 @@ async def test_consumer_and_dead_letters(stores: Stores) -> None:
     assert "1 events wait and no process folds them" in said(waiting)
     assert await stores.leases.acquire("consumer", "host:1") is not None
     assert "host:1 is 1 events behind" in said(await diagnosis.look_at_consumer(stores))
-    await stores.log.bury([DeadLetter(position, "undecodable: bad byte", b"x")])
+    await stores.dead_letters.bury([DeadLetter(position, "undecodable: bad byte", b"x")])
     assert "undecodable (1)" in said(await diagnosis.look_at_consumer(stores))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kindred.adapters.memory.catalog import MemoryCatalog
+from kindred.adapters.memory.dead_letters import MemoryDeadLetters
 from kindred.adapters.memory.event_log import MemoryEventLog
 from kindred.adapters.memory.interactions import MemoryInteractions
 from kindred.adapters.memory.profiles import MemoryProfiles
@@ -38,7 +39,13 @@ async def test_a_batch_of_many_users_is_read_in_pieces(tmp_path: Path) -> None:
     """Reads run in the event loop, so none of them may take a whole batch; every user is folded all the same."""
     state = CountingState()
     stores = IngestStores(
-        MemoryEventLog(), state, MemoryInteractions(), MemoryCatalog(), MemoryProfiles(), tmp_path / "lake"
+        MemoryEventLog(),
+        state,
+        MemoryInteractions(),
+        MemoryCatalog(),
+        MemoryProfiles(),
+        tmp_path / "lake",
+        MemoryDeadLetters(),
     )
     folder = Folder(stores, FoldConfig(), TrendBoard(), FixedClock(NOW), NoMeter(), "consumer")
     events = [

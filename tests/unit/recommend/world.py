@@ -8,6 +8,7 @@ import numpy as np
 
 from kindred.adapters.memory.cache import MemoryCache
 from kindred.adapters.memory.catalog import MemoryCatalog
+from kindred.adapters.memory.dead_letters import MemoryDeadLetters
 from kindred.adapters.memory.event_log import MemoryEventLog
 from kindred.adapters.memory.interactions import MemoryInteractions
 from kindred.adapters.memory.leases import MemoryLeases
@@ -162,6 +163,7 @@ def memory_stores(home: Path, vectors=None) -> Stores:
         traces=MemoryTraces(),
         tokens=MemoryTokens(),
         leases=MemoryLeases(),
+        dead_letters=MemoryDeadLetters(),
         lake=home / "lake",
     )
 
@@ -235,6 +237,7 @@ async def build(
             catalog=stores.catalog,
             profiles=stores.profiles,
             lake=stores.lake,
+            dead_letters=stores.dead_letters,
         ),
         stores.leases,
         clock=clock,

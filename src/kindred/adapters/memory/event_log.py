@@ -1,65 +1,131 @@
-"""An event log in one process's memory."""
+"""An event log in one process's memory, of one partition or several that a group of consumers shares."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from kindred.core.errors import InvalidInput
+import xxhash
+
+from kindred.adapters.memory.group import MemoryGroup, MemoryMembership
+from kindred.core.errors import ConfigError, Conflict, InvalidInput
 from kindred.core.position import Position
-from kindred.ports.log import DeadLetter, LogRecord
+from kindred.ports.log import LogRecord
 from kindred.ports.resource import Capabilities
+
+DRAINING = "consumer"
+"""The group that must have folded an epoch before the next one begins."""
+_MOST_PARTITIONS = 1_000
+
+
+@dataclass(slots=True)
+class _Part:
+    """One partition of one epoch; `first` is the offset of the first record that was not trimmed."""
+
+    first: int = 0
+    records: list[bytes] = field(default_factory=list)
+
+    @property
+    def next(self) -> int:
+        """Return the offset that comes next."""
+        return self.first + len(self.records)
 
 
 class MemoryEventLog:
-    """A list of records in epoch 0 and partition 0; positions are its indexes."""
+    """Lists of records: one list for each partition of each epoch, whose offsets start at 0."""
 
-    def __init__(self) -> None:
+    def __init__(self, partitions: int = 1) -> None:
         """Start empty."""
-        self._records: list[bytes] = []
-        self._committed: dict[str, int] = {}
-        self._letters: dict[int, DeadLetter] = {}
+        self._epochs = [[_Part() for _ in range(partitions)]]
+        self._committed: dict[str, dict[int, Position]] = {}
+        self._groups: dict[str, MemoryGroup] = {}
+        self._shared_out = partitions > 1
 
     @property
     def capabilities(self) -> Capabilities:
-        """Return that nothing is promised: one process, and nothing outlives it."""
-        return Capabilities()
+        """Return that nothing outlives the process, and whether there are several partitions to share out."""
+        return Capabilities(groups=self._shared_out, partitioned=self._shared_out)
 
     async def append(self, records: Sequence[tuple[str, bytes]]) -> list[Position]:
         """Append records and return a position each."""
-        first = len(self._records)
-        self._records.extend(data for _, data in records)
-        return [Position(0, 0, offset) for offset in range(first, len(self._records))]
+        epoch = len(self._epochs) - 1
+        placed = []
+        for key, data in records:
+            partition = self.partition_of(key)
+            part = self._epochs[epoch][partition]
+            placed.append(Position(epoch, partition, part.next))
+            part.records.append(data)
+        return placed
 
     async def read(self, after: Position, limit: int) -> list[LogRecord]:
-        """Return up to `limit` records behind `after`."""
-        if after.partition != 0 or after.epoch > 0:
-            return []
-        start = max(after.offset + 1, 0) if after.epoch == 0 else 0
-        found = self._records[start : start + max(limit, 0)]
-        return [LogRecord(Position(0, 0, offset), data) for offset, data in enumerate(found, start)]
+        """Return up to `limit` records behind `after`, those of its own epoch first."""
+        found: list[LogRecord] = []
+        for epoch in range(max(after.epoch, 0), len(self._epochs)):
+            if after.partition >= len(self._epochs[epoch]):
+                continue
+            part = self._epochs[epoch][after.partition]
+            start = max(after.offset + 1 if epoch == after.epoch else 0, part.first)
+            room = max(limit - len(found), 0)
+            data = part.records[start - part.first :][:room]
+            found += [
+                LogRecord(Position(epoch, after.partition, offset), each) for offset, each in enumerate(data, start)
+            ]
+        return found
 
     async def ends(self) -> list[Position]:
-        """Return the last record's position."""
-        return [Position(0, 0, len(self._records) - 1)]
+        """Return the last record's position in each partition of the present epoch."""
+        epoch = len(self._epochs) - 1
+        return [Position(epoch, partition, part.next - 1) for partition, part in enumerate(self._epochs[-1])]
 
     async def commit(self, group: str, position: Position) -> None:
         """Remember how far `group` is."""
-        self._committed[group] = max(self._committed.get(group, -1), _own_offset(position))
+        known = self._committed.setdefault(group, {})
+        known[position.partition] = max(known.get(position.partition, position), self._own(position))
 
     async def committed(self, group: str) -> list[Position]:
-        """Return how far `group` is."""
-        return [Position(0, 0, self._committed.get(group, -1))]
+        """Return how far `group` is in each partition of the present epoch."""
+        known = self._committed.get(group, {})
+        epoch = len(self._epochs) - 1
+        nothing = [Position(epoch, partition, -1) for partition in range(len(self._epochs[-1]))]
+        return [known.get(each.partition, each) for each in nothing]
 
-    async def bury(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep records that cannot be folded; the first burial of a position counts."""
-        for letter in letters:
-            self._letters.setdefault(_own_offset(letter.position), letter)
+    def partition_of(self, key: str) -> int:
+        """Return the partition of a key: its hash among the partitions of the present epoch."""
+        return xxhash.xxh3_64_intdigest(key.encode()) % len(self._epochs[-1])
 
-    async def dead_letters(self, after: Position, limit: int) -> list[DeadLetter]:
-        """Return up to `limit` dead letters behind `after`."""
-        if after.partition != 0:
-            return []
-        found = [letter for _, letter in sorted(self._letters.items()) if letter.position > after]
-        return found[: max(limit, 0)]
+    async def trim(self, before: Position) -> int:
+        """Delete records before `before`; return how many went."""
+        gone = 0
+        for epoch, parts in enumerate(self._epochs[: before.epoch + 1]):
+            if before.partition < len(parts):
+                part = parts[before.partition]
+                end = min(before.offset, part.next) if epoch == before.epoch else part.next
+                count = max(end - part.first, 0)
+                del part.records[:count]
+                part.first += count
+                gone += count
+        return gone
+
+    async def begin_epoch(self) -> int:
+        """Begin an epoch of as many partitions, as after a restore; return its number."""
+        return await self.repartition(len(self._epochs[-1]), drained=False)
+
+    async def repartition(self, partitions: int, *, drained: bool = True) -> int:
+        """Begin an epoch of `partitions` partitions; return its number.
+
+        Raises Conflict while the consumers have not folded all of the present epoch (unless not `drained`).
+        """
+        if drained and await self.committed(DRAINING) != await self.ends():
+            raise Conflict("the present epoch is not folded to its end; wait until the consumers have done so")
+        self._epochs.append([_Part() for _ in range(partitions)])
+        for group in self._groups.values():
+            group.resize(partitions)
+        return len(self._epochs) - 1
+
+    async def join(self, group: str) -> MemoryMembership:
+        """Become a member of `group`."""
+        if group not in self._groups:
+            self._groups[group] = MemoryGroup(len(self._epochs[-1]))
+        return self._groups[group].join()
 
     async def check(self) -> None:
         """Do nothing: memory always answers."""
@@ -67,13 +133,16 @@ class MemoryEventLog:
     async def close(self) -> None:
         """Do nothing: memory goes with the process."""
 
-
-def _own_offset(position: Position) -> int:
-    if position[:2] != (0, 0):
-        raise InvalidInput.at("/position", f"this log has epoch 0 and partition 0, not {position}")
-    return position.offset
+    def _own(self, position: Position) -> Position:
+        """Return a position of this log; raise InvalidInput for one of another log."""
+        if 0 <= position.epoch < len(self._epochs) and position.partition < len(self._epochs[position.epoch]):
+            return position
+        known = f"epochs up to {len(self._epochs) - 1}, the present one with {len(self._epochs[-1])} partitions"
+        raise InvalidInput.at("/position", f"this log has {known}, and no partition of {position}")
 
 
 async def open_event_log(location: str, home: Path) -> MemoryEventLog:
-    """Return a new empty log; the place is not used."""
-    return MemoryEventLog()
+    """Return a new empty log of as many partitions as `location` says, one where it is empty."""
+    if location and (not location.isdecimal() or not 1 <= int(location) <= _MOST_PARTITIONS):
+        raise ConfigError(f"`memory:{location}`: behind the colon stands a number of partitions, 1 to 1,000")
+    return MemoryEventLog(int(location or 1))

@@ -1,7 +1,7 @@
 """The history of interactions in this process's memory."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from heapq import nlargest
 from pathlib import Path
 
@@ -66,19 +66,29 @@ class MemoryInteractions:
         """Return an item's rows, newest first; rows without time come last."""
         return _newest(self._items[item].values() if item in self._items else (), limit)
 
+    async def remove(self, user_id: str, item: int) -> int:
+        """Delete a user's rows of one item; return how many there were."""
+        return self._delete(user_id, lambda row: int(row.item) == item)
+
     async def forget(self, user_id: str) -> int:
         """Delete a user's rows; return how many there were."""
-        rows = self._users.pop(user_id, {})
-        for row_id, row in rows.items():
-            of_item = self._items[int(row.item)]
-            del of_item[user_id, row_id]
-            if not of_item:
-                del self._items[int(row.item)]
-        return len(rows)
+        return self._delete(user_id, lambda row: True)
 
     async def counts(self) -> tuple[int, int, int]:
         """Return how many rows, distinct users and distinct items there are."""
         return sum(map(len, self._users.values())), len(self._users), len(self._items)
+
+    def _delete(self, user_id: str, doomed: Callable[[InteractionRow], bool]) -> int:
+        rows = self._users.get(user_id, {})
+        gone = {row_id: row for row_id, row in rows.items() if doomed(row)}
+        for row_id, row in gone.items():
+            of_item = self._items[int(row.item)]
+            del rows[row_id], of_item[user_id, row_id]
+            if not of_item:
+                del self._items[int(row.item)]
+        if user_id in self._users and not rows:
+            del self._users[user_id]
+        return len(gone)
 
     def _add(self, row: InteractionRow) -> bool:
         of_user = self._users[row.user_id]

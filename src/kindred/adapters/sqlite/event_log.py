@@ -11,19 +11,25 @@ import msgspec
 
 from kindred.adapters.sqlite.connection import exclusive, open_connection, transaction, translating
 from kindred.adapters.sqlite.event_log_writer import GroupWriter
-from kindred.core.errors import InvalidInput, StoreUnavailable
+from kindred.adapters.sqlite.log_epochs import PARTITION, Epochs
+from kindred.core.errors import StoreUnavailable
 from kindred.core.position import Position
-from kindred.ports.log import DeadLetter, LogRecord
+from kindred.ports.log import LogRecord
 from kindred.ports.resource import Capabilities
-
-EPOCH = PARTITION = 0
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS chunk (first INTEGER PRIMARY KEY, count INTEGER NOT NULL, data BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS committed (consumer TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS dead_letter (place INTEGER PRIMARY KEY, reason TEXT NOT NULL, data BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS epoch (number INTEGER PRIMARY KEY, first INTEGER NOT NULL);
+INSERT OR IGNORE INTO epoch VALUES (0, 0);
 """
 _END = "SELECT first + count FROM chunk ORDER BY first DESC LIMIT 1"
+_EPOCHS = "SELECT first FROM epoch ORDER BY number"
+# The last chunk stays: what follows it is numbered by it.
+_OLD = """
+SELECT first, count FROM chunk WHERE first + count <= ? AND first < (SELECT max(first) FROM chunk)
+ORDER BY first LIMIT 200
+"""
 _READ = """
 SELECT first, data FROM chunk
 WHERE first >= coalesce((SELECT max(first) FROM chunk WHERE first <= ?1), ?1) ORDER BY first
@@ -46,7 +52,8 @@ class SqliteEventLog:
     """An event log of one partition; an append returns after the sync that covers it (WAL, `synchronous=FULL`).
 
     Writers queue on `append.lock` beside the file and not on SQLite's busy handler, whose sleeps starve some of them.
-    Two connections write: one appends, the other keeps committed positions and dead letters; a third one reads.
+    Two connections write: one appends, the other keeps committed positions and trims; a third one reads. Offsets go on
+    through all epochs: an epoch is a range of them.
     """
 
     def __init__(self, path: Path) -> None:
@@ -72,49 +79,48 @@ class SqliteEventLog:
         """Append durably, all or none; the key is not used, since there is one partition."""
         if not records:
             return []
-        first = await self._writer.append([data for _, data in records])
-        return [_position(offset) for offset in range(first, first + len(records))]
+        epoch, first = await self._writer.append([data for _, data in records])
+        return [Position(epoch, PARTITION, offset) for offset in range(first, first + len(records))]
 
     async def read(self, after: Position, limit: int) -> list[LogRecord]:
         """Return up to `limit` records behind `after`, fewer where they are large (16 MiB at once)."""
-        start = _behind(after)
-        if start is None or limit < 1:
-            return []
-        # An unfinished statement would hold the snapshot and keep the WAL from being folded: hence `closing`.
-        with self._translating(), self._reading, closing(self._reader.execute(_READ, (start,))) as rows:
-            return list(_unpack(rows, start, limit))
+        with self._translating(), self._reading:
+            epochs = _epochs(self._reader)
+            start = epochs.behind(after)
+            if start is None or limit < 1:
+                return []
+            # An unfinished statement would hold the snapshot and keep the WAL from being folded: hence `closing`.
+            with closing(self._reader.execute(_READ, (start,))) as rows:
+                return list(_unpack(rows, start, limit, epochs))
 
     async def ends(self) -> list[Position]:
-        """Return the one partition's last position."""
+        """Return the last record's position."""
         with self._translating(), self._reading:
-            return [_position(_next_offset(self._reader) - 1)]
+            return [_epochs(self._reader).position(_next_offset(self._reader) - 1)]
 
     async def commit(self, group: str, position: Position) -> None:
         """Remember how far `group` is; a machine's end may forget the newest commits, never make them up."""
-        await asyncio.to_thread(self._mark, _COMMIT, [(group, _own_offset(position))])
+        offset = (await self._known_epochs()).offset_of(position)
+        await asyncio.to_thread(self._mark, _COMMIT, (group, offset))
 
     async def committed(self, group: str) -> list[Position]:
         """Return how far `group` is."""
         with self._translating(), self._reading:
             row = self._reader.execute("SELECT last FROM committed WHERE consumer = ?", (group,)).fetchone()
-        return [_position(row[0] if row else -1)]
+            return [_epochs(self._reader).position(row[0] if row else -1)]
 
-    async def bury(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep records that cannot be folded, durably; the first burial of a position counts."""
-        rows = [(_own_offset(letter.position), letter.reason, letter.data) for letter in letters]
-        if rows:
-            await asyncio.to_thread(self._mark, "INSERT OR IGNORE INTO dead_letter VALUES (?, ?, ?)", rows, True)
+    def partition_of(self, key: str) -> int:
+        """Return the one partition."""
+        return PARTITION
 
-    async def dead_letters(self, after: Position, limit: int) -> list[DeadLetter]:
-        """Return up to `limit` dead letters behind `after`."""
-        start = _behind(after)
-        if start is None or limit < 1:
-            return []
-        with self._translating(), self._reading:
-            rows = self._reader.execute(
-                "SELECT place, reason, data FROM dead_letter WHERE place >= ? ORDER BY place LIMIT ?", (start, limit)
-            ).fetchall()
-        return [DeadLetter(_position(place), reason, data) for place, reason, data in rows]
+    async def trim(self, before: Position) -> int:
+        """Delete the group commits whose records all stand before `before`; return how many records went."""
+        start = (await self._known_epochs()).behind(before)
+        return 0 if start is None else await asyncio.to_thread(self._trim, start - 1)
+
+    async def begin_epoch(self) -> int:
+        """Number what is appended from now on by a new epoch, after a restore; return its number."""
+        return await asyncio.to_thread(self._begin_epoch)
 
     async def check(self) -> None:
         """Read the end of the log; raise StoreUnavailable when that cannot be done."""
@@ -131,13 +137,37 @@ class SqliteEventLog:
     def _translating(self) -> AbstractContextManager[None]:
         return translating(str(self._path))
 
-    def _write_group(self, records: list[bytes]) -> int:
+    async def _known_epochs(self) -> Epochs:
+        with self._translating(), self._reading:
+            return _epochs(self._reader)
+
+    def _write_group(self, records: list[bytes]) -> tuple[int, int]:
+        """Store a group; return its epoch and first offset."""
         data = _encoder.encode(records)
         with self._translating(), exclusive(self._lock), transaction(self._tail):
             first = _next_offset(self._tail)
+            epoch = _epochs(self._tail).of(first)
             self._tail.execute("INSERT INTO chunk VALUES (?, ?, ?)", (first, len(records), data))
         self._unfolded += len(data) + _COMMIT_BYTES
-        return first
+        return epoch, first
+
+    def _trim(self, before: int) -> int:
+        """Delete chunks that end at or before an offset, some at a time so that appends get their turn."""
+        gone = 0
+        while True:
+            with self._translating(), self._marking, exclusive(self._lock), transaction(self._marks):
+                old = self._marks.execute(_OLD, (before,)).fetchall()
+                self._marks.executemany("DELETE FROM chunk WHERE first = ?", [(first,) for first, _ in old])
+            if not old:
+                return gone
+            gone += sum(count for _, count in old)
+            self._unfolded += _CHECKPOINT_BYTES
+
+    def _begin_epoch(self) -> int:
+        with self._translating(), exclusive(self._lock), transaction(self._tail):
+            number = len(_epochs(self._tail).firsts)
+            self._tail.execute("INSERT INTO epoch VALUES (?, ?)", (number, _next_offset(self._tail)))
+        return number
 
     def _fold_wal(self) -> None:
         """Copy the WAL into the file now and then; under the lock nobody appends, so all of it can be copied."""
@@ -148,33 +178,13 @@ class SqliteEventLog:
         with suppress(StoreUnavailable), self._translating(), exclusive(self._lock):
             self._tail.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
-    def _mark(self, statement: str, rows: Sequence[tuple[object, ...]], durable: bool = False) -> None:
-        with self._translating(), self._marking, exclusive(self._lock):
-            if durable:
-                self._marks.execute("PRAGMA synchronous = FULL")
-            try:
-                with transaction(self._marks):
-                    self._marks.executemany(statement, rows)
-            finally:
-                self._marks.execute("PRAGMA synchronous = NORMAL")
+    def _mark(self, statement: str, row: tuple[object, ...]) -> None:
+        with self._translating(), self._marking, exclusive(self._lock), transaction(self._marks):
+            self._marks.execute(statement, row)
 
 
-def _position(offset: int) -> Position:
-    return Position(EPOCH, PARTITION, offset)
-
-
-def _own_offset(position: Position) -> int:
-    """Return the offset of a position of this log; raise InvalidInput for one of another log."""
-    if (position.epoch, position.partition) != (EPOCH, PARTITION):
-        raise InvalidInput.at("/position", f"this log has epoch {EPOCH} and partition {PARTITION}, not {position}")
-    return position.offset
-
-
-def _behind(after: Position) -> int | None:
-    """Return the first offset behind a position, or None when nothing of this log can stand there."""
-    if after.partition != PARTITION or after.epoch > EPOCH:
-        return None
-    return max(after.offset + 1, 0) if after.epoch == EPOCH else 0
+def _epochs(connection: sqlite3.Connection) -> Epochs:
+    return Epochs([first for (first,) in connection.execute(_EPOCHS)])
 
 
 def _next_offset(connection: sqlite3.Connection) -> int:
@@ -189,13 +199,13 @@ def _wal_size(path: Path) -> int:
         return 0
 
 
-def _unpack(rows: Iterator[tuple[int, bytes]], start: int, limit: int) -> Iterator[LogRecord]:
+def _unpack(rows: Iterator[tuple[int, bytes]], start: int, limit: int, epochs: Epochs) -> Iterator[LogRecord]:
     """Yield the records of chunks from offset `start` on, until `limit` records or _READ_BYTES bytes."""
     size = 0
     for first, chunk in rows:
         skipped = max(start - first, 0)
         for offset, data in enumerate(_decoder.decode(chunk)[skipped:], first + skipped):
-            yield LogRecord(_position(offset), data)
+            yield LogRecord(epochs.position(offset), data)
             limit -= 1
             size += len(data)
             if limit == 0 or size >= _READ_BYTES:

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 
 from kindred.core.errors import KindredError, Overloaded, StoreUnavailable, TooLarge
 
-WriteGroup = Callable[[list[bytes]], int]
+WriteGroup = Callable[[list[bytes]], tuple[int, int]]
 
 
 class _Waiting:
@@ -19,13 +19,13 @@ class _Waiting:
     def __init__(self, records: Sequence[bytes]) -> None:
         self.records = records
         self.size = sum(map(len, records))
-        self.future: Future[int] = Future()
+        self.future: Future[tuple[int, int]] = Future()
 
 
 class GroupWriter:
     """A thread that writes what is waiting as one group, while the next group gathers behind it.
 
-    `write(records)` makes a group durable and returns the offset of its first record; `after()` runs once the
+    `write(records)` makes a group durable and returns the epoch and offset of its first record; `after()` runs once the
     group's callers were told. A group has at most `group_records` records and `group_bytes` bytes, but one append is
     never split; at most `waiting_records` records and `waiting_bytes` bytes wait.
     """
@@ -52,8 +52,8 @@ class GroupWriter:
         self._thread = threading.Thread(target=self._run, name="event-log-writer", daemon=True)
         self._thread.start()
 
-    async def append(self, records: Sequence[bytes]) -> int:
-        """Queue records and return the first one's offset once they are durable.
+    async def append(self, records: Sequence[bytes]) -> tuple[int, int]:
+        """Queue records and return the first one's epoch and offset once they are durable.
 
         Raises Overloaded when too much waits, TooLarge for what can never fit, and whatever the write raised; then
         nothing was written. An append whose caller gave up may still be written.
@@ -106,7 +106,7 @@ class GroupWriter:
         if not group:
             return
         try:
-            first = self._write([record for entry in group for record in entry.records])
+            epoch, first = self._write([record for entry in group for record in entry.records])
         except KindredError as error:
             # An exception object belongs to one caller: its traceback grows where it is raised.
             for entry in group:
@@ -117,7 +117,7 @@ class GroupWriter:
                 entry.future.set_exception(StoreUnavailable(f"the event log could not be written: {error!r}"))
             return
         for entry in group:
-            entry.future.set_result(first)
+            entry.future.set_result((epoch, first))
             first += len(entry.records)
         self._after()
 

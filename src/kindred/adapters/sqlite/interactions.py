@@ -97,6 +97,10 @@ class SqliteInteractions(SqliteStore):
         parameters = (int(item), max(limit, 0))
         return await self._read(lambda connection: _rows(connection, statement, parameters), limit)
 
+    async def remove(self, user_id: str, item: int) -> int:
+        """Delete a user's rows of one item; return how many there were."""
+        return await self._write(lambda connection: _remove(connection, user_id, int(item)))
+
     async def forget(self, user_id: str) -> int:
         """Delete a user's rows; return how many there were."""
         return await self._write(lambda connection: _forget(connection, user_id))
@@ -140,6 +144,17 @@ def _numbers(connection: sqlite3.Connection, table: str, number: str, name: str,
         connection.executemany(f"INSERT INTO {table} ({name}) VALUES (?)", missing)
         found |= dict(select_in(connection, statement, [each for (each,) in missing]))
     return found
+
+
+def _remove(connection: sqlite3.Connection, user_id: str, item: int) -> int:
+    found = connection.execute("SELECT user FROM users WHERE user_id = ?", (user_id,)).fetchone()
+    if found is None:
+        return 0
+    gone = connection.execute("DELETE FROM interactions WHERE user = ? AND item = ?", (*found, item)).rowcount
+    if gone and connection.execute("SELECT 1 FROM interactions WHERE user = ? LIMIT 1", found).fetchone() is None:
+        connection.execute("DELETE FROM users WHERE user = ?", found)
+    connection.execute("UPDATE totals SET amount = amount - ? WHERE name = 'rows'", (gone,))
+    return gone
 
 
 def _forget(connection: sqlite3.Connection, user_id: str) -> int:
