@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -15,13 +14,14 @@ from kindred.core.errors import BundleCorrupt, BundleError, KindredError, NoBund
 from kindred.core.item import CatalogItem
 from kindred.features.groups import trending_key
 from kindred.features.trending_list import decode_trending
+from kindred.models.layers import Layers
 from kindred.models.preference import PreferenceConfig
 from kindred.models.trending import WINDOWS
 from kindred.ports.telemetry import Meter
 from kindred.recommend.config import RecommendConfig
 from kindred.recommend.item_table import ItemTable
 from kindred.recommend.item_text import item_text
-from kindred.recommend.model_set import ModelSet, open_models
+from kindred.recommend.model_set import ModelSet, open_layers, open_models
 from kindred.recommend.side import ContentSide
 from kindred.recommend.world import TrendBoard, World
 
@@ -128,8 +128,7 @@ class Follower:
         if version is None or version == current or (refused and time.monotonic() < self._refused_until):
             return
         try:
-            manifest, folder = await self._stores.models.open(version)
-            self._world = await self._build(manifest, folder)
+            self._world = await self._build(*await open_layers(self._stores.models, version))
             self._refused = None
             self._meter.count("bundle_swaps")
         except (BundleError, NotFound) as error:
@@ -139,7 +138,7 @@ class Follower:
                 self._meter.count("bundles_refused")
             self._refused = (version, error if isinstance(error, BundleError) else BundleCorrupt(error.detail))
 
-    async def _build(self, manifest: Manifest, folder: Path) -> World:
+    async def _build(self, manifest: Manifest, folder: Layers) -> World:
         models = await asyncio.to_thread(open_models, manifest, folder, self._stores.vectors)
         side = ContentSide(models.content.dimensions)
         seq = manifest.window.catalogue_seq

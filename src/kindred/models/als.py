@@ -12,6 +12,7 @@ from scipy.linalg import cho_factor, cho_solve
 from kindred.core.candidates import Floats, Mask, Ordinals
 from kindred.core.config import Config
 from kindred.models.arrays import known, load_array, load_json, rows_at, save_array, save_json
+from kindred.models.layers import Folder
 
 
 class AlsConfig(Config, frozen=True, kw_only=True):
@@ -66,20 +67,24 @@ class AlsModel:
     """Item factors of an implicit matrix factorisation.
 
     `item_factors (n, d) float32`, zero for items nobody touched; `gram (d, d) float32`: YᵀY over all items;
+    `user_gram (d, d) float32`: XᵀX over the users they were learnt from, which solving an item anew needs;
     `regularization`: the λ they were learnt with, which folding in needs too.
     """
 
     item_factors: Floats
     gram: Floats
+    user_gram: Floats
     regularization: float
     config: AlsConfig
 
     @classmethod
-    def from_factors(cls, item_factors: Floats, regularization: float, config: AlsConfig) -> Self:
-        """Build the model from factors (n, d) float32 and the λ they were learnt with."""
+    def from_factors(
+        cls, item_factors: Floats, regularization: float, config: AlsConfig, user_factors: Floats | None = None
+    ) -> Self:
+        """Build the model from factors (n, d) float32, the λ and the users' factors (u, d) they were learnt with."""
         factors = np.ascontiguousarray(item_factors, np.float32)
-        wide = factors.astype(np.float64)
-        return cls(factors, (wide.T @ wide).astype(np.float32), regularization, config)
+        users = np.zeros((0, factors.shape[1]), np.float32) if user_factors is None else user_factors
+        return cls(factors, gram_of(factors), gram_of(users), regularization, config)
 
     @property
     def n_items(self) -> int:
@@ -147,14 +152,30 @@ class AlsModel:
 
     def save(self, folder: Path) -> None:
         """Write the arrays into `folder`."""
+        self.save_meta(folder)
+        save_array(folder, "item_factors", self.item_factors, room=True)
+        self.save_grams(folder)
+
+    def save_meta(self, folder: Path) -> None:
+        """Write the small facts into `folder`."""
         save_json(folder, "als", _Meta(self.n_items, self.factors, self.regularization, self.config))
-        save_array(folder, "item_factors", self.item_factors)
+
+    def save_grams(self, folder: Path) -> None:
+        """Write what sums over all items and all users into `folder`."""
         save_array(folder, "gram", self.gram)
+        save_array(folder, "user_gram", self.user_gram)
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Folder) -> Self:
         """Map the arrays read-only; raise BundleCorrupt for a missing, cut or mis-shaped file."""
         meta = load_json(folder, "als", _Meta)
         factors = load_array(folder, "item_factors", np.float32, (meta.n_items, meta.factors))
-        gram = load_array(folder, "gram", np.float32, (meta.factors, meta.factors))
-        return cls(factors, gram, meta.regularization, meta.config)
+        square = (meta.factors, meta.factors)
+        gram, users = (load_array(folder, name, np.float32, square) for name in ("gram", "user_gram"))
+        return cls(factors, gram, users, meta.regularization, meta.config)
+
+
+def gram_of(factors: Floats) -> Floats:
+    """Return the (d, d) float32 sum of the outer products of rows (n, d)."""
+    wide = factors.astype(np.float64)
+    return (wide.T @ wide).astype(np.float32)

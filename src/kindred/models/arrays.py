@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from kindred.core.candidates import Floats, Ordinals
 from kindred.core.errors import BundleCorrupt
+from kindred.models.layers import Folder, has_patch, layered, leave_room, map_patched
 
 T = TypeVar("T")
 
@@ -17,29 +18,42 @@ T = TypeVar("T")
 DENSE_RATIO = 20
 
 
-def save_array(folder: Path, name: str, array: NDArray[Any]) -> None:
-    """Write `array` as `folder/name.npy`, without pickle; the folder is made where it is missing."""
+def save_array(folder: Path, name: str, array: NDArray[Any], *, room: bool = False) -> None:
+    """Write `array` as `folder/name.npy`, without pickle; the folder is made where it is missing.
+
+    `room`: leave unwritten rows behind its end, for arrays over the catalogue's ordinals.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
+    if room:
+        leave_room(folder / f"{name}.npy", array)
 
 
-def load_array(folder: Path, name: str, dtype: DTypeLike, shape: Sequence[int | None]) -> NDArray[Any]:
+def load_array(
+    folder: Folder, name: str, dtype: DTypeLike, shape: Sequence[int | None], fill: float = 0
+) -> NDArray[Any]:
     """Map `folder/name.npy` read-only; None in `shape` accepts any length.
 
-    Raises BundleCorrupt when the file is missing, cut short, no array, or of another dtype or shape.
+    In layers the newest whole file counts, with the rows that later deltas changed written over a private mapping;
+    rows that no layer holds are `fill`. Raises BundleCorrupt when the file is missing, cut short, no array, or of
+    another dtype or shape.
     """
-    path = folder / f"{name}.npy"
+    layers = layered(folder)
+    path = layers.newest(f"{name}.npy")
+    behind = layers.folders.index(path.parent) + 1
+    patches = [one for one in layers.folders[behind:] if has_patch(one, name)]
     try:
         # Unlike `load`, this opens nothing but `.npy`, so a damaged file cannot pass for an archive or a pickle.
         array = np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError) as error:
-        raise BundleCorrupt(f"{path.name} in {folder} cannot be read: {error}") from error
-    fits = len(array.shape) == len(shape) and all(
-        want is None or want == have for want, have in zip(shape, array.shape, strict=True)
-    )
-    if array.dtype != np.dtype(dtype) or not fits:
+        raise BundleCorrupt(f"{path.name} in {path.parent} cannot be read: {error}") from error
+    wanted = tuple(have if want is None else want for want, have in zip(shape, array.shape, strict=False))
+    grows = layers.deltas and len(wanted) == len(shape) == array.ndim and wanted and wanted[0] > len(array)
+    if patches or grows:
+        return map_patched(path, patches, name, dtype, wanted, fill)
+    if array.dtype != np.dtype(dtype) or array.shape != wanted or len(shape) != array.ndim:
         found = f"{array.dtype} {array.shape}"
-        raise BundleCorrupt(f"{path.name} in {folder} is {found}, expected {np.dtype(dtype)} {tuple(shape)}")
+        raise BundleCorrupt(f"{path.name} in {path.parent} is {found}, expected {np.dtype(dtype)} {tuple(shape)}")
     return array.view(np.ndarray)
 
 
@@ -49,16 +63,16 @@ def save_json(folder: Path, name: str, value: object) -> None:
     (folder / f"{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=1))
 
 
-def load_json(folder: Path, name: str, kind: type[T]) -> T:
-    """Read `folder/name.json` as `kind`; raise BundleCorrupt when it is missing or of another form."""
-    path = folder / f"{name}.json"
+def load_json(folder: Folder, name: str, kind: type[T]) -> T:
+    """Read `folder/name.json`, of layers the newest, as `kind`; raise BundleCorrupt where it cannot be."""
+    path = layered(folder).newest(f"{name}.json")
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BundleCorrupt(f"{path.name} in {folder} cannot be read: {error}") from error
+        raise BundleCorrupt(f"{path.name} in {path.parent} cannot be read: {error}") from error
 
 
-def load_offsets(folder: Path, name: str, groups: int, total: int) -> NDArray[np.int64]:
+def load_offsets(folder: Folder, name: str, groups: int, total: int) -> NDArray[np.int64]:
     """Map CSR offsets `(groups + 1,) int64`; raise BundleCorrupt unless they rise from 0 to `total`."""
     offsets = load_array(folder, name, np.int64, (groups + 1,))
     if offsets[0] != 0 or offsets[-1] != total or bool(np.any(np.diff(offsets) < 0)):
@@ -66,7 +80,7 @@ def load_offsets(folder: Path, name: str, groups: int, total: int) -> NDArray[np
     return offsets
 
 
-def check_ordinals(folder: Path, name: str, ordinals: NDArray[Any], n_items: int) -> None:
+def check_ordinals(folder: Folder, name: str, ordinals: NDArray[Any], n_items: int) -> None:
     """Raise BundleCorrupt when a small list of ordinals leaves `[0, n_items)`."""
     if len(ordinals) and (int(ordinals.min()) < 0 or int(ordinals.max()) >= n_items):
         raise BundleCorrupt(f"{name}.npy in {folder} holds ordinals outside [0, {n_items})")

@@ -11,6 +11,7 @@ import numpy as np
 from kindred.core.candidates import Floats
 from kindred.core.config import Config
 from kindred.models.arrays import load_json, save_json
+from kindred.models.layers import Folder
 
 FAMILIES = {
     "als": "collaborative",
@@ -73,7 +74,7 @@ class BlendModel:
         save_json(folder, "blend", _Stored(dict(self.weights), self.learned, self.config))
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Folder) -> Self:
         """Read the weights; raise BundleCorrupt when they are missing."""
         stored = load_json(folder, "blend", _Stored)
         return cls(stored.weights, stored.learned, stored.config)

@@ -14,6 +14,7 @@ from kindred.core.candidates import Floats, Mask, Ordinals
 from kindred.core.config import Config
 from kindred.core.errors import BundleCorrupt
 from kindred.models.arrays import known, load_array, load_json, save_array, save_json, top_k
+from kindred.models.layers import Folder
 from kindred.models.text import (
     CATEGORY,
     TAG,
@@ -166,13 +167,18 @@ class ContentModel:
 
     def save(self, folder: Path) -> None:
         """Write the arrays and the vocabulary into `folder`."""
-        save_json(folder, "content", _Meta(self.n_items, self.dimensions, self.described, self.config))
+        self.save_meta(folder)
         save_json(folder, "vocabulary", self.vocabulary)
-        for name in ("idf", "projection", "item_vectors"):
+        for name in ("idf", "projection"):
             save_array(folder, name, getattr(self, name))
+        save_array(folder, "item_vectors", self.item_vectors, room=True)
+
+    def save_meta(self, folder: Path) -> None:
+        """Write the small facts into `folder`."""
+        save_json(folder, "content", _Meta(self.n_items, self.dimensions, self.described, self.config))
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Folder) -> Self:
         """Map the arrays read-only; raise BundleCorrupt for a missing, cut or mis-shaped file."""
         meta = load_json(folder, "content", _Meta)
         vocabulary = tuple(load_json(folder, "vocabulary", list[str]))

@@ -1,5 +1,6 @@
 """Item-item neighbourhoods: cosine with shrinkage, the best k of each item."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -12,6 +13,7 @@ from kindred.core.candidates import Floats, Ordinals
 from kindred.core.config import Config
 from kindred.core.errors import InvalidInput
 from kindred.models.arrays import known, load_array, load_json, save_array, save_json, sum_by_item, values_at
+from kindred.models.layers import Folder
 from kindred.models.preference import Preferences
 
 if TYPE_CHECKING:
@@ -116,16 +118,20 @@ class ItemItemModel:
 
     def save(self, folder: Path) -> None:
         """Write the arrays into `folder`."""
+        self.save_meta(folder)
+        save_array(folder, "neighbours", self.neighbours, room=True)
+        save_array(folder, "similarities", self.similarities, room=True)
+
+    def save_meta(self, folder: Path) -> None:
+        """Write the small facts into `folder`."""
         save_json(folder, "item_item", _Meta(self.n_items, int(self.neighbours.shape[1]), self.config))
-        save_array(folder, "neighbours", self.neighbours)
-        save_array(folder, "similarities", self.similarities)
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Folder) -> Self:
         """Map the arrays read-only; raise BundleCorrupt for a missing, cut or mis-shaped file."""
         meta = load_json(folder, "item_item", _Meta)
         shape = (meta.n_items, meta.neighbours)
-        nearest = load_array(folder, "neighbours", np.int32, shape)
+        nearest = load_array(folder, "neighbours", np.int32, shape, -1)
         return cls(nearest, load_array(folder, "similarities", np.float32, shape), meta.config)
 
 
@@ -137,23 +143,47 @@ def fit_item_item(preferences: Preferences, n_items: int, config: ItemItemConfig
     Raises InvalidInput for a setting that cannot be used.
     """
     config = config or ItemItemConfig()
-    _check(config)
-    matrix = _weighted(preferences, n_items, config)
-    by_item = matrix.T.tocsr()
-    norms = np.sqrt(np.asarray(by_item.multiply(by_item).sum(axis=1), np.float32).ravel())
-    nearest = np.full((n_items, config.neighbours), -1, np.int32)
-    similarities = np.zeros((n_items, config.neighbours), np.float32)
-    products = by_item.astype(bool).astype(np.int64) @ np.diff(matrix.indptr).astype(np.int64)
-    for start, end in _blocks(np.minimum(products, n_items), config.block_products):
-        block = (by_item[start:end] @ matrix).tocsr()
-        for row in range(end - start):
-            columns = slice(block.indptr[row], block.indptr[row + 1])
-            items, dots = block.indices[columns], block.data[columns]
-            other = items != start + row
-            items, dots = items[other], dots[other]
-            sims = dots / (norms[items] * norms[start + row] + config.shrinkage)
-            _keep(nearest[start + row], similarities[start + row], items, sims)
-    return ItemItemModel(nearest, similarities, config)
+    found = ItemPairs(preferences, n_items, config).nearest(np.arange(n_items, dtype=np.int32))
+    return ItemItemModel(*found, config)
+
+
+class ItemPairs:
+    """Users' weights on items, ready to be multiplied for whichever items are asked for."""
+
+    def __init__(self, preferences: Preferences, n_items: int, config: ItemItemConfig) -> None:
+        """Weight and lay out `preferences`; raise InvalidInput for a setting that cannot be used."""
+        _check(config)
+        self._config = config
+        self._n_items = n_items
+        self._by_user = _weighted(preferences, n_items, config)
+        self._by_item = self._by_user.T.tocsr()
+        self._norms = np.sqrt(np.asarray(self._by_item.multiply(self._by_item).sum(axis=1), np.float32).ravel())
+
+    def nearest(self, wanted: Ordinals) -> tuple[Ordinals, Floats]:
+        """Return neighbours (m, k) int32, padded with -1, and similarities (m, k) float32 of the items `wanted (m,)`.
+
+        What an item gets does not depend on which others are asked for.
+        """
+        nearest = np.full((len(wanted), self._config.neighbours), -1, np.int32)
+        values = np.zeros((len(wanted), self._config.neighbours), np.float32)
+        for row, items, sims in self.similarities(wanted):
+            _keep(nearest[row], values[row], items, sims)
+        return nearest, values
+
+    def similarities(self, wanted: Ordinals) -> Iterator[tuple[int, Ordinals, Floats]]:
+        """Go through the items `wanted (m,)`: place in it, the others that share a user with it, similarities."""
+        mine = self._by_item[wanted]
+        sizes = np.diff(self._by_user.indptr).astype(np.int64)
+        products = mine.astype(bool).astype(np.int64) @ sizes
+        for start, end in _blocks(np.minimum(products, self._n_items), self._config.block_products):
+            block = (mine[start:end] @ self._by_user).tocsr()
+            for row in range(end - start):
+                item = wanted[start + row]
+                columns = slice(block.indptr[row], block.indptr[row + 1])
+                items, dots = block.indices[columns], block.data[columns]
+                other = items != item
+                items, dots = items[other], dots[other]
+                yield start + row, items, dots / (self._norms[items] * self._norms[item] + self._config.shrinkage)
 
 
 def _check(config: ItemItemConfig) -> None:

@@ -24,6 +24,7 @@ from kindred.models.arrays import (
     top_k,
 )
 from kindred.models.categories import ItemCategories
+from kindred.models.layers import Folder
 from kindred.models.preference import SECOND, Interactions, PreferenceConfig, event_weights
 
 
@@ -44,6 +45,8 @@ class _Meta(msgspec.Struct):
 
     n_items: int
     categories: list[str]
+    anchor: int
+    highest: float
     config: PopularityConfig
 
 
@@ -51,9 +54,10 @@ class _Meta(msgspec.Struct):
 class PopularityModel:
     """Popularity of every ordinal.
 
-    `scores (n,) float32` in [0, 1], 1 = the most popular; `user_counts (n,) int32` distinct users with a positive
-    interaction; `top_items (t,) int32` best first; those of category c are
+    `scores (n,) float32` from 0, 1 = the most popular when the base was fitted; `user_counts (n,) int32` distinct users
+    with a positive interaction; `top_items (t,) int32` best first; those of category c are
     `category_items[category_offsets[c]:category_offsets[c + 1]]`, best first; `names` of the categories.
+    Decay is counted from `anchor` (ms), and scores were divided by `highest`: later counts go on the same scale.
     """
 
     scores: Floats
@@ -62,6 +66,8 @@ class PopularityModel:
     category_offsets: NDArray[np.int64]
     category_items: Ordinals
     names: tuple[str, ...]
+    anchor: int
+    highest: float
     config: PopularityConfig
 
     @property
@@ -88,12 +94,19 @@ class PopularityModel:
 
     def save(self, folder: Path) -> None:
         """Write the arrays and names into `folder`."""
-        save_json(folder, "popularity", _Meta(self.n_items, list(self.names), self.config))
-        for name in ("scores", "user_counts", "top_items", "category_offsets", "category_items"):
+        for name in ("scores", "user_counts"):
+            save_array(folder, name, getattr(self, name), room=True)
+        self.save_lists(folder)
+
+    def save_lists(self, folder: Path) -> None:
+        """Write the short lists and the small facts into `folder`."""
+        meta = _Meta(self.n_items, list(self.names), self.anchor, self.highest, self.config)
+        save_json(folder, "popularity", meta)
+        for name in ("top_items", "category_offsets", "category_items"):
             save_array(folder, name, getattr(self, name))
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Folder) -> Self:
         """Map the arrays read-only; raise BundleCorrupt for a missing, cut or mis-shaped file."""
         meta = load_json(folder, "popularity", _Meta)
         scores = load_array(folder, "scores", np.float32, (meta.n_items,))
@@ -103,7 +116,43 @@ class PopularityModel:
         offsets = load_offsets(folder, "category_offsets", len(meta.categories), len(items))
         check_ordinals(folder, "top_items", top, meta.n_items)
         check_ordinals(folder, "category_items", items, meta.n_items)
-        return cls(scores, counts, top, offsets, items, tuple(meta.categories), meta.config)
+        names = tuple(meta.categories)
+        return cls(scores, counts, top, offsets, items, names, meta.anchor, meta.highest, meta.config)
+
+    def recounted(
+        self,
+        interactions: Interactions,
+        items: Ordinals,
+        categories: ItemCategories,
+        as_of: int,
+        preference: PreferenceConfig,
+    ) -> Self:
+        """Return the model with the counts of some items (m,) made anew from all of their interactions.
+
+        Scores stay on the same scale, so that of an item that rises above the first may exceed 1; the lists are made
+        anew. `as_of`: ms; categories and ordinals may be more than before.
+        """
+        n = categories.n_items
+        rows = interactions.take(np.isin(interactions.items, items))
+        sums, counts = _summed(rows, n, as_of, self.config, preference, self.anchor)
+        scores, users = np.zeros(n, np.float32), np.zeros(n, np.int32)
+        scores[: self.n_items], users[: self.n_items] = self.scores, self.user_counts
+        scores[items], users[items] = (sums / max(self.highest, 1e-300)).astype(np.float32)[items], counts[items]
+        return type(self)._of(scores, users, categories, self.anchor, self.highest, self.config)
+
+    @classmethod
+    def _of(
+        cls,
+        scores: Floats,
+        counts: Ordinals,
+        categories: ItemCategories,
+        anchor: int,
+        highest: float,
+        config: PopularityConfig,
+    ) -> Self:
+        offsets, listed = _top_by_category(scores, categories, config.top_per_category)
+        best = top_k(scores, config.top).astype(np.int32)
+        return cls(scores, counts, best, offsets, listed, categories.names, anchor, highest, config)
 
 
 def fit_popularity(
@@ -122,25 +171,37 @@ def fit_popularity(
     config, preference = config or PopularityConfig(), preference or PreferenceConfig()
     if config.half_life is not None and config.half_life <= 0:
         raise InvalidInput.at("/popularity/half_life", "must be more than 0 seconds, or left out for no decay")
-    n = categories.n_items
+    # Ages are counted from the last row: the scale falls out below, and old data does not underflow.
+    times = interactions.timestamps
+    anchor = int(times[times <= as_of].max(initial=0))
+    sums, counts = _summed(interactions, categories.n_items, as_of, config, preference, anchor)
+    highest = float(sums.max(initial=0.0))
+    scores = (sums / max(highest, 1e-300)).astype(np.float32)
+    # Nothing was counted: later counts are taken as they come.
+    return PopularityModel._of(scores, counts, categories, anchor, highest or 1.0, config)
+
+
+def _summed(
+    interactions: Interactions,
+    n: int,
+    as_of: int,
+    config: PopularityConfig,
+    preference: PreferenceConfig,
+    anchor: int,
+) -> tuple[NDArray[np.float64], Ordinals]:
+    """Return the decayed weight (n,) and the number of users (n,) int32 of each item."""
     rows = interactions.take(known(interactions.items, n) & (interactions.timestamps <= as_of))
     weights, _ = event_weights(rows, as_of, msgspec.structs.replace(preference, half_life=None))
     rows, weights = rows.take(weights > 0), weights[weights > 0]
     if config.half_life is not None and len(rows):
-        # Ages are counted from the last row: the scale falls out below, and old data does not underflow.
-        latest = rows.timestamps.max()
-        times = np.where(rows.timestamps < 0, latest, rows.timestamps)
-        weights = weights * np.exp2((times - latest) / (config.half_life * SECOND))
+        times = np.where(rows.timestamps < 0, anchor, rows.timestamps)
+        weights = weights * np.exp2((times - anchor) / (config.half_life * SECOND))
     order = np.lexsort((-weights, rows.items, rows.users))
     users, items, weights = rows.users[order], rows.items[order], weights[order]
     first = np.ones(len(items), np.bool_)
     first[1:] = (users[1:] != users[:-1]) | (items[1:] != items[:-1])
     sums = np.bincount(items[first], weights[first], n)
-    scores = (sums / max(float(sums.max(initial=0.0)), 1e-300)).astype(np.float32)
-    counts = np.bincount(items[first], minlength=n).astype(np.int32)
-    offsets, listed = _top_by_category(scores, categories, config.top_per_category)
-    best = top_k(scores, config.top).astype(np.int32)
-    return PopularityModel(scores, counts, best, offsets, listed, categories.names, config)
+    return sums, np.bincount(items[first], minlength=n).astype(np.int32)
 
 
 def _top_by_category(scores: Floats, categories: ItemCategories, k: int) -> tuple[NDArray[np.int64], Ordinals]:

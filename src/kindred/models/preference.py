@@ -29,28 +29,51 @@ EVENT_WEIGHTS = {
 }
 
 
-class PreferenceConfig(Config, frozen=True, kw_only=True):
-    """How strongly each event speaks.
+THRESHOLDS = {"rating": 3.5, "view": 0.3}
 
-    `event_weights`: by event type; negative = dislike, 0 = says nothing. `default_weight`: of other event types.
-    `alpha`: confidence is `1 + alpha * log1p(weight)`. `half_life`: seconds until an event weighs half, None = never.
-    `max_age`: seconds, older events are left out, None = never. `positive_rating` and `negative_rating`: at least,
-    at most; between them an item is only seen. `rating_scale`: the highest rating. `decisive`: event types that state
-    an opinion; the latest of them decides. `max_items`: the latest distinct items of a user that count.
+
+class PreferenceSettings(Config, frozen=True, kw_only=True):
+    """How events become preferences; how strongly each type speaks stands with the event types (`events.types`).
+
+    `default_weight`: of events whose type is not declared, such as imported ones. `alpha`: confidence is
+    `1 + alpha * log1p(weight)`. `half_life`: seconds until an event weighs half, None = never. `max_age`: seconds,
+    older events are left out, None = never. `negative_rating`: ratings up to it speak against the item; between it
+    and the rating's threshold an item is only seen. `rating_scale`: the highest rating. `decisive`: event types that
+    state an opinion; the latest of them decides. `max_items`: the latest distinct items of a user that count.
     `max_user_weight`: cap on the sum of one user's weights, which are scaled down to it.
     """
 
-    event_weights: dict[str, float] = msgspec.field(default_factory=lambda: dict(EVENT_WEIGHTS))
     default_weight: float = 1.0
     alpha: float = 2.0
     half_life: float | None = None
     max_age: float | None = None
-    positive_rating: float = 3.5
     negative_rating: float = 2.5
     rating_scale: float = 5.0
     decisive: tuple[str, ...] = ("rating", "like", "dislike", "skip", "purchase", "add_to_cart")
     max_items: int = 500
     max_user_weight: float = 1_000.0
+
+
+class PreferenceConfig(PreferenceSettings, frozen=True, kw_only=True):
+    """The settings together with what each event type says.
+
+    `event_weights`: by event type; negative = dislike, 0 = says nothing. `half_lives`: seconds, of the types that have
+    one of their own. `thresholds`: the least value of a row that counts, by event type; a row without a value (NaN)
+    counts.
+    """
+
+    event_weights: dict[str, float] = msgspec.field(default_factory=lambda: dict(EVENT_WEIGHTS))
+    half_lives: dict[str, float] = {}
+    thresholds: dict[str, float] = msgspec.field(default_factory=lambda: dict(THRESHOLDS))
+
+    @property
+    def positive_rating(self) -> float:
+        """Return the least rating that speaks for an item."""
+        return self.thresholds.get("rating", THRESHOLDS["rating"])
+
+    def without_decay(self) -> Self:
+        """Return the same without half-lives."""
+        return msgspec.structs.replace(self, half_life=None, half_lives={})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +82,8 @@ class Interactions:
 
     `users (n,) int32`, `items (n,) int32` ordinals (-1 = unknown, left out), `timestamps (n,) int64 ms`
     (negative = unknown: counts as the oldest, and never decays),
-    `event_types (n,) int16` codes into `names`, `values (n,) float32` (the rating of rating events, else NaN).
+    `event_types (n,) int16` codes into `names`, `values (n,) float32` (the rating of a rating, the price of a
+    purchase, the watched share of a view; else NaN).
     Raises InvalidInput when the lengths differ or a code has no name.
     """
 
@@ -142,7 +166,8 @@ def event_weights(interactions: Interactions, as_of: int, config: PreferenceConf
     """Return each row's signed, decayed weight (n,) float64 and whether the row is an opinion (n,) bool.
 
     A rating of at least `positive_rating` weighs `w * rating / scale`, one of at most `negative_rating`
-    `-w * (scale - rating) / scale`, one between (or without a value) 0. `as_of` is in ms; later events do not decay.
+    `-w * (scale - rating) / scale`, one between (or without a value) 0; of other types a value below the type's
+    threshold weighs 0. `as_of` is in ms; later events do not decay.
     """
     config_weights = [config.event_weights.get(name, config.default_weight) for name in interactions.names]
     opinions = [name in config.decisive for name in interactions.names]
@@ -157,8 +182,11 @@ def event_weights(interactions: Interactions, as_of: int, config: PreferenceConf
         np.where(values <= config.negative_rating, -(scale - np.maximum(values, 0.0)) / scale, 0.0),
     )
     weights = np.where(ratings, weights * share, weights)
-    if config.half_life is not None:
-        age = np.maximum(as_of - interactions.timestamps, 0) / (config.half_life * SECOND)
+    weights[_below_threshold(interactions, config)] = 0.0
+    half_lives = [config.half_lives.get(name, config.half_life) for name in interactions.names]
+    if any(half_life is not None for half_life in half_lives) and len(codes):
+        rates = np.array([0.0 if each is None else 1 / (each * SECOND) for each in half_lives])
+        age = np.maximum(as_of - interactions.timestamps, 0) * rates[codes]
         age[interactions.timestamps < 0] = 0.0
         weights = weights * np.exp2(-age)
     return weights, decisive
@@ -215,13 +243,21 @@ def _confident(
 def _speaking(interactions: Interactions, as_of: int, config: PreferenceConfig) -> Interactions:
     """Leave out rows of unknown items, rows older than `max_age`, and events that say nothing."""
     silent = [config.event_weights.get(name, config.default_weight) == 0.0 for name in interactions.names]
-    kept = interactions.items >= 0
+    kept = (interactions.items >= 0) & ~_below_threshold(interactions, config)
     if any(silent):
         kept &= ~np.array(silent, np.bool_)[interactions.event_types]
     if config.max_age is not None:
         times = interactions.timestamps
         kept &= (times >= as_of - config.max_age * SECOND) | (times < 0)
     return interactions if kept.all() else interactions.take(kept)
+
+
+def _below_threshold(interactions: Interactions, config: PreferenceConfig) -> Mask:
+    """Return which rows have a value that is too small to count; a rating always counts, for or against."""
+    least = [-np.inf if name == "rating" else config.thresholds.get(name, -np.inf) for name in interactions.names]
+    if not len(interactions) or max(least) == -np.inf:
+        return np.zeros(len(interactions), np.bool_)
+    return np.asarray(interactions.values < np.array(least, np.float32)[interactions.event_types], np.bool_)
 
 
 def _is_rating(interactions: Interactions) -> Mask:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Protocol, Self
 
+from kindred.models.layers import Folder
+
 
 class Model(Protocol):
     """Trained arrays over the catalogue's ordinals `[0, n_items)`, kept in one folder of a bundle."""
@@ -17,6 +19,6 @@ class Model(Protocol):
         ...
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Folder) -> Self:
         """Map the arrays of `folder` read-only; raise BundleCorrupt for a missing, cut or mis-shaped file."""
         ...

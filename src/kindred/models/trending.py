@@ -12,6 +12,7 @@ from kindred.core.candidates import Floats, Mask, Ordinals
 from kindred.core.config import Config
 from kindred.core.errors import InvalidInput
 from kindred.models.arrays import known, load_array, load_json, save_array, save_json, top_k
+from kindred.models.layers import Folder
 
 HOUR = 3_600_000
 WINDOWS = {"1h": 1, "24h": 24, "7d": 168}
@@ -110,15 +111,20 @@ class TrendingModel:
 
     def save(self, folder: Path) -> None:
         """Write the scores into `folder`."""
+        self.save_meta(folder)
+        # Item by item, so that a delta can replace those of some.
+        save_array(folder, "trend_scores", self.scores.T, room=True)
+
+    def save_meta(self, folder: Path) -> None:
+        """Write the small facts into `folder`."""
         save_json(folder, "trending", _Meta(self.n_items, self.as_of, self.config))
-        save_array(folder, "trend_scores", self.scores)
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Folder) -> Self:
         """Map the scores read-only; raise BundleCorrupt for a missing, cut or mis-shaped file."""
         meta = load_json(folder, "trending", _Meta)
-        scores = load_array(folder, "trend_scores", np.float32, (len(WINDOWS), meta.n_items))
-        return cls(scores, meta.as_of, meta.config)
+        scores = load_array(folder, "trend_scores", np.float32, (meta.n_items, len(WINDOWS)))
+        return cls(scores.T, meta.as_of, meta.config)
 
 
 def fit_trending(

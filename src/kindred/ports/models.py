@@ -17,7 +17,8 @@ class ModelStore(Resource, Protocol):
     async def publish(self, folder: Path, manifest: Manifest, activate: bool = True) -> None:
         """Seal a staged folder under the manifest's version: write the manifest, sync files and folder, rename, point.
 
-        Raises StoreFull when there is no room; a crash at any moment leaves the active bundle as it was.
+        Raises StoreFull when there is no room, NotFound when a delta's base or one of the deltas before it is not kept;
+        a crash at any moment leaves the active bundle as it was.
         """
         ...
 
@@ -26,7 +27,10 @@ class ModelStore(Resource, Protocol):
         ...
 
     async def activate(self, version: str) -> None:
-        """Point at a kept version; raise NotFound for another, BundleCorrupt when its files are not what it lists."""
+        """Point at a kept version after looking at its files and those of the bundles it needs.
+
+        Raises NotFound for another version, BundleCorrupt when files are not what a manifest lists.
+        """
         ...
 
     async def bundles(self) -> list[Manifest]:
@@ -38,5 +42,5 @@ class ModelStore(Resource, Protocol):
         ...
 
     async def prune(self, keep: int) -> list[str]:
-        """Delete all but the newest `keep` bundles and the active one; return the versions deleted."""
+        """Delete all but the newest `keep` bases and deltas, the active one, and what those need; return what went."""
         ...

@@ -97,7 +97,7 @@ class ModelContract:
         model, folder = saved
         for path in sorted(folder.iterdir()):
             whole = path.read_bytes()
-            for damaged in (None, b"", whole[: len(whole) // 2], b"PK\x03\x04" + whole[4:]):
+            for damaged in (None, b"", whole[: len(whole.rstrip(bytes(1))) // 2], b"PK\x03\x04" + whole[4:]):
                 path.unlink(missing_ok=True)
                 if damaged is not None:
                     path.write_bytes(damaged)

@@ -12,7 +12,7 @@ import msgspec
 
 from kindred.adapters.local import files
 from kindred.adapters.local.bundle_files import MANIFEST, check_files, list_files, read_manifest
-from kindred.core.bundle import Manifest
+from kindred.core.bundle import Manifest, kept_versions
 from kindred.core.errors import BundleError, Conflict, InvalidInput, NotFound, StoreUnavailable
 from kindred.ports.resource import Capabilities
 
@@ -43,7 +43,7 @@ class LocalModelStore:
             return Path(tempfile.mkdtemp(dir=self._folder / STAGING))
 
     async def publish(self, folder: Path, manifest: Manifest, activate: bool = True) -> None:
-        """Seal a staged folder; raise StoreFull, or Conflict when the version is there already."""
+        """Seal a staged folder; raise StoreFull, Conflict when the version is there already, or NotFound as below."""
         await asyncio.to_thread(self._publish, folder, manifest, activate)
 
     async def active(self) -> str | None:
@@ -58,8 +58,10 @@ class LocalModelStore:
         """Point at a version after reading all of its files; raise NotFound, BundleCorrupt or BundleMismatch."""
 
         def work() -> None:
-            folder = self._existing(version)
-            check_files(folder, read_manifest(folder), hashes=True)
+            manifest = read_manifest(self._existing(version))
+            for each in (*manifest.needs, version):
+                folder = self._existing(each)
+                check_files(folder, read_manifest(folder), hashes=True)
             self._point(version)
 
         await asyncio.to_thread(work)
@@ -76,11 +78,13 @@ class LocalModelStore:
         return manifest, folder
 
     async def prune(self, keep: int) -> list[str]:
-        """Delete all but the newest `keep` bundles and the active one, and what was staged a day ago or before."""
+        """Delete all but the newest bases and deltas, what is active or needed, and what was staged a day ago."""
         active = await self.active()
 
         def work() -> list[str]:
-            doomed = [each.version for each in self._manifests()[max(keep, 0) :] if each.version != active]
+            manifests = self._manifests()
+            kept = kept_versions(manifests, keep, active)
+            doomed = [each.version for each in manifests if each.version not in kept]
             with files.translating(str(self._folder)):
                 for version in doomed:
                     # Renamed first: half a bundle must never be found under its version.
@@ -104,6 +108,9 @@ class LocalModelStore:
         target = self._path(manifest.version)
         if target.exists():
             raise Conflict(f"bundle {manifest.version} is there already; publish under another version")
+        for needed in manifest.needs:
+            if not self._path(needed).is_dir():
+                raise NotFound(f"bundle {manifest.version} needs {needed}, which is not kept")
         with files.translating(str(self._folder)):
             sealed = msgspec.structs.replace(manifest, files=list_files(folder))
             (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(sealed), indent=2))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from kindred.core.bundle import SCHEMA, Manifest
+from kindred.core.bundle import SCHEMA, Manifest, kept_versions
 from kindred.core.errors import BundleCorrupt, BundleMismatch, Conflict, NotFound
 from kindred.ports.resource import Capabilities
 
@@ -33,6 +33,9 @@ class MemoryModelStore:
         """Keep a staged folder under the manifest's version; raise Conflict when it is there already."""
         if manifest.version in self._bundles:
             raise Conflict(f"bundle {manifest.version} is there already; publish under another version")
+        for needed in manifest.needs:
+            if needed not in self._bundles:
+                raise NotFound(f"bundle {manifest.version} needs {needed}, which is not kept")
         listed = {
             path.relative_to(folder).as_posix(): (path.stat().st_size, "")
             for path in sorted(folder.rglob("*"))
@@ -47,8 +50,10 @@ class MemoryModelStore:
         return self._active
 
     async def activate(self, version: str) -> None:
-        """Point at a kept version; raise NotFound, BundleCorrupt or BundleMismatch."""
-        await self.open(version)
+        """Point at a kept version; raise NotFound, BundleCorrupt or BundleMismatch, of what it needs too."""
+        manifest, _ = await self.open(version)
+        for needed in manifest.needs:
+            await self.open(needed)
         self._active = version
 
     async def bundles(self) -> list[Manifest]:
@@ -70,8 +75,10 @@ class MemoryModelStore:
         return manifest, folder
 
     async def prune(self, keep: int) -> list[str]:
-        """Delete all but the newest `keep` bundles and the active one; return the versions deleted."""
-        doomed = [each.version for each in (await self.bundles())[max(keep, 0) :] if each.version != self._active]
+        """Delete all but the newest bases and deltas, the active one, and what those need."""
+        manifests = await self.bundles()
+        kept = kept_versions(manifests, keep, self._active)
+        doomed = [each.version for each in manifests if each.version not in kept]
         for version in doomed:
             shutil.rmtree(self._bundles.pop(version)[1], ignore_errors=True)
         return doomed

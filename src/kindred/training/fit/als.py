@@ -45,4 +45,7 @@ def fit_als(preferences: Preferences, n_items: int, config: AlsConfig | None = N
     touched = np.bincount(rows.items, minlength=n_items) > 0
     # A factor this short carries rounding alone; zero makes folding in say so.
     alive = touched & (np.linalg.norm(factors, axis=1) > SHORTEST)
-    return AlsModel.from_factors(np.where(alive[:, None], factors, np.float32(0)), regularization, config)
+    users_factors = np.asarray(model.user_factors, np.float32)
+    return AlsModel.from_factors(
+        np.where(alive[:, None], factors, np.float32(0)), regularization, config, users_factors
+    )
