@@ -15,13 +15,13 @@ MOST_ITEMS = 100
 
 def broken_promises(settings: "Settings") -> list[Finding]:
     """Return what is set and cannot work as it says."""
+    from kindred.app.sections import preference_config
     from kindred.models.blend import BlendConfig
-    from kindred.models.preference import PreferenceConfig
     from kindred.pipeline.funnel import Deadlines
     from kindred.recommend.config import PlacementConfig, RecommendConfig
 
     recommend = settings.section(RecommendConfig)
-    preference = settings.section(PreferenceConfig)
+    preference = preference_config(settings)
     blend = settings.section(BlendConfig)
     found = [
         *_depths("recommend", recommend),
@@ -35,7 +35,7 @@ def broken_promises(settings: "Settings") -> list[Finding]:
         found.append(
             trouble(
                 "preference.negative_rating",
-                f"{preference.negative_rating:g} is not below preference.positive_rating "
+                f"{preference.negative_rating:g} is not below events.types.rating.threshold "
                 f"({preference.positive_rating:g}), so one rating would be both liked and disliked",
                 "lower preference.negative_rating",
             )

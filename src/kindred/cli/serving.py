@@ -44,8 +44,7 @@ async def _serve(settings: "Settings", chosen: "ServerConfig", host: str, port: 
     from kindred.api.server import bind
     from kindred.api.server import serve as serve_http
     from kindred.app.app import build_app
-    from kindred.ingest.event_types import EventRules, EventTypesConfig
-    from kindred.models.preference import PreferenceConfig
+    from kindred.app.sections import event_rules
 
     bind(host, port).close()
     app = await build_app(settings)
@@ -57,7 +56,7 @@ async def _serve(settings: "Settings", chosen: "ServerConfig", host: str, port: 
         gc.set_threshold(50_000, 20, 50)
         for reason in app.serving.ready():
             note(f"Not ready: {reason}", style="yellow")
-        rules = EventRules(settings.section(EventTypesConfig), settings.section(PreferenceConfig).event_weights)
+        rules = event_rules(settings)
         limits = HttpConfig(rate=chosen.rate, burst=chosen.burst)
         await serve_http(app, host, port, rules=rules, config=limits, started=lambda taken: _announce(host, taken))
     finally:

@@ -30,10 +30,10 @@ async def look_at_user(app: "App", user_id: str) -> list[Finding]:
 
 
 async def _facts(app: "App", user_id: str) -> "UserFacts":
+    from kindred.app.sections import preference_config
     from kindred.core.query import UserFacts
     from kindred.features.groups import user_key
     from kindred.features.users import decode_user
-    from kindred.models.preference import PreferenceConfig
     from kindred.recommend.hydrators.user import user_facts
 
     view = await app.stores.state.read([user_key(user_id)])
@@ -41,7 +41,7 @@ async def _facts(app: "App", user_id: str) -> "UserFacts":
     user = decode_user(record.value) if record is not None else None
     if record is None or user is None:
         return UserFacts()
-    return user_facts(user, record.position, app.clock.now(), app.settings.section(PreferenceConfig), view.watermark)
+    return user_facts(user, record.position, app.clock.now(), preference_config(app.settings), view.watermark)
 
 
 async def _history(app: "App", user_id: str, facts: "UserFacts") -> list[Finding]:

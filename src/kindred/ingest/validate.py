@@ -1,6 +1,5 @@
 """From a decoded request body to an interaction: every rule of the track call, as pure functions."""
 
-import math
 from collections.abc import Mapping
 from itertools import islice
 from typing import Any
@@ -12,13 +11,17 @@ from kindred.core.config import unknown_key
 from kindred.core.errors import Fault, InvalidInput
 from kindred.core.event import EventContext, Interaction
 from kindred.core.ids import id_fault, new_id
-from kindred.ingest.event_types import EventRules, NumberRule
+from kindred.ingest.event_types import EventRules, json_type
 
 WITHOUT_ITEM = ("search",)
-_MOST = 2**31 - 1
+IMPRESSION = "impression"
+MOST_WHOLE = 2**31 - 1
+"""The largest whole number of a context, such as a position."""
 _DEEPEST = 16
 # Finding the name that was meant costs time for each: one call must not hold up all others.
 _UNKNOWN_TOLD = 20
+_encode_json = msgspec.json.Encoder().encode
+_encode_msgpack = msgspec.msgpack.Encoder().encode
 
 
 class TrackContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -37,7 +40,8 @@ class TrackCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The body of a track call.
 
     Ids are strings of 1 to 128 characters, numbers are read as strings. `timestamp` is ISO-8601 with a zone, arrival
-    when it is left out. `event_id` makes the event idempotent. `metadata` of a rating needs `rating`.
+    when it is left out. `event_id` makes the event idempotent. `metadata` of a rating needs `rating`; that of an
+    impression may hold `items`, up to 100 ids that were shown, instead of `item_id`.
     """
 
     user_id: str | int
@@ -56,12 +60,16 @@ def read_track(body: object, rules: EventRules, now: int, pointer: str = "") -> 
     """
     reading = _Reading(body, TrackCall, pointer)
     event_type, metadata = reading.event_type(rules), reading.mapping("metadata")
+    shown = event_type == IMPRESSION and metadata.get("items") is not None
     user_id = reading.identifier("user_id", required=True)
-    item_id = reading.identifier("item_id", required=event_type is not None and event_type not in WITHOUT_ITEM)
+    item_id = reading.identifier("item_id", required=not shown and event_type not in (None, *WITHOUT_ITEM))
+    if shown and reading.body.get("item_id") is not None:
+        reading.fault("item_id", "stands beside metadata.items; an impression has one of them")
     event_id = reading.identifier("event_id")
     timestamp = reading.time("timestamp", now, rules.config.ahead)
     context = _context(reading)
-    _check_metadata(reading, event_type, metadata, rules)
+    for key, detail in metadata_faults(event_type, metadata, rules):
+        reading.fault("metadata", detail, inside=key)
     if reading.faults:
         raise InvalidInput(faults=reading.faults)
     return Interaction(
@@ -72,7 +80,7 @@ def read_track(body: object, rules: EventRules, now: int, pointer: str = "") -> 
         item_id=item_id or "",
         event_type=event_type or "",
         context=context,
-        metadata=metadata,
+        metadata=with_text_ids(metadata) if shown else metadata,
     )
 
 
@@ -86,7 +94,7 @@ class _Reading:
         self.faults: list[Fault] = [] if faults is None else faults
         self.body: Mapping[str, Any] = {}
         if not isinstance(body, dict):
-            raise InvalidInput.at(pointer or "/", f"must be an object, is {_named(body)}")
+            raise InvalidInput.at(pointer or "/", f"must be an object, is {json_type(body)}")
         self.body = body
         known = [field.encode_name for field in msgspec.structs.fields(kind)]
         unknown = (key for key in body if key not in known)
@@ -109,7 +117,7 @@ class _Reading:
         if isinstance(value, int) and not isinstance(value, bool):
             value = str(value)
         if not isinstance(value, str):
-            self.fault(field, f"must be a string or a whole number, is {_named(value)}")
+            self.fault(field, f"must be a string or a whole number, is {json_type(value)}")
             return None
         wrong = id_fault(value)
         if wrong is not None:
@@ -122,8 +130,8 @@ class _Reading:
         value = self.body.get(field)
         if value is None:
             return None
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST:
-            self.fault(field, f"must be a whole number from 0 to {_MOST}")
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST_WHOLE:
+            self.fault(field, f"must be a whole number from 0 to {MOST_WHOLE}")
             return None
         return value
 
@@ -133,7 +141,7 @@ class _Reading:
         if value is None:
             return {}
         if not isinstance(value, dict):
-            self.fault(field, f"must be an object, is {_named(value)}")
+            self.fault(field, f"must be an object, is {json_type(value)}")
             return {}
         return value
 
@@ -143,7 +151,7 @@ class _Reading:
         if value is None:
             return now
         if not isinstance(value, str):
-            self.fault(field, f"must be a string in ISO-8601 with a zone, is {_named(value)}")
+            self.fault(field, f"must be a string in ISO-8601 with a zone, is {json_type(value)}")
             return now
         try:
             time_ms = parse_time(value, f"{self.pointer}/{field}")
@@ -162,8 +170,8 @@ class _Reading:
         if value is None:
             self.fault("event_type", "is required")
         elif not isinstance(value, str):
-            self.fault("event_type", f"must be a string, is {_named(value)}")
-        elif rules.numbers(value) is None:
+            self.fault("event_type", f"must be a string, is {json_type(value)}")
+        elif value not in rules.types:
             self.fault("event_type", f"{value[:64]!r} is {unknown_key(value[:64], rules.names)}")
         else:
             return value
@@ -185,28 +193,34 @@ def _context(reading: _Reading) -> EventContext:
     )
 
 
-def _check_metadata(reading: _Reading, event_type: str | None, metadata: dict[str, Any], rules: EventRules) -> None:
-    """Note what breaks the bounds of all metadata, and the rules of this event type."""
+def metadata_faults(
+    event_type: str | None, metadata: dict[str, Any], rules: EventRules
+) -> list[tuple[str | None, str]]:
+    """Return what breaks the bounds of all metadata (no key), and the rules of this event type (by key)."""
     config = rules.config
-    if len(metadata) > config.metadata_keys:
-        reading.fault("metadata", f"has {len(metadata)} keys, at most {config.metadata_keys} are kept")
-    if not _shallow(metadata, _DEEPEST):
-        reading.fault("metadata", f"is nested more than {_DEEPEST} deep")
-        return
-    try:
-        size = len(msgspec.json.encode(metadata))
-        # The log keeps MessagePack, which has no whole numbers over 64 bits.
-        msgspec.msgpack.encode(metadata)
-    except (TypeError, ValueError, OverflowError) as error:
-        reading.fault("metadata", f"holds what cannot be kept: {error}")
-        return
-    if size > config.metadata_bytes:
-        reading.fault("metadata", f"has {size} bytes as JSON, at most {config.metadata_bytes} are kept")
-    numbers = rules.numbers(event_type) if event_type is not None else None
-    for name, rule in (numbers or {}).items():
-        wrong = number_fault(metadata.get(name), rule)
-        if wrong is not None:
-            reading.fault("metadata", wrong, inside=name)
+    found: list[tuple[str | None, str]] = []
+    if metadata:
+        if len(metadata) > config.metadata_keys:
+            found.append((None, f"has {len(metadata)} keys, at most {config.metadata_keys} are kept"))
+        if not _shallow(metadata, _DEEPEST):
+            return [*found, (None, f"is nested more than {_DEEPEST} deep")]
+        try:
+            size = len(_encode_json(metadata))
+            # The log keeps MessagePack, which has no whole numbers over 64 bits.
+            _encode_msgpack(metadata)
+        except (TypeError, ValueError, OverflowError) as error:
+            return [*found, (None, f"holds what cannot be kept: {error}")]
+        if size > config.metadata_bytes:
+            return [*found, (None, f"has {size} bytes as JSON, at most {config.metadata_bytes} are kept")]
+    kind = rules.types.get(event_type) if event_type is not None else None
+    if kind is not None:
+        found.extend(kind.faults(metadata))
+    return found
+
+
+def with_text_ids(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return the metadata of an impression with the ids of its items as text."""
+    return {**metadata, "items": [str(each) for each in metadata["items"]]}
 
 
 def _shallow(value: object, levels: int) -> bool:
@@ -215,35 +229,3 @@ def _shallow(value: object, levels: int) -> bool:
         return True
     inner = value.values() if isinstance(value, dict) else value
     return levels > 0 and all(_shallow(one, levels - 1) for one in inner)
-
-
-def number_fault(value: object, rule: NumberRule) -> str | None:
-    """Say what breaks a rule for a number, or None when nothing does."""
-    if value is None:
-        return "is required for this event type" if rule.required else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return f"must be a number, is {_named(value)}"
-    if not math.isfinite(value):
-        return "must be a finite number"
-    if rule.whole and value != int(value):
-        return "must be a whole number"
-    if rule.minimum is not None and value < rule.minimum:
-        return f"must be at least {rule.minimum:g}"
-    if rule.maximum is not None and value > rule.maximum:
-        return f"must be at most {rule.maximum:g}"
-    return None
-
-
-def _named(value: object) -> str:
-    """Name the JSON type of a value."""
-    if value is None:
-        return "null"
-    names = {
-        bool: "true or false",
-        int: "a number",
-        float: "a number",
-        str: "a string",
-        list: "a list",
-        dict: "an object",
-    }
-    return names.get(type(value), type(value).__name__)

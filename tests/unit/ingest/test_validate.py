@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kindred.core.config import decode
 from kindred.core.errors import ConfigError, InvalidInput
 from kindred.core.event import Interaction, decode_event, encode_event
-from kindred.ingest.event_types import EventRules, EventTypesConfig, NumberRule
+from kindred.ingest.event_types import EventRules, EventTypeConfig, EventTypesConfig, MetadataRule
 from kindred.ingest.plan import check_event
 from kindred.ingest.validate import TrackCall, read_track
 
@@ -141,7 +141,12 @@ def test_event_types_are_configured():
     rules = EventRules(
         decode(
             EventTypesConfig,
-            {"types": {"share": {"friends": {"required": True, "whole": True}}, "rating": {"rating": {"maximum": 5}}}},
+            {
+                "types": {
+                    "share": {"metadata": {"friends": {"required": True, "whole": True}}},
+                    "rating": {"metadata": {"rating": {"maximum": 5}}},
+                }
+            },
             "events",
         )
     )
@@ -153,7 +158,7 @@ def test_event_types_are_configured():
         read_track({**GOOD, "event_type": "rating", "metadata": {"rating": 5.5}}, rules, NOW)
     with pytest.raises(ConfigError, match="did you mean `metadata_keys`"):
         decode(EventTypesConfig, {"metadata_key": 1}, "events")
-    assert NumberRule().minimum == 0.0
+    assert MetadataRule().minimum == 0.0
 
 
 _json = st.recursive(
@@ -179,11 +184,13 @@ def test_any_body_is_an_event_or_a_fault(body):
     assert faults
 
 
-@pytest.mark.parametrize("types", [{}, {"purchase": {}}, {"purchase": {"price": NumberRule(minimum=None)}}])
+@pytest.mark.parametrize("types", [{}, {"purchase": {}}, {"purchase": {"price": MetadataRule(minimum=None)}}])
 @pytest.mark.parametrize("price", [1e10, -1e10, "many"])
-def test_no_price_is_accepted_that_could_not_be_folded(types: dict[str, dict[str, NumberRule]], price: object) -> None:
+def test_no_price_is_accepted_that_could_not_be_folded(
+    types: dict[str, dict[str, MetadataRule]], price: object
+) -> None:
     """However far the settings open the rules of an event type, what is accepted is folded later."""
-    rules = EventRules(EventTypesConfig(types=types))
+    rules = EventRules(EventTypesConfig(types={name: EventTypeConfig(metadata=keys) for name, keys in types.items()}))
     with pytest.raises(InvalidInput) as caught:
         read_track({**GOOD, "event_type": "purchase", "metadata": {"price": price}}, rules, NOW)
     assert [fault.pointer for fault in caught.value.faults] == ["/metadata/price"]
@@ -200,7 +207,7 @@ def test_the_most_that_settings_allow_ahead_is_folded() -> None:
 def test_a_configured_name_that_no_event_may_have() -> None:
     """It is refused at the start, and not event by event."""
     with pytest.raises(ConfigError, match="64 characters"):
-        EventRules(EventTypesConfig(types={"x" * 65: {}}))
+        EventRules(EventTypesConfig(types={"x" * 65: EventTypeConfig()}))
 
 
 def test_a_flood_of_unknown_fields_is_answered_shortly() -> None:
