@@ -60,8 +60,8 @@ class InteractionStore(Resource, Protocol):
         """Return an item's rows, newest first."""
         ...
 
-    async def remove(self, user_id: str, item: int) -> int:
-        """Delete a user's rows of one item; return how many there were."""
+    async def remove(self, user_id: str, item: int, event_types: Sequence[str] | None = None) -> int:
+        """Delete a user's rows of one item, or those of some event types alone; return how many there were."""
         ...
 
     async def forget(self, user_id: str) -> int:

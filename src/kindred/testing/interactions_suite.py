@@ -189,6 +189,18 @@ class InteractionsSuite:
             await store.remove("ada", 2)
             assert await store.counts() == (1, 1, 1)
 
+    async def test_removing_some_event_types_leaves_the_others(self, tmp_path: Path) -> None:
+        """Only rows of that user, that item and those types go; no type at all removes nothing."""
+        rows = [row("ada", 1, kind, 5 + n) for n, kind in enumerate(["view", "like", "dislike"])]
+        rows += [row("ada", 2, "like", 9), row("bob", 1, "like", 10)]
+        async with self.opened(tmp_path) as store:
+            await store.add(rows, START)
+            assert await store.remove("ada", 1, []) == 0
+            assert await store.remove("ada", 1, ["unheard of"]) == 0
+            assert await store.remove("ada", 1, ["like", "dislike"]) == 2
+            assert plain(await store.by_user("ada", 10)) == plain([rows[3], rows[0]])
+            assert plain(await store.by_item(1, 10)) == plain([rows[4], rows[0]])
+
     async def test_concurrent_writers_lose_nothing(self, tmp_path: Path) -> None:
         """Overlapping calls at the same time store every row once."""
         rows = [row(f"user {n % 3}", n, "view", n) for n in range(200)]

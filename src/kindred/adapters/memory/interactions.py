@@ -66,9 +66,10 @@ class MemoryInteractions:
         """Return an item's rows, newest first; rows without time come last."""
         return _newest(self._items[item].values() if item in self._items else (), limit)
 
-    async def remove(self, user_id: str, item: int) -> int:
-        """Delete a user's rows of one item; return how many there were."""
-        return self._delete(user_id, lambda row: int(row.item) == item)
+    async def remove(self, user_id: str, item: int, event_types: Sequence[str] | None = None) -> int:
+        """Delete a user's rows of one item, or those of some event types alone; return how many there were."""
+        kinds = None if event_types is None else frozenset(event_types)
+        return self._delete(user_id, lambda row: int(row.item) == item and (kinds is None or row.event_type in kinds))
 
     async def forget(self, user_id: str) -> int:
         """Delete a user's rows; return how many there were."""

@@ -97,9 +97,10 @@ class SqliteInteractions(SqliteStore):
         parameters = (int(item), max(limit, 0))
         return await self._read(lambda connection: _rows(connection, statement, parameters), limit)
 
-    async def remove(self, user_id: str, item: int) -> int:
-        """Delete a user's rows of one item; return how many there were."""
-        return await self._write(lambda connection: _remove(connection, user_id, int(item)))
+    async def remove(self, user_id: str, item: int, event_types: Sequence[str] | None = None) -> int:
+        """Delete a user's rows of one item, or those of some event types alone; return how many there were."""
+        kinds = None if event_types is None else list(event_types)
+        return await self._write(lambda connection: _remove(connection, user_id, int(item), kinds))
 
     async def forget(self, user_id: str) -> int:
         """Delete a user's rows; return how many there were."""
@@ -146,11 +147,16 @@ def _numbers(connection: sqlite3.Connection, table: str, number: str, name: str,
     return found
 
 
-def _remove(connection: sqlite3.Connection, user_id: str, item: int) -> int:
+def _remove(connection: sqlite3.Connection, user_id: str, item: int, event_types: list[str] | None) -> int:
     found = connection.execute("SELECT user FROM users WHERE user_id = ?", (user_id,)).fetchone()
     if found is None:
         return 0
-    gone = connection.execute("DELETE FROM interactions WHERE user = ? AND item = ?", (*found, item)).rowcount
+    statement, parameters = "DELETE FROM interactions WHERE user = ? AND item = ?", [*found, item]
+    if event_types is not None:
+        marks = ",".join("?" * len(event_types))
+        statement += f" AND type IN (SELECT type FROM event_types WHERE name IN ({marks}))"
+        parameters += event_types
+    gone = connection.execute(statement, parameters).rowcount
     if gone and connection.execute("SELECT 1 FROM interactions WHERE user = ? LIMIT 1", found).fetchone() is None:
         connection.execute("DELETE FROM users WHERE user = ?", found)
     connection.execute("UPDATE totals SET amount = amount - ? WHERE name = 'rows'", (gone,))
