@@ -8,15 +8,27 @@ import numpy as np
 import polars as pl
 
 from kindred.core.item import CatalogItem
+from kindred.core.position import Position
 from kindred.models.preference import Interactions
 from kindred.ports.catalog import CatalogStore, ProfileStore
 from kindred.ports.log import EventLog
+from kindred.training.controls import CONTROL_COLUMNS, Controls, without_repeats
 from kindred.training.dataset import Dataset
-from kindred.training.lake_rows import SCHEMA, lake_rows
-from kindred.training.log_rows import read_log
+from kindred.training.lake_events import EVENT_SCHEMA, LakeEvents, LakeManifest
+from kindred.training.lake_rows import (
+    EVENT_COLUMNS,
+    PLACED,
+    SCHEMA,
+    behind,
+    import_rows,
+    lake_frames,
+    tracked_rows,
+)
+from kindred.training.log_rows import event_columns, log_batches
 
 _PAGE = 5_000
 _NO_SIGNAL = ("impression", "search")
+_TAIL_COLUMNS = (*EVENT_COLUMNS, "metadata")
 
 
 class DataStores(Protocol):
@@ -43,15 +55,31 @@ class DataStores(Protocol):
         ...
 
 
-async def collect(stores: DataStores) -> Dataset:
-    """Read lake, log, catalogue and profiles.
+async def collect(stores: DataStores, since: Sequence[Position] = ()) -> Dataset:
+    """Read lake, the log's tail behind it, catalogue and profiles; with `since`, only rows behind those positions.
 
-    Client duplicates count once, erased users are left out, impressions and searches say nothing and are left out too.
+    Client duplicates count once, erased users are left out, merged people are one, what someone took out of their
+    history is gone; impressions and searches say nothing and are left out too. Memory holds columns of what is left.
     Changes nothing.
     """
-    log = await read_log(stores.log)
-    frames = [*lake_rows(stores.lake, log.erased, log.markers), await log.frame(stores.catalog)]
-    rows = pl.concat(frames).filter(~pl.col("event_type").is_in(_NO_SIGNAL))
+    lake = LakeEvents(stores.lake)
+    tail, ends, manifest = await _tail(stores.log, lake)
+    controls = Controls()
+    for file in manifest.ordered():
+        if file.controls:
+            controls.add(lake.read(file, CONTROL_COLUMNS))
+    controls.add(tail)
+    numbers = _Numbers(stores.catalog)
+    frames = [*import_rows(stores.lake, controls, since)]
+    for frame in lake_frames(lake, manifest, controls, since):
+        frames.append(await numbers.of(frame))
+    tracked = tracked_rows(tail, controls)
+    for place in since:
+        tracked = behind(tracked, place)
+    frames.append(await numbers.of(tracked))
+    await numbers.know([item for _, item, _ in controls.removed])
+    rows = controls.kept(without_repeats(pl.concat(frames)), numbers.known)
+    rows = rows.filter(~pl.col("event_type").is_in(_NO_SIGNAL))
     items, seq = await _catalogue(stores.catalog)
     interactions, user_ids = as_interactions(rows, len(items))
     return Dataset(
@@ -59,9 +87,61 @@ async def collect(stores: DataStores) -> Dataset:
         user_ids=user_ids,
         countries=await _countries(stores.profiles, user_ids),
         items=items,
-        position=None if log.end is None else str(log.end),
+        position=",".join(map(str, ends)) or None,
         catalogue_seq=seq,
     )
+
+
+def positions(text: str | None) -> list[Position]:
+    """Read what `Dataset.position` says: the last record of each partition that was read."""
+    return [Position.parse(one) for one in text.split(",")] if text else []
+
+
+async def _tail(log: EventLog, lake: LakeEvents) -> tuple[pl.DataFrame, list[Position], LakeManifest]:
+    """Return the event columns of what the log holds behind the lake, where each partition ends, and the lake.
+
+    The lake may go on meanwhile: what it took over since is left out of the columns.
+    """
+    ends = lake.manifest().ends()
+    frames = [pl.DataFrame(schema=EVENT_SCHEMA).select(_TAIL_COLUMNS)]
+    async for records in log_batches(log, ends):
+        frames.append(event_columns(records).select(_TAIL_COLUMNS))
+        ends[records[-1].position.partition] = records[-1].position
+    manifest = lake.manifest()
+    tail = pl.concat(frames)
+    for place in manifest.ends().values():
+        tail = behind(tail, place)
+    return tail, [ends[partition] for partition in sorted(ends)], manifest
+
+
+class _Numbers:
+    """Item ids to ordinals, each looked up once."""
+
+    def __init__(self, catalog: CatalogStore) -> None:
+        self._catalog = catalog
+        self._asked: set[str] = set()
+        self.known: dict[str, int] = {}
+
+    async def know(self, item_ids: Sequence[str]) -> None:
+        """Look up what was not asked for yet."""
+        missing = sorted(set(item_ids) - self._asked)
+        self._asked.update(missing)
+        for first in range(0, len(missing), _PAGE):
+            page = missing[first : first + _PAGE]
+            for name, found in zip(page, await self._catalog.get(page), strict=True):
+                if found is not None:
+                    self.known[name] = found.ordinal
+
+    async def of(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Put ordinals in place of item ids; items that the catalogue has never heard of are left out."""
+        ids = rows["item_id"].unique().to_list()
+        await self.know(ids)
+        known = [name for name in ids if name in self.known]
+        table = pl.DataFrame(
+            {"item_id": known, "ordinal": [self.known[name] for name in known]},
+            schema={"item_id": pl.String, "ordinal": pl.Int32},
+        )
+        return rows.join(table, on="item_id", how="inner", maintain_order="left").select(*SCHEMA, *PLACED)
 
 
 def as_interactions(rows: pl.DataFrame, n_items: int) -> tuple[Interactions, list[str]]:

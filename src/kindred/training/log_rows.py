@@ -1,86 +1,142 @@
-"""The log's interactions: what was tracked, each event once, forgotten users left out."""
+"""Log records as columns: what the lake keeps of each, and what training reads of those that are not there yet."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+import math
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
+import msgspec
 import polars as pl
 
-from kindred.core.clock import DAY
-from kindred.core.event import Interaction, ProfileErased
+from kindred.core.clock import LATEST
+from kindred.core.errors import InvalidInput
+from kindred.core.event import (
+    Event,
+    HandedOver,
+    HistoryRemoved,
+    Imported,
+    Interaction,
+    ItemDeleted,
+    ItemUpserted,
+    Merged,
+    ProfileErased,
+    ProfileUpdated,
+    Served,
+    decode_event,
+)
 from kindred.core.position import Position
-from kindred.ingest.plan import Plan, event_value, plan
-from kindred.ports.catalog import CatalogStore
-from kindred.ports.log import EventLog
-from kindred.training.lake_rows import SCHEMA
+from kindred.ingest.plan import check_event, event_value
+from kindred.ports.log import EventLog, LogRecord
+from kindred.training.lake_events import EVENT_SCHEMA
 
-_BATCH = 5_000
-_Row = tuple[Position, str, str, str, int, float]
+BATCH = 5_000
+
+_KINDS: dict[type, str] = {
+    Interaction: "interaction",
+    ItemUpserted: "item",
+    ItemDeleted: "item_deleted",
+    ProfileUpdated: "profile",
+    ProfileErased: "erased",
+    Merged: "merged",
+    HandedOver: "handed_over",
+    HistoryRemoved: "removed",
+    Served: "served",
+    Imported: "imported",
+}
+UNREADABLE = "unreadable"
+_json = msgspec.json.Encoder()
 
 
-@dataclass(slots=True)
-class LogRows:
-    """What stands in a log: interactions, erased users with the position of their last erasure, import markers.
+def event_columns(records: Sequence[LogRecord]) -> pl.DataFrame:
+    """Return a row of `EVENT_SCHEMA` per record, in order; what cannot be folded keeps its bytes as `unreadable`.
 
-    `rows`: (position, user, item, event type, timestamp, value). `end`: the last record read, None in an empty log.
+    The arrival of an unreadable record is that of the record before it (null where there is none).
     """
-
-    rows: list[_Row] = field(default_factory=list)
-    erased: dict[str, Position] = field(default_factory=dict)
-    markers: dict[str, Position] = field(default_factory=dict)
-    end: Position | None = None
-    _arrived: dict[tuple[str, str], int] = field(default_factory=dict)
-
-    def add(self, made: Plan) -> None:
-        """Take over a run of records."""
-        if made.marker is not None:
-            self.markers.setdefault(made.marker[1].import_id, made.marker[0])
-        for position, person in made.people:
-            if isinstance(person, ProfileErased):
-                self.erased[person.user_id] = position
-        for position, event in made.interactions:
-            if event.item_id and not self._repeated(event):
-                value = event_value(event)
-                self.rows.append((position, event.user_id, event.item_id, event.event_type, event.timestamp, value))
-        self.end = made.end
-
-    def _repeated(self, event: Interaction) -> bool:
-        """Say whether a client sent the event before, within a day of its arrival."""
-        key = (event.user_id, event.event_id)
-        before = self._arrived.get(key)
-        if before is not None and before >= event.ingested_at - DAY:
-            return True
-        self._arrived[key] = event.ingested_at
-        return False
-
-    async def frame(self, catalog: CatalogStore) -> pl.DataFrame:
-        """Return the rows that count as columns of the lake's schema, in order of arrival.
-
-        Items that the catalogue has never heard of are left out.
-        """
-        kept = [row for row in self.rows if row[1] not in self.erased or row[0] > self.erased[row[1]]]
-        ids = sorted({row[2] for row in kept})
-        found = [one for first in range(0, len(ids), _BATCH) for one in await catalog.get(ids[first : first + _BATCH])]
-        ordinals = {name: one.ordinal for name, one in zip(ids, found, strict=True) if one is not None}
-        columns = [(user, ordinals[item], *rest) for _, user, item, *rest in kept if item in ordinals]
-        return pl.DataFrame(columns, schema=SCHEMA, orient="row")
+    rows = [_row(record) for record in records]
+    columns = list(zip(*rows, strict=True)) or [()] * len(EVENT_SCHEMA)
+    frame = pl.DataFrame(
+        dict(zip(EVENT_SCHEMA, columns, strict=True)),
+        schema={name: pl.Int64 if kind == EVENT_SCHEMA["timestamp"] else kind for name, kind in EVENT_SCHEMA.items()},
+    )
+    return frame.with_columns(pl.col("ingested_at").forward_fill().backward_fill()).cast(pl.Schema(EVENT_SCHEMA))
 
 
-async def read_log(log: EventLog) -> LogRows:
-    """Read a log from its start to its present end; records that cannot be read are left to the dead letters."""
-    found = LogRows()
-    async for made in _plans(log):
-        found.add(made)
-    return found
+def _row(record: LogRecord) -> tuple[Any, ...]:
+    """Return a record's values in the order of `EVENT_SCHEMA`."""
+    epoch, partition, offset = record.position
+    try:
+        event = decode_event(record.data)
+        check_event(event)
+    except (InvalidInput, RecursionError):
+        return (epoch, partition, offset, None, UNREADABLE, *(None,) * 12, None, record.data)
+    arrived = min(max(event.ingested_at, 0), LATEST)
+    head = (epoch, partition, offset, event.event_id, _KINDS[type(event)])
+    if not isinstance(event, Interaction):
+        user, item, placement, request, body = _described(event)
+        times = (event.timestamp, arrived)
+        return (*head, user, item, None, *times, None, request, placement, None, None, None, body, None, record.data)
+    value, context = event_value(event), event.context
+    return (
+        *head,
+        event.user_id,
+        event.item_id or None,
+        event.event_type,
+        event.timestamp,
+        arrived,
+        None if math.isnan(value) else value,
+        context.request_id,
+        context.placement,
+        context.position,
+        context.device,
+        context.location[:2].upper() if context.location else None,
+        _json.encode(event.metadata).decode() if event.metadata else None,
+        None,
+        record.data,
+    )
 
 
-async def _plans(log: EventLog) -> AsyncIterator[Plan]:
-    """Go through every partition, run by run."""
-    for end in await log.ends():
-        after = end._replace(offset=-1)
-        while after < end:
-            records = await log.read(after, _BATCH)
+def _described(event: Event) -> tuple[str | None, str | None, str | None, str | None, str | None]:
+    """Return user, item, placement, request and a JSON of the rest of an event that is no interaction."""
+    user = item = placement = request = None
+    rest: Mapping[str, Any] = {}
+    match event:
+        case ItemUpserted():
+            item, rest = event.item.item_id, msgspec.to_builtins(event.item)
+        case ItemDeleted():
+            item = event.item_id
+        case ProfileUpdated():
+            user, rest = event.profile.user_id, msgspec.to_builtins(event.profile)
+        case ProfileErased():
+            user = event.user_id
+        case Merged():
+            user, rest = event.user_id, {"into": event.into}
+        case HandedOver():
+            user, rest = event.user_id, {"merge_id": event.merge_id, "source": event.source}
+        case HistoryRemoved():
+            user, item, rest = event.user_id, event.item_id, {"reactions": event.reactions}
+        case Served():
+            user, placement, request = event.user_id, event.placement, event.request_id
+            rest = _fields(event, "bundle", "items", "propensities", "sources", "policy", "exposure")
+        case Imported():
+            rest = _fields(event, "import_id", "source", "interactions", "items", "users")
+    return user, item, placement, request, _json.encode(rest).decode() if rest else None
+
+
+def _fields(event: Event, *names: str) -> dict[str, Any]:
+    return {name: getattr(event, name) for name in names}
+
+
+async def log_batches(log: EventLog, ends: Mapping[int, Position]) -> AsyncIterator[list[LogRecord]]:
+    """Go through each partition behind `ends` (from its start where it is not named) up to its present end.
+
+    Partitions of older epochs that `ends` names and the present epoch lacks are read to their end too.
+    """
+    present = {end.partition: end for end in await log.ends()}
+    for partition in sorted({*present, *ends}):
+        after = ends.get(partition, Position(0, partition, -1))
+        until = present.get(partition)
+        while until is None or after < until:
+            records = await log.read(after, BATCH)
             if not records:
                 break
-            made = plan(records)
-            yield made
-            after = made.end
+            yield records
+            after = records[-1].position
