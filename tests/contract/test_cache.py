@@ -1,9 +1,15 @@
 """The caches keep their port's contract and their bounds."""
 
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
+from tests.engines.redis import CacheRedis
+from tests.engines.running import running
 
 from kindred.adapters.local import cache as local
 from kindred.adapters.memory import cache as memory
+from kindred.adapters.redis import cache as redis
 from kindred.ports.operations import Cache
 from kindred.testing.cache_suite import CacheSuite
 
@@ -16,6 +22,21 @@ class TestMemoryCache(CacheSuite):
 class TestLocalCache(CacheSuite):
     async def open_store(self, home: Path) -> Cache:
         return await local.open_cache("cache", home)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CacheRedis]:
+    with running(CacheRedis, tmp_path_factory.mktemp("redis")) as engine:
+        yield engine
+
+
+class TestRedisCache(CacheSuite):
+    @pytest.fixture(autouse=True)
+    def _server(self, server: CacheRedis) -> None:
+        self.server = server
+
+    async def open_store(self, home: Path) -> Cache:
+        return await redis.open_cache(f"{self.server.location}?prefix={home.name}&timeout=5", home)
 
 
 async def test_the_least_recently_used_go_first() -> None:

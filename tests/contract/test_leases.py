@@ -1,11 +1,15 @@
 """The keepers of leases keep their port's contract."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.engines.redis import CacheRedis
+from tests.engines.running import running
 
 from kindred.adapters.local import leases as local
 from kindred.adapters.memory import leases as memory
+from kindred.adapters.redis import leases as redis
 from kindred.core.errors import InvalidInput, StoreUnavailable
 from kindred.ports.operations import Leases
 from kindred.testing.leases_suite import LeasesSuite
@@ -19,6 +23,21 @@ class TestMemoryLeases(LeasesSuite):
 class TestLocalLeases(LeasesSuite):
     async def open_store(self, home: Path) -> Leases:
         return await local.open_leases("leases", home)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CacheRedis]:
+    with running(CacheRedis, tmp_path_factory.mktemp("redis")) as engine:
+        yield engine
+
+
+class TestRedisLeases(LeasesSuite):
+    @pytest.fixture(autouse=True)
+    def _server(self, server: CacheRedis) -> None:
+        self.server = server
+
+    async def open_store(self, home: Path) -> Leases:
+        return await redis.open_leases(f"{self.server.location}?prefix={home.name}", home)
 
 
 async def test_a_lock_file_that_was_taken_away_ends_the_lease(tmp_path: Path) -> None:

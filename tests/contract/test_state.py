@@ -1,11 +1,16 @@
 """The state stores keep their port's contract."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import lmdb
+import pytest
+from tests.engines.redis import RedisServer
+from tests.engines.running import running
 
 from kindred.adapters.local import state as local
 from kindred.adapters.memory import state as memory
+from kindred.adapters.redis import state as redis
 from kindred.core.position import Position
 from kindred.ports.state import StateKey, StateRecord, StateStore, StateWrite
 from kindred.testing.state_suite import StateSuite
@@ -24,6 +29,21 @@ class TestLocalState(StateSuite):
 class TestLocalStateWithASmallMap(StateSuite):
     async def open_store(self, home: Path) -> StateStore:
         return local.LocalStateStore(home / "state", map_size=64 << 10)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with running(RedisServer, tmp_path_factory.mktemp("redis")) as engine:
+        yield engine
+
+
+class TestRedisState(StateSuite):
+    @pytest.fixture(autouse=True)
+    def _server(self, server: RedisServer) -> None:
+        self.server = server
+
+    async def open_store(self, home: Path) -> StateStore:
+        return await redis.open_state(f"{self.server.location}?prefix={home.name}", home)
 
 
 async def test_a_removed_key_stands_nowhere_in_the_file(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Ports on Redis: folded state on one server, cache, notices and leases on another."""
