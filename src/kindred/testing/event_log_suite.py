@@ -119,7 +119,7 @@ class EventLogSuite:
             assert {position.offset for position in await log.committed("other")} == {-1}
 
     async def test_records_go_to_the_partition_of_their_key(self, tmp_path: Path) -> None:
-        """`partition_of` says where; within a partition the order of appends is kept, across one append of many keys."""
+        """`partition_of` says where; the order of one append of many keys is kept within each partition."""
         keys = [f"user-{number % 13}" for number in range(60)]
         async with self.opened(tmp_path) as log:
             partitions = len(await log.ends())
