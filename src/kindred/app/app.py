@@ -36,29 +36,34 @@ class App:
     serving: Serving
     consumer: Consumer
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _consuming: asyncio.Task[None] | None = None
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def start(self) -> None:
-        """Begin to follow, to consume (or to stand by) and to sweep; the first world is there on return if any is."""
+    async def start(self, consume: bool = True) -> None:
+        """Begin to follow, to consume (or to stand by) unless not `consume`, and to sweep.
+
+        The first world is there on return if any is.
+        """
         with contextlib.suppress(KindredError):
             await self.follower.step()
-        self._begin(self.consumer.run(self._stop))
+        if consume:
+            self._consuming = asyncio.create_task(self.consumer.run(self._stop))
         self._begin(self.follower.run())
         self._begin(self.serving.sweep())
 
     async def close(self) -> None:
         """Finish what was begun, give back the lease, close the stores; a second call does nothing."""
         self._stop.set()
-        consuming, others = self._tasks[:1], self._tasks[1:]
-        self._tasks = []
+        consuming, self._consuming = self._consuming, None
+        others, self._tasks = self._tasks, []
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.serving.drain(), STOP_SECONDS)
         for task in others:
             task.cancel()
-        if consuming:
-            await asyncio.wait(consuming, timeout=STOP_SECONDS)
-            for task in consuming:
-                task.cancel()
+        if consuming is not None:
+            self.consumer.wake()
+            await asyncio.wait([consuming], timeout=STOP_SECONDS)
+            consuming.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         await self.stores.close()
 
@@ -79,6 +84,7 @@ async def build_app(settings: Settings, clock: Clock | None = None) -> App:
         profiles=stores.profiles,
         lake=stores.lake,
         dead_letters=stores.dead_letters,
+        item_log=stores.item_log,
     )
     consumer = Consumer(
         ingest, stores.leases, settings.section(ConsumerConfig), settings.section(TrendingConfig), clock, meter

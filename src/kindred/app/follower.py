@@ -4,29 +4,30 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from itertools import count
 
 import numpy as np
 
 from kindred.app.stores import Stores
+from kindred.app.trend_lists import TrendLists
 from kindred.core.bundle import Manifest
-from kindred.core.clock import HOUR, Clock
+from kindred.core.clock import Clock
 from kindred.core.errors import BundleCorrupt, BundleError, KindredError, NoBundle, NotFound, StoreFull
 from kindred.core.item import CatalogItem
-from kindred.features.groups import trending_key
-from kindred.features.trending_list import decode_trending
 from kindred.models.layers import Layers
 from kindred.models.preference import PreferenceConfig
-from kindred.models.trending import WINDOWS
 from kindred.ports.telemetry import Meter
 from kindred.recommend.config import RecommendConfig
 from kindred.recommend.item_table import ItemTable
 from kindred.recommend.item_text import item_text
 from kindred.recommend.model_set import ModelSet, open_layers, open_models
 from kindred.recommend.side import ContentSide
-from kindred.recommend.world import TrendBoard, World
+from kindred.recommend.world import World
 
 PAGE = 2_000
 PERIOD = 0.1
+TRENDS_EVERY = 5
+"""Steps from one look at the trends to the next: their lists are written once a second."""
 REFUSED_AGAIN = 10.0
 """Seconds after which a refused bundle is looked at again: it may have been restored under its version."""
 SLICE = 100
@@ -42,12 +43,11 @@ class Follower:
     ) -> None:
         """Follow `stores`."""
         self._stores = stores
-        self._clock = clock
         self._config = config
         self._preference = preference
         self._meter = meter
         self._table = ItemTable()
-        self._trends = TrendBoard()
+        self._trends = TrendLists(stores.state, clock)
         self._world: World | None = None
         self._refused: tuple[str, BundleError] | None = None
         self._refused_until = 0.0
@@ -80,12 +80,13 @@ class Follower:
         """Return why the active bundle could not be taken over, or None."""
         return self._refused[1].detail if self._refused else None
 
-    async def step(self) -> None:
-        """Take over what has changed since the last step."""
+    async def step(self, trends: bool = True) -> None:
+        """Take over what has changed since the last step; the lists of what trends only where `trends` says so."""
         async with self._one_at_a_time:
             await self._follow_catalogue()
             await self._follow_bundle()
-            await self._follow_trends()
+            if trends:
+                await self._trends.step()
 
     async def catch_up(self) -> None:
         """Take over what the catalogue holds now, for a caller that has just changed it."""
@@ -94,9 +95,9 @@ class Follower:
 
     async def run(self) -> None:
         """Step until cancelled; whatever fails is tried again and noted in `trouble`."""
-        while True:
+        for number in count():
             try:
-                await self.step()
+                await self.step(trends=number % TRENDS_EVERY == 0)
                 self.trouble = None
             except Exception as error:
                 # A follower that stopped would leave its server answering from an ever older catalogue.
@@ -151,11 +152,12 @@ class Follower:
             models=models,
             table=self._table,
             side=side,
-            trends=self._trends,
+            trends=self._trends.board,
             state=self._stores.state,
             catalog=self._stores.catalog,
             config=self._config,
             preference=self._preference,
+            partition_of=self._stores.log.partition_of,
         )
 
     def _encode(self, models: ModelSet, side: ContentSide, changes: Sequence[CatalogItem]) -> None:
@@ -165,17 +167,6 @@ class Follower:
         except StoreFull as error:
             # Those items can still be found as new, popular or trending; only content cannot propose them.
             self.crowded = error.detail
-
-    async def _follow_trends(self) -> None:
-        view = await self._stores.state.read([trending_key(window) for window in WINDOWS])
-        lists = {}
-        for (window, hours), record in zip(WINDOWS.items(), view.records, strict=True):
-            if record is None or not record.value:
-                continue
-            found = decode_trending(record.value)
-            if found.as_of >= self._clock.now() - hours * HOUR:
-                lists[window] = found.columns()
-        self._trends.replace(lists)
 
 
 def _slices(changes: Sequence[CatalogItem]) -> Iterator[Sequence[CatalogItem]]:

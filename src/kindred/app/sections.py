@@ -31,6 +31,8 @@ class StoresConfig(Config, frozen=True, kw_only=True):
     history. `catalog`: items. `profiles`: users' profiles. `cache`: answers that may vanish. `models`: trained bundles.
     `vectors`: which kind of vector index bundles hold. `traces`: what requests did, for a day. `tokens`: bearer tokens,
     hashed. `leases`: who consumes and who trains. `dead_letters`: events that could never be folded.
+    `item_log`: the log in which acts travel to their items where `event_log` has several partitions; empty: none, items
+    are folded together with users. `notifier`: how processes tell one another that something has changed.
     """
 
     event_log: StoreUrl = "sqlite:log"
@@ -45,6 +47,8 @@ class StoresConfig(Config, frozen=True, kw_only=True):
     tokens: StoreUrl = "sqlite:tokens.sqlite"
     leases: StoreUrl = "local:leases"
     dead_letters: StoreUrl = "sqlite:dead_letters.sqlite"
+    item_log: Annotated[str, Meta(pattern=r"^([a-z][a-z0-9+-]*:.*)?$")] = ""
+    notifier: StoreUrl = "poll:"
 
 
 class ServerConfig(Config, frozen=True, kw_only=True):

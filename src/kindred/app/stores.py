@@ -1,5 +1,6 @@
 """Opens the stores that the settings name; adapters are found by entry point."""
 
+import re
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -14,17 +15,21 @@ from kindred.ports.catalog import CatalogStore, ProfileStore
 from kindred.ports.interactions import InteractionStore
 from kindred.ports.log import DeadLetters, EventLog
 from kindred.ports.models import ModelStore
-from kindred.ports.operations import Cache, Leases, TokenStore, TraceStore
+from kindred.ports.operations import Cache, Leases, Notifier, TokenStore, TraceStore
 from kindred.ports.resource import Resource
 from kindred.ports.state import StateStore
 from kindred.ports.vectors import VectorIndexes
 
 GROUP = "kindred.adapters"
 
+# Where the name of an extra is not the scheme of its URLs.
+_EXTRAS = {"postgresql": "postgres", "postgres": "postgres"}
+_SECRET = re.compile(r"(//[^:/@]*:)[^@/]*@")
+
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """All open ports of one process; `lake` is the folder of the lake."""
+    """All open ports of one process; `lake` is the folder of the lake, `item_log` None where items need no log."""
 
     log: EventLog
     state: StateStore
@@ -38,7 +43,9 @@ class Stores:
     tokens: TokenStore
     leases: Leases
     dead_letters: DeadLetters
+    notifier: Notifier
     lake: Path
+    item_log: EventLog | None = None
 
     def resources(self) -> dict[str, Resource]:
         """Return what can be checked and closed, by port."""
@@ -54,6 +61,8 @@ class Stores:
             "tokens": self.tokens,
             "leases": self.leases,
             "dead_letters": self.dead_letters,
+            "notifier": self.notifier,
+            **({} if self.item_log is None else {"item_log": self.item_log}),
         }
 
     async def close(self) -> None:
@@ -75,7 +84,10 @@ async def open_stores(config: StoresConfig, home: Path) -> Stores:
         raise StoreUnavailable(f"the data folder {home} cannot be made: {error.strerror}; see KINDRED_HOME") from error
 
     async def opened(port: str) -> Any:
-        store = await open_port(port, getattr(config, port), home)
+        url = getattr(config, port)
+        if not url:
+            return None
+        store = await open_port(port, url, home)
         if port != "vectors":
             stack.push_async_callback(store.close)
         return store
@@ -83,6 +95,7 @@ async def open_stores(config: StoresConfig, home: Path) -> Stores:
     # One that cannot be opened must not leave the others open.
     async with AsyncExitStack() as stack:
         stores = await _opened(opened, home / "lake")
+        check_promises(config, stores)
         stack.pop_all()
     return stores
 
@@ -101,7 +114,9 @@ async def _opened(opened: Callable[[str], Awaitable[Any]], lake: Path) -> Stores
         tokens=await opened("tokens"),
         leases=await opened("leases"),
         dead_letters=await opened("dead_letters"),
+        notifier=await opened("notifier"),
         lake=lake,
+        item_log=await opened("item_log"),
     )
 
 
@@ -110,25 +125,58 @@ async def open_port(port: str, url: str, home: Path) -> Any:
     scheme, _, location = url.partition(":")
     known = {entry.name.removeprefix(f"{port}."): entry for entry in _adapters() if entry.name.startswith(f"{port}.")}
     if scheme not in known:
-        raise ConfigError(f"stores.{port} = {url!r}: the scheme {scheme!r} is {unknown_key(scheme, known)}")
+        raise ConfigError(f"stores.{port} = {_shown(url)}: the scheme {scheme!r} is {unknown_key(scheme, known)}")
     try:
         opener: Callable[[str, Path], Awaitable[Any]] = known[scheme].load()
     except ImportError as error:
-        raise ConfigError(f"stores.{port} = {url!r} needs: pip install 'kindred[{scheme}]' ({error})") from error
+        extra = _EXTRAS.get(scheme, scheme)
+        raise ConfigError(f"stores.{port} = {_shown(url)} needs: pip install 'kindred[{extra}]' ({error})") from error
     return await opener(location, home)
 
 
 def check_combination(config: StoresConfig) -> None:
-    """Raise ConfigError when an embedded log would outlive a state or catalogue that is only in memory."""
+    """Raise ConfigError when a log would outlive what is folded from it, because that is only in memory."""
     if config.event_log.startswith("memory:"):
         return
-    for port in ("state", "catalog", "profiles", "interactions"):
+    for port in ("state", "catalog", "profiles", "interactions", "dead_letters", "item_log"):
         url = getattr(config, port)
         if url.startswith("memory:"):
             raise ConfigError(
-                f"stores.{port} = {url!r} forgets what stores.event_log = {config.event_log!r} says was handled: "
+                f"stores.{port} = {url!r} forgets what stores.event_log = {_shown(config.event_log)} says was handled: "
                 f"use a durable {port}, or memory for both"
             )
+
+
+def check_promises(config: StoresConfig, stores: Stores) -> None:
+    """Raise ConfigError when what the adapters promise does not keep events counted once and by all."""
+    log, item_log = f"stores.event_log = {_shown(config.event_log)}", f"stores.item_log = {_shown(config.item_log)}"
+    if stores.log.capabilities.partitioned and stores.item_log is None:
+        raise ConfigError(
+            f"{log} has several partitions, whose users act on the same items: "
+            f'set stores.item_log to a second log, such as "{_beside(config.event_log)}"'
+        )
+    if stores.item_log is not None and config.item_log == config.event_log:
+        raise ConfigError(f"{item_log} is the log of the events: give the items a log of their own")
+    if stores.item_log is not None and stores.log.capabilities.durable and not stores.item_log.capabilities.durable:
+        raise ConfigError(f"{item_log} may lose what {log} says was handled: use a durable one")
+    if not (stores.log.capabilities.groups and stores.log.capabilities.shared):
+        return
+    for port in ("state", "interactions", "catalog", "profiles", "dead_letters", "leases"):
+        if not stores.resources()[port].capabilities.shared:
+            raise ConfigError(
+                f"stores.{port} = {_shown(getattr(config, port))} serves one process, and {log} is folded by several: "
+                f"use one that they can share"
+            )
+
+
+def _beside(url: str) -> str:
+    """Return a name for the items' log, made from that of the events' log."""
+    return f"{url}.items" if "/" in url else f"{url.partition(':')[0]}:{url.partition(':')[2] or '4'}"
+
+
+def _shown(url: str) -> str:
+    """Return a URL in quotes without the password that it may carry."""
+    return repr(_SECRET.sub(r"\1…@", url))
 
 
 def _adapters() -> list[Any]:

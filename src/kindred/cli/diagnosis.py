@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,13 +98,18 @@ async def look_at_consumer(stores: "Stores") -> list[Finding]:
     """Look at whether events are folded: who does it, how far it is, and what could never be folded."""
     from kindred.ingest.consumer import LEASE
 
-    holder = await stores.leases.holder(LEASE)
-    behind = 0
-    for end in await stores.log.ends():
-        watermark = await stores.state.watermark(end.partition)
-        behind += max(end.offset - watermark.offset, 0)
+    ends = await stores.log.ends()
+    behind = await _behind(stores, ends)
+    # Who is in a group is the log's own affair; it cannot be seen from here.
+    grouped = stores.log.capabilities.groups
+    holder = None if grouped else await stores.leases.holder(LEASE)
     found: list[Finding] = []
-    if holder and not behind:
+    if grouped and behind:
+        said = f"{behind:,} events or acts on items wait to be folded"
+        found.append(advice("consumer", said, "wait; if it grows, start more of `kindred consume`"))
+    elif grouped:
+        found.append(ok("consumer", f"nothing waits to be folded in {len(ends)} partitions"))
+    elif holder and not behind:
         found.append(ok("consumer", f"{holder} folds events as they come"))
     elif holder:
         found.append(advice("consumer", f"{holder} is {behind:,} events behind", "wait; if it grows, look at its log"))
@@ -114,6 +119,19 @@ async def look_at_consumer(stores: "Stores") -> list[Finding]:
     else:
         found.append(ok("consumer", "nothing waits to be folded; no server runs at the moment"))
     return [*found, *await _look_at_dead_letters(stores)]
+
+
+async def _behind(stores: "Stores", ends: Sequence[Position]) -> int:
+    """Count the records of both logs that wait to be folded; of an older epoch, those of the present one."""
+    from kindred.ingest.forwarding import item_side
+
+    items = [item_side(end) for end in await stores.item_log.ends()] if stores.item_log is not None else []
+    behind = 0
+    for end in [*ends, *items]:
+        watermark = await stores.state.watermark(end.partition)
+        folded = watermark.offset if watermark.epoch == end.epoch or end.offset <= watermark.offset else -1
+        behind += max(end.offset - folded, 0)
+    return behind
 
 
 async def _look_at_dead_letters(stores: "Stores") -> list[Finding]:

@@ -1,72 +1,61 @@
-"""The consumer: the one process that folds the log into state, its standbys, and its patience with broken stores."""
+"""The consumer: folds the events' log into users, and the items' log, where there is one, into items."""
 
 import asyncio
 import itertools
-import logging
 import os
 import socket
-from collections.abc import Awaitable, Sequence
-from typing import Annotated, Literal, NamedTuple
-
-from msgspec import Meta
+from typing import NamedTuple
 
 from kindred.core.clock import Clock, SystemClock
-from kindred.core.config import Config
-from kindred.core.errors import InvalidInput, LeaseHeld
 from kindred.core.position import Position
 from kindred.features.groups import FoldConfig
-from kindred.ingest.folding import Folder, IngestStores
+from kindred.ingest.folding import GROUP, IngestStores, UserStage
+from kindred.ingest.items import GROUP as ITEMS
+from kindred.ingest.items import ItemStage
+from kindred.ingest.membership import join
 from kindred.ingest.trends import TrendBoard, TrendsConfig
+from kindred.ingest.worker import PaceConfig, Role, Worker
 from kindred.models.trending import TrendingConfig
-from kindred.ports.log import LogRecord
 from kindred.ports.operations import Leases
 from kindred.ports.telemetry import Meter, NoMeter
 
-LEASE = "consumer"
-GROUP = "consumer"
-
-# What the contents of a record can raise; a broken store raises something else and is waited for.
-_UNFOLDABLE = (InvalidInput, ValueError, TypeError, LookupError, ArithmeticError, RecursionError)
+LEASE = GROUP
+"""The lease that gives the one partition of an embedded log to one consumer."""
 
 # Two consumers of one process are two owners.
 _numbers = itertools.count(1)
 
-_logger = logging.getLogger(__name__)
 
-
-# Without a pause a loop would leave nothing of the processor to the rest.
-_Seconds = Annotated[float, Meta(ge=0.001)]
-
-
-class ConsumerConfig(Config, frozen=True, kw_only=True):
+class ConsumerConfig(PaceConfig, frozen=True, kw_only=True):
     """How the consumer works.
 
-    `batch`: log records folded at once. `idle_poll`: seconds between looks at an empty log. `standby_poll`: seconds
-    between tries for the lease. `retry_first`, `retry_most`: seconds to wait after a failed step, doubling.
+    `batch`: log records of one partition folded at once. `idle_poll`, `idle_most`: seconds between looks at an empty
+    log, growing from the first to the second while it stays empty; what is recorded in the same process is seen at
+    once. `standby_poll`: seconds between tries to own a partition. `retry_first`, `retry_most`: seconds to wait
+    after a failed step, doubling.
     """
 
-    batch: Annotated[int, Meta(ge=1, le=100_000)] = 2_000
-    idle_poll: _Seconds = 0.02
-    standby_poll: _Seconds = 0.5
-    retry_first: _Seconds = 0.05
-    retry_most: _Seconds = 5.0
     fold: FoldConfig = FoldConfig()
     trends: TrendsConfig = TrendsConfig()
 
 
 class ConsumerStatus(NamedTuple):
-    """What the consumer is doing; `cause` says why it is stalled, `position` is where its fold stands."""
+    """What the consumer is doing; `cause` says why it is stalled, `positions` where its fold of each partition stands.
 
-    role: Literal["stopped", "standby", "owner", "stalled"]
+    `position` is the lowest of them. `items` says the same of the items' log, by its partitions.
+    """
+
+    role: Role
     position: Position | None
     cause: str = ""
+    positions: dict[int, Position] = {}
+    items: dict[int, Position] = {}
 
 
 class Consumer:
-    """Folds one partition of the log, as long as it holds the lease.
+    """Folds the partitions that it owns; others stand by or own the rest.
 
-    A second consumer waits as a standby and takes over. A store that fails stops the fold until it is back: nothing is
-    skipped. Only records that can never be folded are set apart as dead letters.
+    With an items' log it has a part in a second group, which folds that log.
     """
 
     def __init__(
@@ -77,7 +66,6 @@ class Consumer:
         trending: TrendingConfig | None = None,
         clock: Clock | None = None,
         meter: Meter | None = None,
-        partition: int = 0,
     ) -> None:
         """Prepare; nothing is read before `run` or `drain_to`."""
         self._stores, self._leases = stores, leases
@@ -85,139 +73,83 @@ class Consumer:
         self._trending = trending
         self._clock = clock or SystemClock()
         self._meter = meter or NoMeter()
-        self._partition = partition
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{next(_numbers)}"
-        self._wake = asyncio.Event()
-        self._folder: Folder | None = None
-        self._position: Position | None = None
-        self._status: Literal["stopped", "standby", "owner", "stalled"] = "stopped"
-        self._cause = ""
+        self._items = self._item_worker()
+        self._users = self._user_worker()
 
     @property
     def status(self) -> ConsumerStatus:
-        """Return what the consumer is doing now."""
-        return ConsumerStatus(self._status, self._position, self._cause)
+        """Return what the consumer is doing now; it is stalled where either of its parts is."""
+        users = self._users.status
+        items = self._items.status if self._items is not None else None
+        worst = items if items is not None and items.role == "stalled" and users.role != "stalled" else users
+        positions = dict(users.positions)
+        return ConsumerStatus(
+            worst.role,
+            min(positions.values(), default=None),
+            worst.cause,
+            positions,
+            dict(items.positions) if items is not None else {},
+        )
 
     def wake(self) -> None:
         """Look at the log at once; to be called in the event loop that runs the consumer."""
-        self._wake.set()
+        self._users.wake()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Wait for the lease, fold while holding it, and give it back when `stop` is set."""
-        delay = self._config.retry_first
-        while not stop.is_set():
-            try:
-                fence = await self._leases.acquire(LEASE, self._owner)
-                if fence is None:
-                    self._say("standby")
-                    await _pause(stop.wait(), self._config.standby_poll)
-                    continue
-                try:
-                    await self._own(fence, stop)
-                finally:
-                    await self._leases.release(LEASE, fence)
-                delay = self._config.retry_first
-            except Exception as error:
-                self._stalled(error)
-                await _pause(stop.wait(), delay)
-                delay = min(2 * delay, self._config.retry_most)
-        self._say("stopped")
+        """Fold what is owned until `stop` is set, then give it back."""
+        workers = [worker for worker in (self._users, self._items) if worker is not None]
+        await asyncio.gather(*(worker.run(stop) for worker in workers))
 
-    async def drain_to(self, position: Position, timeout: float = 600.0) -> None:
-        """Return once everything up to `position` is folded, by whoever holds the lease; fold here where nobody does.
+    async def drain_to(self, *positions: Position, timeout: float = 600.0) -> None:
+        """Return once everything up to `positions` is folded, here where nobody else owns the partition.
 
-        Raises what a store raises while folding here, TimeoutError after `timeout` seconds.
+        With an items' log, what it holds by then is folded too. Raises what a store raises while folding here,
+        TimeoutError after `timeout` seconds, InvalidInput for a position that the log lacks.
         """
         async with asyncio.timeout(timeout):
-            while await self._stores.state.watermark(self._partition) < position:
-                fence = await self._leases.acquire(LEASE, self._owner)
-                if fence is None:
-                    await asyncio.sleep(self._config.idle_poll)
-                    continue
-                try:
-                    await self._start()
-                    while self._position is not None and self._position < position:
-                        if not await self._step(fence):
-                            raise InvalidInput(f"the log ends before {position}: it is not a position of this log")
-                finally:
-                    await self._leases.release(LEASE, fence)
-                    self._say("stopped")
+            await self._users.drain(positions)
+            if self._items is not None and self._stores.item_log is not None:
+                await self._items.drain(await self._stores.item_log.ends())
 
-    async def _own(self, fence: int, stop: asyncio.Event) -> None:
-        """Fold until `stop` is set or the lease is lost; a failing step is tried again, from where the state stands."""
-        delay = self._config.retry_first
-        while not stop.is_set():
-            try:
-                if self._status != "owner":
-                    await self._start()
-                if not await self._step(fence):
-                    await self._idle()
-                delay = self._config.retry_first
-            except LeaseHeld:
-                self._say("standby")
-                return
-            except Exception as error:
-                self._stalled(error)
-                await _pause(stop.wait(), delay)
-                delay = min(2 * delay, self._config.retry_most)
+    def _user_worker(self) -> Worker:
+        stage = UserStage(
+            self._stores,
+            self._config.fold,
+            lambda: TrendBoard(self._config.trends, self._trending, self._stores.catalog),
+            self._clock,
+            self._meter,
+            self._items.wake if self._items is not None else lambda: None,
+        )
+        log = self._stores.log
+        return Worker(stage, lambda: join(log, self._leases, GROUP, self._owner), self._config, self._meter)
 
-    async def _start(self) -> None:
-        """Find out where the fold stands, and load what is kept in memory."""
-        board = TrendBoard(self._config.trends, self._trending)
-        await board.load(self._stores.state)
-        watermark = await self._stores.state.watermark(self._partition)
-        committed = await self._stores.log.committed(GROUP)
-        self._position = min([watermark, *(place for place in committed if place.partition == self._partition)])
-        self._folder = Folder(self._stores, self._config.fold, board, self._clock, self._meter, GROUP)
-        self._say("owner")
+    def _item_worker(self) -> Worker | None:
+        log = self._stores.item_log
+        if log is None:
+            return None
+        stage = ItemStage(
+            log,
+            self._stores.state,
+            self._stores.dead_letters,
+            self._config.fold,
+            self._item_board,
+            self._clock,
+            self._meter,
+        )
+        return Worker(stage, lambda: join(log, self._leases, ITEMS, self._owner), self._config, self._meter)
 
-    async def _step(self, fence: int) -> bool:
-        """Fold one batch; return whether there was one. Raises LeaseHeld when the lease is another's."""
-        if self._folder is None or self._position is None:
-            return False
-        if not await self._leases.holds(LEASE, fence):
-            raise LeaseHeld("the consumer's lease went to another process")
-        records = await self._stores.log.read(self._position, self._config.batch)
-        if not records:
-            return False
-        self._position = await self._fold(self._folder, records)
-        return True
-
-    async def _fold(self, folder: Folder, records: Sequence[LogRecord]) -> Position:
-        """Fold records; what breaks the fold is narrowed down by halves until one record stands alone, and buried."""
-        try:
-            return await folder.fold(records)
-        except _UNFOLDABLE as error:
-            if len(records) > 1:
-                return await self._fold(folder, records[: len(records) // 2])
-            _logger.warning("record %s cannot be folded", records[0].position, exc_info=error)
-            return await folder.bury(records[0], error)
-
-    async def _idle(self) -> None:
-        """Write trending lists that are due, then wait for a wake-up or the next look."""
-        if self._folder is not None and self._position is not None:
-            await self._folder.write_trends(self._position)
-        await _pause(self._wake.wait(), self._config.idle_poll)
-        self._wake.clear()
-
-    def _say(self, role: Literal["stopped", "standby", "owner"]) -> None:
-        """Change roles, and log it once."""
-        if role != self._status:
-            _logger.info("consumer is %s", role)
-        self._status, self._cause = role, ""
-
-    def _stalled(self, error: Exception) -> None:
-        """Remember why nothing moves; the next step starts from what the state holds."""
-        cause = f"{type(error).__name__}: {error}"
-        if cause != self._cause:
-            _logger.warning("consumer waits: %s", cause, exc_info=error)
-        self._status, self._cause = "stalled", cause
-        self._meter.count("consumer_stalls")
-
-
-async def _pause(awaitable: Awaitable[object], seconds: float) -> None:
-    """Wait for something, at most `seconds`."""
-    try:
-        await asyncio.wait_for(awaitable, seconds)
-    except TimeoutError:
-        return
+    async def _item_board(self, partition: int) -> TrendBoard:
+        """Return the trends of the items of one partition."""
+        log = self._stores.item_log
+        if log is None:
+            return TrendBoard(self._config.trends, self._trending, self._stores.catalog)
+        partitions = len(await log.ends())
+        return TrendBoard(
+            self._config.trends,
+            self._trending,
+            self._stores.catalog,
+            partition,
+            partitions,
+            lambda ordinal: log.partition_of(str(ordinal)) == partition,
+        )

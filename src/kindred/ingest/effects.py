@@ -1,17 +1,12 @@
-"""What a batch does besides folding: catalogue, profiles and history, all of it safe to do twice."""
+"""What a batch does to catalogue and profiles, all of it safe to do twice; and the ordinals of its items."""
 
-from collections.abc import Iterable, Mapping, Sequence
-
-import xxhash
+from collections.abc import Mapping, Sequence
 
 from kindred.core.event import ProfileErased, ProfileUpdated
 from kindred.core.position import Position
 from kindred.core.profile import Profile
-from kindred.features.groups import Act, FoldConfig
-from kindred.features.users import UserFold
 from kindred.ingest.plan import Plan
 from kindred.ports.catalog import CatalogStore, ProfileStore
-from kindred.ports.interactions import InteractionRow, InteractionStore
 
 _CACHED = 500_000
 
@@ -24,14 +19,15 @@ class Ordinals:
         self._catalog = catalog
         self._known: dict[str, int] = {}
 
-    async def of(self, item_ids: Iterable[str], now: int) -> Mapping[str, int]:
-        """Return the ordinal of each id."""
-        wanted = list(dict.fromkeys(item_ids))
+    async def of(self, item_ids: Sequence[str], now: int) -> Mapping[str, int]:
+        """Return the ordinal of each id, and of others."""
+        wanted = set(item_ids)
         missing = [item_id for item_id in wanted if item_id not in self._known]
         if missing:
             if len(self._known) > _CACHED:
                 self._known.clear()
-                missing = wanted
+            # In order, so that the same events reserve the same ordinals in every run.
+            missing = list(dict.fromkeys(item_id for item_id in item_ids if item_id not in self._known))
             resolved = await self._catalog.resolve(missing, now)
             self._known.update(zip(missing, resolved, strict=True))
         return self._known
@@ -64,28 +60,3 @@ async def write_profiles(made: Plan, profiles: ProfileStore, watermark: Position
     deletions = [user_id for user_id, profile in last.items() if profile is None]
     if deletions:
         await profiles.delete(deletions)
-
-
-async def write_history(
-    folds: Sequence[tuple[str, UserFold]], made: Plan, history: InteractionStore, config: FoldConfig
-) -> None:
-    """Forget who asked to be forgotten, then add the interactions that followed, and everyone else's."""
-    event_ids = {position: event.event_id for position, event in made.interactions}
-    for user_id, fold in folds:
-        if fold.erased is not None:
-            await history.forget(user_id)
-    rows = [
-        InteractionRow(
-            row_id(event_ids[act.position], act), user_id, act.item, act.event_type, act.timestamp, act.value
-        )
-        for user_id, fold in folds
-        for act in fold.stored
-        if act.item >= 0 and act.event_type not in config.passing
-    ]
-    if rows:
-        await history.add(rows, made.end)
-
-
-def row_id(event_id: str, act: Act) -> bytes:
-    """Return the 16 bytes that make adding an event to history twice a no-op."""
-    return xxhash.xxh3_128_digest(f"{event_id}\x1f{act.position}".encode())

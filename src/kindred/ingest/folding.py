@@ -1,28 +1,40 @@
-"""One batch: log records in, records of users and items out, in one write that moves the watermark."""
+"""One batch of events: log records in, records of users and items out, in one write that moves the watermark."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kindred.core.clock import Clock
+from kindred.core.event import Imported, Interaction
 from kindred.core.position import START, Position
-from kindred.features.groups import Act, FoldConfig, item_key, user_key
-from kindred.features.items import ItemRecord, decode_item, encode_item, fold_item
-from kindred.features.users import UserChange, UserFold, decode_user, encode_user, fold_user
+from kindred.features.changes import ItemAct, PlacementCredit, UserChange
+from kindred.features.groups import FoldConfig, erased_key, placement_key, user_key
+from kindred.features.placements import PlacementRecord, decode_placement, encode_placement, fold_placement
+from kindred.features.users import Person, UserFold, decode_user, encode_user, fold_users
 from kindred.ingest.bulk import fold_import
-from kindred.ingest.effects import Ordinals, write_catalogue, write_history, write_profiles
-from kindred.ingest.plan import Plan, plan, user_changes
+from kindred.ingest.effects import Ordinals, write_catalogue, write_profiles
+from kindred.ingest.exposures import Exposures, load_exposures
+from kindred.ingest.forwarding import forward
+from kindred.ingest.history import write_history
+from kindred.ingest.items import RECORDS_AT_ONCE, fold_acts
+from kindred.ingest.outgoing import append_outgoing, copy_marker
+from kindred.ingest.plan import Plan, plan
 from kindred.ingest.trends import TrendBoard
+from kindred.ingest.user_changes import user_changes, wanted_items
 from kindred.ports.catalog import CatalogStore, ProfileStore
 from kindred.ports.interactions import InteractionStore
 from kindred.ports.log import DeadLetter, DeadLetters, EventLog, LogRecord
-from kindred.ports.state import StateRecord, StateStore, StateWrite
+from kindred.ports.state import StateKey, StateRecord, StateStore, StateWrite
 from kindred.ports.telemetry import Meter
 
-_SLICE = 16
-# A record has some 20 kB: a whole batch read or written in one go would hold up requests for tens of milliseconds.
-_RECORDS_AT_ONCE = 32
+GROUP = "consumer"
+
+_Folded = Sequence[tuple[Person, UserFold]]
+
+
+def _nobody() -> None:
+    """Wake nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,122 +54,196 @@ class IngestStores:
     item_log: EventLog | None = None
 
 
-class Folder:
-    """Folds batches of log records into the stores.
+class UserStage:
+    """Folds batches of events into the stores.
 
-    The order makes every crash harmless: catalogue, profiles and history first (safe to do twice), then dead letters,
-    then items and users with the watermark, and the log's commit after that.
+    The order makes every crash harmless: catalogue, profiles, history and dead letters first (safe to do twice), then
+    what goes to other logs, then items before users with the watermark, and the log's commit after that. So whoever
+    finds a user's record folded up to a position finds everything else that came of it in place.
     """
 
+    name = GROUP
+
     def __init__(
-        self, stores: IngestStores, config: FoldConfig, board: TrendBoard, clock: Clock, meter: Meter, group: str
+        self,
+        stores: IngestStores,
+        config: FoldConfig,
+        board: Callable[[], TrendBoard],
+        clock: Clock,
+        meter: Meter,
+        forwarded: Callable[[], None] = _nobody,
     ) -> None:
-        """Fold into `stores` and keep `board` current; `group` is the name that the log's commits carry."""
-        self._stores, self._config, self._board = stores, config, board
-        self._clock, self._meter, self._group = clock, meter, group
+        """Fold into `stores`; `board` makes the trends, `forwarded` is called when acts went to the items' log."""
+        self.log = stores.log
+        self._stores, self._config, self._make_board = stores, config, board
+        self._clock, self._meter, self._forwarded = clock, meter, forwarded
         self._ordinals = Ordinals(stores.catalog)
+        self._boards: dict[int, TrendBoard] = {}
+        self._told: dict[int, dict[str, Position | None]] = {}
+
+    async def watermark(self, partition: int) -> Position:
+        """Return the position up to which the state holds a partition."""
+        return await self._stores.state.watermark(partition)
+
+    async def start(self, partition: int) -> None:
+        """Begin to load trends, where items are folded here."""
+        self._told[partition] = {}
+        if self._stores.item_log is None:
+            self._boards[partition] = self._make_board()
+            self._boards[partition].begin(self._stores.state)
+
+    def drop(self, partition: int) -> None:
+        """Forget what is kept in memory for a partition."""
+        self._told.pop(partition, None)
+        board = self._boards.pop(partition, None)
+        if board is not None:
+            board.close()
 
     async def fold(self, records: Sequence[LogRecord]) -> Position:
         """Fold the records up to the next import marker (or that marker alone) and return where the fold stands now."""
         made = plan(records)
         if made.marker is not None:
-            await self._fold_marker(made)
+            await self._fold_marker(*made.marker)
         else:
             await self._fold_events(made)
-        await self._stores.log.commit(self._group, made.end)
+        await self.log.commit(GROUP, made.end)
         return made.end
-
-    async def _fold_marker(self, made: Plan) -> None:
-        """Fold a bulk import."""
-        if made.marker is None:
-            return
-        position, marker = made.marker
-        result = await fold_import(position, marker, self._stores.lake, self._stores.state, self._config)
-        if result.letter is not None:
-            await self._stores.dead_letters.bury([result.letter])
-        self._board.update(result.items)
-        await self._stores.state.write([*result.last, *await self._trending(position)], position)
-        self._meter.count("rows_imported", result.rows)
-
-    async def _fold_events(self, made: Plan) -> None:
-        """Fold ordinary events."""
-        stores, now = self._stores, self._clock.now()
-        watermark = await stores.state.watermark(made.end.partition)
-        await write_catalogue(made, stores.catalog, watermark, now)
-        wanted = [event.item_id for _, event in made.interactions if event.item_id]
-        changes = user_changes(made, await self._ordinals.of(wanted, now))
-        folds = await self._fold_users(changes)
-        await write_profiles(made, stores.profiles, watermark)
-        await write_history(folds, made, stores.interactions, self._config)
-        if made.letters:
-            await stores.dead_letters.bury(made.letters)
-        items = await self._fold_items(folds)
-        writes = [_item_write(ordinal, position, record) for ordinal, (position, record) in items.items()]
-        writes += await _user_writes(folds)
-        self._board.update({ordinal: record for ordinal, (_, record) in items.items()})
-        await stores.state.write([*writes, *await self._trending(made.end)], made.end)
-        self._count(made, folds)
-
-    async def _fold_users(self, changes: Mapping[str, Sequence[UserChange]]) -> list[tuple[str, UserFold]]:
-        """Fold each user's changes into what the state holds of them, giving way to other work every few users."""
-        users = list(changes)
-        found: list[tuple[str, UserFold]] = []
-        for start in range(0, len(users), _RECORDS_AT_ONCE):
-            part = users[start : start + _RECORDS_AT_ONCE]
-            view = await self._stores.state.read([user_key(user) for user in part])
-            for user, stored in zip(part, view.records, strict=True):
-                record = decode_user(stored.value) if stored is not None else None
-                folded = stored.position if stored is not None else START
-                found.append((user, fold_user(record, folded, changes[user], self._config)))
-                if len(found) % _SLICE == 0:
-                    await asyncio.sleep(0)
-        return found
-
-    async def _fold_items(self, folds: Sequence[tuple[str, UserFold]]) -> dict[int, tuple[Position, ItemRecord]]:
-        """Count what users did on the items' side; return changed records with the position they are folded to."""
-        acts: dict[int, list[Act]] = {}
-        for _, fold in folds:
-            for act in fold.forward:
-                if act.item >= 0:
-                    acts.setdefault(act.item, []).append(act)
-        if not acts:
-            return {}
-        ordinals = list(acts)
-        view = await self._stores.state.read([item_key(ordinal) for ordinal in ordinals])
-        found: dict[int, tuple[Position, ItemRecord]] = {}
-        for index, (ordinal, stored) in enumerate(zip(ordinals, view.records, strict=True)):
-            record = decode_item(stored.value) if stored is not None else ItemRecord()
-            folded = stored.position if stored is not None else START
-            changed = fold_item(record, folded, acts[ordinal], self._config)
-            if changed is not None:
-                found[ordinal] = (max(act.position for act in acts[ordinal]), changed)
-            if index % _SLICE == _SLICE - 1:
-                await asyncio.sleep(0)
-        return found
-
-    async def _trending(self, position: Position) -> list[StateWrite]:
-        """Return the trending lists where they are due, made beside the event loop."""
-        now = self._clock.now()
-        return await asyncio.to_thread(self._board.writes, now, position) if self._board.due(now) else []
 
     async def bury(self, record: LogRecord, error: Exception) -> Position:
         """Set a record apart that breaks the fold, and move on behind it."""
         reason = f"fold_failed: {type(error).__name__}: {str(error)[:300]}"
         await self._stores.dead_letters.bury([DeadLetter(record.position, reason, record.data)])
         await self._stores.state.write([], record.position)
-        await self._stores.log.commit(self._group, record.position)
+        await self.log.commit(GROUP, record.position)
         self._meter.count("events_buried")
         return record.position
 
-    async def write_trends(self, position: Position) -> None:
-        """Write the trending lists where they are due, though no event came."""
-        writes = await self._trending(position)
-        if writes:
-            await self._stores.state.write(writes, position)
+    async def tick(self, partition: int, position: Position) -> None:
+        """Write trending lists that are due, though no event came."""
+        if partition in self._boards and position.offset >= 0:
+            writes = await self._boards[partition].writes_if_due(self._clock.now())
+            if writes:
+                await self._stores.state.write(writes, position)
 
-    def _count(self, made: Plan, folds: Sequence[tuple[str, UserFold]]) -> None:
+    async def _fold_events(self, made: Plan) -> None:
+        """Fold ordinary events."""
+        stores, now = self._stores, self._clock.now()
+        watermark = await stores.state.watermark(made.end.partition)
+        await write_catalogue(made, stores.catalog, watermark, now)
+        exposures = await self._exposures(made)
+        folds = await self._fold_users(made, exposures, now)
+        await write_profiles(made, stores.profiles, watermark)
+        event_ids = {position: event.event_id for position, event in made.people if isinstance(event, Interaction)}
+        # The history is stored by a thread of its own: meanwhile the items are folded.
+        history = asyncio.ensure_future(write_history(folds, event_ids, made.end, stores.interactions, self._config))
+        try:
+            item_writes = await self._item_writes(
+                [act for _, fold in folds for act in fold.forward], made.end.partition
+            )
+        finally:
+            await history
+        if made.letters:
+            await stores.dead_letters.bury(made.letters)
+        await append_outgoing(made.people, folds, self.log)
+        writes = [
+            *item_writes,
+            *await self._placement_writes([credit for _, fold in folds for credit in fold.credits], made.end),
+            *exposures.writes(made.end.partition),
+            *await _user_writes(folds),
+        ]
+        await stores.state.write(writes, made.end)
+        self._told[made.end.partition].update(exposures.new)
+        self._count(made, folds)
+
+    async def _exposures(self, made: Plan) -> Exposures:
+        """Return who tells what was shown, at the placements of this batch."""
+        partition = made.end.partition
+        told = self._told.setdefault(partition, {})
+        return await load_exposures(made.people, partition, self._stores.state, told, self._config)
+
+    async def _fold_users(self, made: Plan, exposures: Exposures, now: int) -> list[tuple[Person, UserFold]]:
+        """Fold each user's changes into what the state holds of them, giving way to other work every so many users."""
+        ordinals = await self._ordinals.of(wanted_items(made.people), now)
+        changes = user_changes(made.people, ordinals, exposures, self._config)
+        users = list(changes)
+        found: list[tuple[Person, UserFold]] = []
+        for start in range(0, len(users), RECORDS_AT_ONCE):
+            part = await self._people(users[start : start + RECORDS_AT_ONCE], changes, made.end.partition)
+            found += zip(part, fold_users(part, self._config), strict=True)
+            await asyncio.sleep(0)
+        return found
+
+    async def _people(
+        self, users: Sequence[str], changes: Mapping[str, Sequence[UserChange]], partition: int
+    ) -> list[Person]:
+        """Read users; one without a record may have been forgotten: what came before that is over for ever."""
+        state = self._stores.state
+        view = await state.read([user_key(user) for user in users], partition)
+        new = [user for user, stored in zip(users, view.records, strict=True) if stored is None]
+        marks = await state.read([erased_key(user) for user in new], partition) if new else None
+        erased = dict(zip(new, marks.records, strict=True)) if marks is not None else {}
+        found = []
+        for user, stored in zip(users, view.records, strict=True):
+            record = decode_user(stored.value) if stored is not None else None
+            folded = stored or erased[user]
+            found.append(Person(user, record, START if folded is None else folded.position, changes[user]))
+        return found
+
+    async def _item_writes(self, acts: Sequence[ItemAct], partition: int) -> list[StateWrite]:
+        """Fold acts into their items, or send them on their way there."""
+        stores = self._stores
+        if stores.item_log is not None:
+            if acts:
+                await forward(acts, stores.item_log)
+                self._forwarded()
+            return []
+        made = await fold_acts(acts, stores.state, self._config)
+        board = self._boards.get(partition)
+        if board is None:
+            return made.writes
+        board.update(made.items, made.countries)
+        return [*made.writes, *await board.writes_if_due(self._clock.now())]
+
+    async def _placement_writes(self, credits: Sequence[PlacementCredit], end: Position) -> list[StateWrite]:
+        """Add up what placements gained."""
+        by_placement: dict[str, list[PlacementCredit]] = {}
+        for credit in credits:
+            by_placement.setdefault(credit.placement, []).append(credit)
+        keys = {placement: placement_key(placement, end.partition) for placement in by_placement}
+        view = await self._stores.state.read(list(keys.values()), end.partition)
+        writes = []
+        for (placement, key), stored in zip(keys.items(), view.records, strict=True):
+            record, folded = PlacementRecord(), START
+            if stored is not None:
+                record, folded = decode_placement(stored.value), stored.position
+            changed = fold_placement(record, folded, by_placement[placement])
+            if changed is not None:
+                writes.append(StateWrite(key, StateRecord(end, encode_placement(changed))))
+        return writes
+
+    async def _fold_marker(self, position: Position, marker: Imported) -> None:
+        """Fold the users of a bulk import that belong to this partition, and what they did to items."""
+        stores, log, partition = self._stores, self.log, position.partition
+        await copy_marker(position, marker, log)
+        mine = (lambda user_id: log.partition_of(user_id) == partition) if log.capabilities.partitioned else None
+        forwarding = stores.item_log is not None
+        result = await fold_import(position, marker, stores.lake, stores.state, self._config, mine, forwarding)
+        if result.letter is not None:
+            await stores.dead_letters.bury([result.letter])
+        if stores.item_log is not None and result.acts:
+            await forward(result.acts, stores.item_log)
+            self._forwarded()
+        board = self._boards.get(partition)
+        trends: list[StateWrite] = []
+        if board is not None:
+            board.update(result.items)
+            trends = await board.writes_if_due(self._clock.now())
+        await stores.state.write([*result.last, *trends], position)
+        self._meter.count("rows_imported", result.rows)
+
+    def _count(self, made: Plan, folds: _Folded) -> None:
         """Report what the batch held."""
-        self._meter.count("events_folded", len(made.interactions) + len(made.people) + len(made.items))
+        self._meter.count("events_folded", len(made.people) + len(made.items))
         for name, count in (
             ("events_duplicate", sum(fold.duplicates for _, fold in folds)),
             ("events_late_dropped", sum(fold.late for _, fold in folds)),
@@ -167,17 +253,19 @@ class Folder:
                 self._meter.count(name, count)
 
 
-def _item_write(ordinal: int, position: Position, record: ItemRecord) -> StateWrite:
-    """Store an item's record."""
-    return StateWrite(item_key(ordinal), StateRecord(position, encode_item(record)))
-
-
-async def _user_writes(folds: Sequence[tuple[str, UserFold]]) -> list[StateWrite]:
-    """Store the records of users that changed, or the tombstones of forgotten ones; other work gets its turn."""
-    writes = []
-    for user_id, fold in folds:
+async def _user_writes(folds: _Folded) -> list[StateWrite]:
+    """Store the records of users that changed, or the tombstones of forgotten ones, behind the marks of erasure."""
+    marks: list[StateWrite] = []
+    writes: list[StateWrite] = []
+    for person, fold in folds:
+        if fold.erased is not None:
+            marks.append(_mark(erased_key(person.user_id), fold.erased))
         if fold.position is not None:
-            writes.append(StateWrite(user_key(user_id), StateRecord(fold.position, encode_user(fold.record))))
-            if len(writes) % _RECORDS_AT_ONCE == 0:
+            writes.append(StateWrite(user_key(person.user_id), StateRecord(fold.position, encode_user(fold.record))))
+            if len(writes) % RECORDS_AT_ONCE == 0:
                 await asyncio.sleep(0)
-    return writes
+    return [*marks, *writes]
+
+
+def _mark(key: StateKey, position: Position) -> StateWrite:
+    return StateWrite(key, StateRecord(position, str(position).encode()))

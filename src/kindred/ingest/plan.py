@@ -1,19 +1,21 @@
 """From log records to what a batch has to do: decoded, checked, the unreadable set apart."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-import xxhash
+from typing import TypeAlias
 
 from kindred.core.clock import HOUR, LATEST
 from kindred.core.errors import InvalidInput
 from kindred.core.event import (
     Event,
+    HandedOver,
+    HistoryRemoved,
     Imported,
     Interaction,
     ItemDeleted,
     ItemUpserted,
+    Merged,
     ProfileErased,
     ProfileUpdated,
     Served,
@@ -22,79 +24,83 @@ from kindred.core.event import (
 from kindred.core.ids import check_id
 from kindred.core.item import Item
 from kindred.core.position import Position
-from kindred.features.groups import Act, Erasure, ProfileChange
-from kindred.features.users import UserChange
-from kindred.ingest.event_types import LARGEST_VALUE, LONGEST_TYPE, value_field
+from kindred.ingest.event_types import LARGEST_VALUE, LONGEST_TYPE, MOST_SHOWN, completion, value_field
 from kindred.ports.log import DeadLetter, LogRecord
 
+PersonEvent: TypeAlias = Interaction | ProfileUpdated | ProfileErased | Merged | HandedOver | HistoryRemoved | Served
+
 _CLOCKS_APART = HOUR
+_LONGEST_SLATE = 1_000
 
 
 @dataclass(slots=True)
 class Plan:
     """What stands in a run of log records up to `end`, by what it concerns.
 
-    An import marker is never planned together with other records: it is alone in `marker`. `items` holds the last
-    word on each item of the run, None for a deletion.
+    An import marker is never planned together with other records: it is alone in `marker`. `people` holds every event
+    of a user, in order. `items` holds the last word on each item of the run, None for a deletion.
     """
 
     end: Position
     marker: tuple[Position, Imported] | None = None
     letters: list[DeadLetter] = field(default_factory=list)
-    interactions: list[tuple[Position, Interaction]] = field(default_factory=list)
-    people: list[tuple[Position, ProfileUpdated | ProfileErased]] = field(default_factory=list)
+    people: list[tuple[Position, PersonEvent]] = field(default_factory=list)
     items: dict[str, tuple[Position, Item | None]] = field(default_factory=dict)
 
 
 def plan(records: Sequence[LogRecord]) -> Plan:
     """Decode and sort records up to an import marker, or that marker alone where it stands first."""
     made = Plan(records[0].position)
-    for record in records:
+    for position, data in records:
         try:
-            event = decode_event(record.data)
+            event = decode_event(data)
             check_event(event)
         except (InvalidInput, RecursionError) as error:
-            made.letters.append(DeadLetter(record.position, f"unreadable: {str(error)[:300]}", record.data))
-            made.end = record.position
+            made.letters.append(DeadLetter(position, f"unreadable: {str(error)[:300]}", data))
+            made.end = position
             continue
-        if isinstance(event, Imported):
-            if record is records[0]:
-                made.marker = (record.position, event)
-                made.end = record.position
-            return made
-        _sort(made, record.position, event)
-        made.end = record.position
+        match event:
+            case Imported():
+                if position == records[0].position:
+                    made.marker = (position, event)
+                    made.end = position
+                return made
+            case ItemUpserted():
+                made.items[event.item.item_id] = (position, event.item)
+            case ItemDeleted():
+                made.items[event.item_id] = (position, None)
+            case _:
+                made.people.append((position, event))
+        made.end = position
     return made
-
-
-def _sort(made: Plan, position: Position, event: Event) -> None:
-    """Put an event where it belongs."""
-    match event:
-        case Interaction():
-            made.interactions.append((position, event))
-        case ProfileUpdated() | ProfileErased():
-            made.people.append((position, event))
-        case ItemUpserted():
-            made.items[event.item.item_id] = (position, event.item)
-        case ItemDeleted():
-            made.items[event.item_id] = (position, None)
 
 
 def check_event(event: Event) -> None:
     """Raise InvalidInput when folding the event could break or poison a record, whoever wrote it to the log."""
     match event:
         case Interaction():
-            check_id(event.user_id, "/user_id")
-            check_id(event.event_id, "/event_id")
-            if event.item_id:
-                check_id(event.item_id, "/item_id")
-            if not 0 < len(event.event_type) <= LONGEST_TYPE:
-                raise InvalidInput.at("/event_type", f"must have 1 to {LONGEST_TYPE} characters")
-            event_value(event)
+            _check_interaction(event)
         case ProfileUpdated():
             check_id(event.profile.user_id, "/profile/user_id")
-        case ProfileErased() | Served():
+        case ProfileErased():
             check_id(event.user_id, "/user_id")
+        case HistoryRemoved():
+            check_id(event.user_id, "/user_id")
+            check_id(event.item_id, "/item_id")
+        case Served():
+            check_id(event.user_id, "/user_id")
+            if len(event.items) > _LONGEST_SLATE:
+                raise InvalidInput.at("/items", f"has {len(event.items)} items, at most {_LONGEST_SLATE} are folded")
+            for place, item_id in enumerate(event.items):
+                check_id(item_id, f"/items/{place}")
+        case Merged():
+            check_id(event.user_id, "/user_id")
+            check_id(event.into, "/into")
+            if event.into == event.user_id:
+                raise InvalidInput.at("/into", "is the user itself")
+        case HandedOver():
+            check_id(event.user_id, "/user_id")
+            check_id(event.source, "/source")
         case ItemUpserted():
             check_id(event.item.item_id, "/item/item_id")
         case ItemDeleted():
@@ -105,10 +111,29 @@ def check_event(event: Event) -> None:
         raise InvalidInput.at("/timestamp", "is before 1970 or far ahead of its arrival")
 
 
+def _check_interaction(event: Interaction) -> None:
+    check_id(event.user_id, "/user_id")
+    check_id(event.event_id, "/event_id")
+    if event.item_id:
+        check_id(event.item_id, "/item_id")
+    if not 0 < len(event.event_type) <= LONGEST_TYPE:
+        raise InvalidInput.at("/event_type", f"must have 1 to {LONGEST_TYPE} characters")
+    if event.metadata:
+        event_value(event)
+        shown_ids(event)
+
+
 def event_value(event: Interaction) -> float:
-    """Return the event's rating or price, NaN where it has none; raise InvalidInput when it is no such number."""
+    """Return the event's rating or price, else its watched share; NaN where it has none.
+
+    Raises InvalidInput when it is no such number.
+    """
+    if not event.metadata:
+        return math.nan
     name = value_field(event.event_type)
-    value = event.metadata.get(name) if name is not None else None
+    if name is None:
+        return completion(event.metadata)
+    value = event.metadata.get(name)
     if value is None:
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST_VALUE:
@@ -116,31 +141,15 @@ def event_value(event: Interaction) -> float:
     return float(value)
 
 
-def user_changes(made: Plan, ordinals: Mapping[str, int]) -> dict[str, list[UserChange]]:
-    """Return each user's changes in order of position; `ordinals` by item id."""
-    found: dict[str, list[UserChange]] = {}
-    for position, event in made.interactions:
-        found.setdefault(event.user_id, []).append(_act(position, event, ordinals))
-    for position, person in made.people:
-        if isinstance(person, ProfileUpdated):
-            change: UserChange = ProfileChange(position, person.profile)
-            found.setdefault(person.profile.user_id, []).append(change)
-        else:
-            found.setdefault(person.user_id, []).append(Erasure(position))
-    if made.people:
-        for changes in found.values():
-            changes.sort(key=lambda change: change.position)
-    return found
-
-
-def _act(position: Position, event: Interaction, ordinals: Mapping[str, int]) -> Act:
-    """Make an interaction ready to be folded."""
-    return Act(
-        position,
-        xxhash.xxh3_64_intdigest(event.event_id.encode()),
-        event.ingested_at,
-        ordinals[event.item_id] if event.item_id else -1,
-        event.event_type,
-        event.timestamp,
-        event_value(event),
-    )
+def shown_ids(event: Interaction) -> list[str]:
+    """Return the items of an impression that shows several at once; raise InvalidInput when they are no ids."""
+    items = event.metadata.get("items") if not event.item_id else None
+    if items is None:
+        return []
+    if not isinstance(items, list) or len(items) > MOST_SHOWN:
+        raise InvalidInput.at("/metadata/items", f"must be a list of at most {MOST_SHOWN} ids")
+    for place, item_id in enumerate(items):
+        if not isinstance(item_id, str):
+            raise InvalidInput.at(f"/metadata/items/{place}", "must be a string")
+        check_id(item_id, f"/metadata/items/{place}")
+    return items

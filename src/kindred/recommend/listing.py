@@ -19,7 +19,9 @@ async def list_items(world: World, ask: ListAsk, now: int) -> ListAnswer:
     """Answer from the live trend lists or from the bundle's popularity, under the live masks.
 
     A window in which nothing trends is widened, and `degraded` says so. With a country, popular means popular there,
-    and trending is limited to what people there use. Raises InvalidInput for an unknown kind or window.
+    and trending is what trends there, else limited to what people there use.
+
+    Raises InvalidInput for an unknown kind or window.
     """
     if ask.kind not in KINDS:
         raise InvalidInput.at("/kind", f"is {ask.kind!r}, known are {', '.join(KINDS)}")
@@ -32,12 +34,13 @@ async def list_items(world: World, ask: ListAsk, now: int) -> ListAnswer:
         mask &= world.table.categories.any_of([ask.category], len(mask))
     degraded: list[str] = []
     local = world.models.countries.get((ask.country or "").upper())
-    if ask.country is not None and local is None:
+    live = ask.kind == "trending" and world.trends.knows(ask.country or "")
+    if ask.country is not None and local is None and not live:
         degraded.append("unknown_country")
     pick = _trending if ask.kind == "trending" else _popular
     items, scores, window = pick(world, ask, mask, local, degraded)
     found = await world.cards.in_order(items.tolist())
-    reason = _reason(ask, window, local is not None)
+    reason = _reason(ask, window, live or local is not None)
     shown = [(item, float(score), reason) for item, score in zip(found, scores, strict=True) if item is not None]
     if len(shown) < ask.count:
         degraded.append("under_filled")
@@ -54,11 +57,14 @@ def _trending(
     world: World, ask: ListAsk, mask: Mask, local: PopularityModel | None, degraded: list[str]
 ) -> tuple[Ordinals, Floats, str]:
     for window in WIDER[ask.window]:
-        found = world.trends.of(window)
-        items, scores = found.items, found.scores
+        items, scores = world.trends.in_country(window, ask.country or "")
         kept = allowed_rows(items, mask) & (scores > 0)
-        if local is not None:
-            kept &= local.score_candidates(items) > 0
+        if not kept.any() and (not ask.country or not world.trends.knows(ask.country)):
+            found = world.trends.of(window)
+            items, scores = found.items, found.scores
+            kept = allowed_rows(items, mask) & (scores > 0)
+            if local is not None:
+                kept &= local.score_candidates(items) > 0
         if kept.any():
             if window != ask.window:
                 degraded.append(f"window_widened:{window}")

@@ -1,6 +1,6 @@
 """World: everything that the stages of one bundle read."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -17,6 +17,12 @@ from kindred.recommend.config import RecommendConfig
 from kindred.recommend.item_table import ItemTable
 from kindred.recommend.model_set import ModelSet
 from kindred.recommend.side import ContentSide
+
+
+def _one_partition(key: str) -> int:
+    """Return the partition of a log that has but one."""
+    return 0
+
 
 _NOTHING = (np.empty(0, np.int32), np.empty(0, np.float32))
 
@@ -43,23 +49,36 @@ class Trend:
 
 @dataclass(slots=True)
 class TrendBoard:
-    """The live trend lists by window, (ordinals, scores) best first, replaced as a whole."""
+    """The live trend lists by window, and by window and country: (ordinals, scores) best first, replaced as a whole."""
 
     lists: Mapping[str, tuple[Ordinals, Floats]] = field(default_factory=dict)
+    local: Mapping[str, Mapping[str, tuple[Ordinals, Floats]]] = field(default_factory=dict)
     _trends: dict[str, Trend] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Sort the lists."""
-        self.replace(self.lists)
+        self.replace(self.lists, self.local)
 
-    def replace(self, lists: Mapping[str, tuple[Ordinals, Floats]]) -> None:
-        """Take over newer lists."""
+    def replace(
+        self,
+        lists: Mapping[str, tuple[Ordinals, Floats]],
+        local: Mapping[str, Mapping[str, tuple[Ordinals, Floats]]] | None = None,
+    ) -> None:
+        """Take over newer lists, and those of each window by country (two capital letters)."""
         self._trends = {window: Trend.of(window, *columns) for window, columns in lists.items()}
-        self.lists = lists
+        self.lists, self.local = lists, local or {}
 
     def of(self, window: str) -> Trend:
         """Return what trends in a window; nothing where there is no list."""
         return self._trends.get(window) or Trend.of(window, *_NOTHING)
+
+    def in_country(self, window: str, country: str) -> tuple[Ordinals, Floats]:
+        """Return (ordinals, scores) of what trends in a country in a window, best first; nothing if none does."""
+        return self.local.get(window, {}).get(country.upper(), _NOTHING)
+
+    def knows(self, country: str) -> bool:
+        """Say whether anything trends in a country in any window."""
+        return any(country.upper() in countries for countries in self.local.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +93,7 @@ class World:
     catalog: CatalogStore
     config: RecommendConfig
     preference: PreferenceConfig
+    partition_of: Callable[[str], int] = _one_partition
     cards: Cards = field(init=False)
 
     def __post_init__(self) -> None:

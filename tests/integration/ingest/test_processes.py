@@ -78,6 +78,6 @@ async def _counted(stores, number):
     assert sum(decode_user(stored.value).interactions for stored in users.records) == number
     ordinals = await stores.catalog.resolve([f"i{n}" for n in range(5)], 0)
     items = await stores.state.read([item_key(ordinal) for ordinal in ordinals])
-    assert sum(decode_item(stored.value).counts["view"] for stored in items.records) == number
+    assert sum(decode_item(stored.value).count("view") for stored in items.records) == number
     for store in (stores.log, stores.state, stores.interactions, stores.catalog, stores.profiles):
         await store.close()

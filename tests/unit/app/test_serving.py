@@ -11,6 +11,7 @@ from kindred.core.clock import DAY
 from kindred.core.errors import BundleCorrupt, Gone, InvalidInput, NoBundle, NotFound, StoreFull, StoreUnavailable
 from kindred.core.event import Served, decode_event
 from kindred.core.position import START, Position
+from kindred.features.groups import USER
 from kindred.pipeline.funnel import Deadlines
 from kindred.recommend.ask import SimilarAsk
 from kindred.recommend.config import PlacementConfig, RecommendConfig
@@ -312,7 +313,7 @@ async def test_a_request_keeps_the_world_it_started_in(platform):
     swapped = asyncio.Event()
 
     async def slow(keys, partition=0):
-        if any(key.group == "user@1" for key in keys) and not swapped.is_set():
+        if any(key.group == USER for key in keys) and not swapped.is_set():
             swapped.set()
             await publish(platform.stores, platform.columns, platform.user_ids, "b2")
             await platform.upsert(*(msgspec.structs.replace(item(n), item_id=f"x{n}", created=NOW) for n in range(50)))

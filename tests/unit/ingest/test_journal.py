@@ -15,7 +15,7 @@ EVENTS = [ItemDeleted(**STAMP, item_id="i"), ProfileErased(**STAMP, user_id="u")
 async def test_events_are_appended_in_order_and_the_consumer_is_woken():
     """Each event has its position, and the log holds it."""
     log, woken = MemoryEventLog(), []
-    positions = await Journal(log, lambda: woken.append(len(log._records))).record(EVENTS)
+    positions = await Journal(log, lambda: woken.append(log._epochs[0][0].next)).record(EVENTS)
     assert positions == [Position(0, 0, 0), Position(0, 0, 1)]
     assert [decode_event(record.data) for record in await log.read(START, 10)] == EVENTS
     assert woken == [2]

@@ -4,19 +4,22 @@ import pytest
 
 from kindred.core.errors import InvalidInput
 from kindred.core.event import (
+    HandedOver,
+    HistoryRemoved,
     Imported,
     Interaction,
     ItemDeleted,
     ItemUpserted,
+    Merged,
     ProfileErased,
     ProfileUpdated,
+    Served,
     encode_event,
 )
 from kindred.core.item import Item
 from kindred.core.position import Position
 from kindred.core.profile import Profile
-from kindred.features.groups import Act, Erasure, ProfileChange
-from kindred.ingest.plan import check_event, event_value, plan, user_changes
+from kindred.ingest.plan import check_event, event_value, plan, shown_ids
 from kindred.ports.log import LogRecord
 
 NOW = 1_700_000_000_000
@@ -49,9 +52,8 @@ def test_records_are_sorted_by_what_they_concern():
     )
     assert made.end == Position(0, 0, 4)
     assert made.items == {"i": (Position(0, 0, 3), None)}
-    changes = user_changes(made, {"i": 4})["u"]
-    assert [type(change) for change in changes] == [Act, Erasure, ProfileChange]
-    assert [change.position.offset for change in changes] == [1, 2, 4]
+    assert [type(event) for _, event in made.people] == [Interaction, ProfileErased, ProfileUpdated]
+    assert [position.offset for position, _ in made.people] == [1, 2, 4]
 
 
 def test_unreadable_records_become_letters_and_the_rest_is_planned():
@@ -69,7 +71,7 @@ def test_unreadable_records_become_letters_and_the_rest_is_planned():
     )
     assert [letter.position.offset for letter in made.letters] == [0, 2, 3, 4, 5]
     assert all(letter.reason.startswith("unreadable: ") for letter in made.letters)
-    assert len(made.interactions) == 2
+    assert len(made.people) == 2
     assert made.end == Position(0, 0, 6)
 
 
@@ -82,7 +84,7 @@ def test_an_import_marker_is_planned_alone():
     second = plan(records(view(), marker, view())[1:])
     assert second.marker == (Position(0, 0, 1), marker)
     assert second.end == Position(0, 0, 1)
-    assert second.interactions == []
+    assert second.people == []
 
 
 @pytest.mark.parametrize(
@@ -94,8 +96,45 @@ def test_an_event_has_one_value(kind, metadata, value):
     assert event_value(view(event_type=kind, metadata=metadata)) == value
 
 
-def test_other_events_have_no_value():
-    """A view's metadata is not read."""
+def test_the_value_of_other_events_is_the_watched_share():
+    """Of any other type: what is not watched has none, whatever else stands in the metadata."""
+    assert event_value(view(metadata={"watch_duration": 30, "total_duration": 120})) == 0.25
     assert str(event_value(view(metadata={"rating": 4}))) == "nan"
+    assert str(event_value(view())) == "nan"
     with pytest.raises(InvalidInput, match="rating"):
         check_event(view(event_type="rating", metadata={"rating": 1e300}))
+
+
+def test_an_impression_shows_one_item_or_several():
+    """Its ids are checked as all ids are."""
+    assert shown_ids(view(item="", metadata={"items": ["a", "b"]})) == ["a", "b"]
+    assert shown_ids(view(item="i", metadata={"items": ["a"]})) == []
+    assert shown_ids(view(item="")) == []
+    for wrong in ("a", ["a"] * 101, [""], [4], ["x" * 300]):
+        with pytest.raises(InvalidInput, match=r"/metadata/items|1 to 128|at most"):
+            check_event(view(item="", event_type="impression", metadata={"items": wrong}))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Merged(**STAMP, user_id="a", into="a"),
+        Merged(**STAMP, user_id="a", into=""),
+        HandedOver(**STAMP, user_id="b", merge_id="m", source="", record=b""),
+        HistoryRemoved(**STAMP, user_id="a", item_id=""),
+        Served(
+            **STAMP,
+            user_id="a",
+            request_id="r",
+            placement="p",
+            bundle="b",
+            items=["i"] * 1_001,
+            propensities=[],
+            sources=[],
+        ),
+    ],
+)
+def test_what_could_break_a_record_is_refused(event):
+    """A user merged into itself, an id that is none, a slate without end."""
+    with pytest.raises(InvalidInput):
+        check_event(event)

@@ -1,10 +1,17 @@
-"""The trend board: what rises, what falls out, what is written when."""
+"""The trend board: what rises, what falls out, what is written when, by category and by country."""
 
+import pytest
+
+from kindred.adapters.memory.catalog import MemoryCatalog
 from kindred.adapters.memory.state import MemoryStateStore
 from kindred.core.clock import DAY, HOUR
-from kindred.core.position import START, Position
-from kindred.features.groups import Act, FoldConfig, item_key
-from kindred.features.items import ItemRecord, encode_item, fold_item
+from kindred.core.errors import StoreUnavailable
+from kindred.core.item import Item
+from kindred.core.position import Position
+from kindred.features.changes import ItemAct
+from kindred.features.country_trends import PARTITIONS, decode_country_trends, window_trends_key
+from kindred.features.groups import FoldConfig, item_country_key, item_key
+from kindred.features.items import ItemRecord, Touched, encode_item, fold_items
 from kindred.features.trending_list import decode_trending
 from kindred.ingest.trends import TrendBoard, TrendsConfig
 from kindred.ports.state import StateRecord, StateWrite
@@ -14,67 +21,150 @@ NOW = 1_700_000_000_000 // DAY * DAY + 12 * HOUR
 
 def viewed(times):
     """Build a record of views."""
-    acts = [Act(Position(0, 0, n), n, t, 0, "view", t, float("nan")) for n, t in enumerate(times)]
-    return fold_item(ItemRecord(), START, acts, FoldConfig()) or ItemRecord()
+    acts = [ItemAct(Position(0, 0, n), 0, "view", time) for n, time in enumerate(times)]
+    (record,) = fold_items([Touched(ItemRecord(), acts)], FoldConfig())
+    return record
 
 
-def lists(board, now):
+async def lists(board, now):
     """Return ordinals by window."""
-    writes = board.writes(now, Position(0, 0, 1))
-    return {write.key.key: decode_trending(write.record.value).columns()[0].tolist() for write in writes}
+    writes = await board.writes_if_due(now)
+    found = {write.key.key: write.record.value for write in writes}
+    return {window: decode_trending(found[window]).columns()[0].tolist() for window in ("1h", "24h", "7d")}
 
 
-def test_a_rise_trends_and_steady_items_do_not():
+async def local(board, now):
+    """Return ordinals by country in the shortest window."""
+    (value,) = [write.record.value for write in await board.writes_if_due(now) if write.key.key == "1h@countries"]
+    found = decode_country_trends(value).countries
+    return {country: each.columns()[0].tolist() for country, each in found.items()}
+
+
+async def test_a_rise_trends_and_steady_items_do_not():
     """Twenty views now beat a hundred spread over weeks."""
     board = TrendBoard()
     steady = viewed([NOW - n * 6 * HOUR for n in range(100)])
     board.update({3: viewed([NOW] * 20), 5: steady, 8: viewed([NOW])})
-    assert board.due(NOW)
-    found = lists(board, NOW)
+    found = await lists(board, NOW)
     assert found["1h"] == [3]
     assert found["24h"][0] == 3
-    assert not board.due(NOW + 10_000)
+    assert await board.writes_if_due(NOW + 10_000) == []
 
 
-def test_time_empties_the_windows():
-    """A refresh lets go of what is over."""
+async def test_time_empties_the_windows_without_any_event():
+    """Lists are made anew after the refresh, though nothing changed; their position is the time."""
     board = TrendBoard(TrendsConfig(refresh=60.0))
     board.update({3: viewed([NOW] * 20)})
-    assert lists(board, NOW)["1h"] == [3]
+    assert (await lists(board, NOW))["1h"] == [3]
+    assert await board.writes_if_due(NOW + 59_000) == []
+    later = await board.writes_if_due(NOW + 3 * HOUR)
+    assert {write.record.position for write in later} == {Position(0, 0, NOW + 3 * HOUR)}
     board.update({4: viewed([NOW + 3 * HOUR] * 9)})
-    assert lists(board, NOW + 3 * HOUR)["1h"] == [4]
-    board.update({4: viewed([NOW + 40 * DAY] * 9)})
-    assert lists(board, NOW + 40 * DAY) == {"1h": [4], "24h": [4], "7d": [4]}
+    assert (await lists(board, NOW + 3 * HOUR + 1000))["1h"] == [4]
+    assert await lists(board, NOW + 40 * DAY) == {"1h": [], "24h": [], "7d": []}
 
 
-def test_lists_are_bounded_and_ties_go_by_ordinal():
+async def test_lists_are_bounded_and_ties_go_by_ordinal():
     """The best so many, in a fixed order."""
     board = TrendBoard(TrendsConfig(listed=3))
     board.update({n: viewed([NOW] * 9) for n in (9, 4, 7, 2)})
-    assert lists(board, NOW)["1h"] == [2, 4, 7]
+    assert (await lists(board, NOW))["1h"] == [2, 4, 7]
 
 
-def test_writing_is_paced():
+async def test_the_best_of_every_category_are_listed():
+    """By the primary category, behind what is listed anyway, best first."""
+    catalog = MemoryCatalog()
+    names = ["big", "big", "big", "small", "small", "big"]
+    await catalog.upsert([Item(item_id=f"i{n}", categories=[name]) for n, name in enumerate(names)], NOW)
+    board = TrendBoard(TrendsConfig(listed=2, per_category=1), catalog=catalog)
+    board.update({n: viewed([NOW] * (20 - n)) for n in range(6)})
+    assert (await lists(board, NOW))["1h"] == [0, 1, 3]
+
+
+async def test_countries_have_lists_of_their_own():
+    """An item trends where it rises; an empty country is not named."""
+    board = TrendBoard(TrendsConfig(per_country=2))
+    board.update(
+        {},
+        {
+            **{(n, "DE"): viewed([NOW] * (5 + n)) for n in range(4)},
+            (2, "US"): viewed([NOW] * 5),
+            (3, "FR"): viewed([NOW]),
+        },
+    )
+    assert await local(board, NOW) == {"DE": [3, 2], "US": [2]}
+
+
+async def test_writing_is_paced():
     """Once a second, and only when something changed."""
     board = TrendBoard()
     assert not board.due(NOW)
     board.update({1: viewed([NOW] * 5)})
-    lists(board, NOW)
+    await lists(board, NOW)
     board.update({1: viewed([NOW] * 6)})
     assert not board.due(NOW + 999)
     assert board.due(NOW + 1000)
 
 
+async def stored(records, local=None):
+    """Return a state that holds item records, and records by country."""
+    state = MemoryStateStore()
+    position = Position(0, 0, 9)
+    keyed = {item_key(n): record for n, record in records.items()}
+    keyed |= {item_country_key(*where): record for where, record in (local or {}).items()}
+    writes = [StateWrite(key, StateRecord(position, encode_item(record))) for key, record in keyed.items()]
+    await state.write(writes, position)
+    return state
+
+
 async def test_loading_reads_every_item():
     """A fresh board gives the lists of the one that wrote the records."""
-    state = MemoryStateStore()
     records = {n: viewed([NOW] * (n + 3)) for n in range(5)}
-    position = Position(0, 0, 9)
-    await state.write(
-        [StateWrite(item_key(n), StateRecord(position, encode_item(record))) for n, record in records.items()], position
-    )
+    state = await stored(records, {(4, "DE"): records[4]})
     live, loaded = TrendBoard(), TrendBoard()
     live.update(records)
-    await loaded.load(state)
-    assert lists(loaded, NOW) == lists(live, NOW)
-    assert lists(loaded, NOW)["1h"] == [4, 3, 2, 1, 0]
+    loaded.begin(state)
+    assert await lists(loaded, NOW) == await lists(live, NOW)
+    again = TrendBoard()
+    again.begin(state)
+    assert await local(again, NOW) == {"DE": [4]}
+
+
+async def test_what_was_folded_meanwhile_is_newer_than_what_is_read():
+    """The scan may come to a record long after a fold has changed it, or before."""
+    state = await stored({n: viewed([NOW] * 5) for n in range(3)})
+    board = TrendBoard()
+    board.update({1: viewed([NOW] * 30)})
+    await board.load(state)
+    assert (await lists(board, NOW))["1h"] == [1, 0, 2]
+
+
+async def test_a_board_that_cannot_be_loaded_says_so_and_writes_nothing():
+    """An incomplete list would hide what trends."""
+
+    class Broken(MemoryStateStore):
+        async def scan(self, group):
+            raise StoreUnavailable("the disk is gone")
+            yield
+
+    board = TrendBoard()
+    board.begin(Broken())
+    board.update({1: viewed([NOW] * 5)})
+    with pytest.raises(StoreUnavailable, match="gone"):
+        await board.writes_if_due(NOW)
+
+
+async def test_a_partition_lists_its_own_items():
+    """Under a key of its own; the first partition says how many there are."""
+    records = {n: viewed([NOW] * 5) for n in range(6)}
+    state = await stored(records)
+    keys = []
+    for partition in range(2):
+        board = TrendBoard(partition=partition, partitions=2, mine=lambda ordinal, part=partition: ordinal % 2 == part)
+        board.begin(state)
+        writes = {write.key: write.record.value for write in await board.writes_if_due(NOW)}
+        keys.append(set(writes))
+        items = decode_trending(writes[window_trends_key("1h", partition)]).columns()[0].tolist()
+        assert items == [partition, partition + 2, partition + 4]
+        assert writes.get(PARTITIONS) == (b"2" if partition == 0 else None)
+    assert not keys[0] & keys[1]

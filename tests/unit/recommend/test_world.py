@@ -455,3 +455,24 @@ async def test_trending_widens_its_window_and_says_so(platform):
     assert answer.items[0][2] == "Trending in the last 7 days"
     only = await listing(platform, "trending", window="7d", category=CATEGORIES[1], count=1)
     assert [one.ordinal for one, _, _ in only.items] == [1]
+
+
+async def test_trending_in_a_country_is_what_rises_there(platform):
+    def columns(*items):
+        return np.array(items, np.int32), np.linspace(9, 1, len(items)).astype(np.float32)
+
+    board = platform.world.trends
+    board.replace(
+        {"24h": columns(1, 2, 3), "7d": columns(1, 2)}, {"24h": {"AQ": columns(5, 4)}, "7d": {"AQ": columns(7)}}
+    )
+    there = await listing(platform, "trending", window="24h", country="aq", count=2)
+    assert [one.ordinal for one, _, _ in there.items] == [5, 4]
+    assert (there.degraded, there.items[0][2]) == ([], "Trending in the last 24 hours in AQ")
+    only = await listing(
+        platform, "trending", window="24h", country="AQ", category=CATEGORIES[7 % len(CATEGORIES)], count=1
+    )
+    assert [one.ordinal for one, _, _ in only.items] == [7]
+    assert only.degraded == ["window_widened:7d"]
+    elsewhere = await listing(platform, "trending", window="24h", country="BV", count=3)
+    assert [one.ordinal for one, _, _ in elsewhere.items] == [1, 2, 3]
+    assert elsewhere.degraded == ["unknown_country"]

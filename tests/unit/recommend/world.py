@@ -13,6 +13,7 @@ from kindred.adapters.memory.event_log import MemoryEventLog
 from kindred.adapters.memory.interactions import MemoryInteractions
 from kindred.adapters.memory.leases import MemoryLeases
 from kindred.adapters.memory.models import MemoryModelStore
+from kindred.adapters.memory.notifier import MemoryNotifier
 from kindred.adapters.memory.profiles import MemoryProfiles
 from kindred.adapters.memory.state import MemoryStateStore
 from kindred.adapters.memory.tokens import MemoryTokens
@@ -164,6 +165,7 @@ def memory_stores(home: Path, vectors=None) -> Stores:
         tokens=MemoryTokens(),
         leases=MemoryLeases(),
         dead_letters=MemoryDeadLetters(),
+        notifier=MemoryNotifier(),
         lake=home / "lake",
     )
 

@@ -30,7 +30,8 @@ class UserState:
 
     async def hydrate(self, query: Query) -> Mapping[str, Any]:
         """Return `facts`: the user's record as preferences of now; and `rows`: its interactions, newest first."""
-        view = await self.world.state.read([user_key(query.user_id)])
+        partition = self.world.partition_of(query.user_id)
+        view = await self.world.state.read([user_key(query.user_id)], partition)
         record = view.records[0]
         user = None if record is None else decode_user(record.value)
         if record is None or user is None:

@@ -1,0 +1,73 @@
+"""What folding adds to the log of events: handed-over records, re-keyed events, copies of import markers."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from kindred.core.errors import InvalidInput
+from kindred.core.event import HandedOver, HistoryRemoved, Imported, Interaction, Served, encode_event, partition_key
+from kindred.core.position import Position
+from kindred.features.changes import Handing, Rekeyed
+from kindred.features.users import Person, UserFold
+from kindred.ingest.plan import PersonEvent
+from kindred.ports.log import EventLog
+
+
+async def append_outgoing(
+    people: Sequence[tuple[Position, PersonEvent]], folds: Sequence[tuple[Person, UserFold]], log: EventLog
+) -> int:
+    """Append what users' folds hand on, in order of position, durable on return; return how much it was.
+
+    After a crash it is appended again: the merge's id and the event's own make it count once.
+    """
+    handed = sorted(
+        ((out.position, person.user_id, out) for person, fold in folds for out in fold.outgoing),
+        key=lambda each: each[0],
+    )
+    if not handed:
+        return 0
+    events = dict(people)
+    records = []
+    for _, user_id, out in handed:
+        event = outgoing_event(user_id, out, events)
+        records.append((partition_key(event), encode_event(event)))
+    await log.append(records)
+    return len(records)
+
+
+def outgoing_event(
+    user_id: str, out: Handing | Rekeyed, events: Mapping[Position, PersonEvent]
+) -> HandedOver | Interaction | Served | HistoryRemoved:
+    """Return the event that a fold of `user_id` hands on; `events` by position."""
+    event = events[out.position]
+    if isinstance(out, Handing):
+        return HandedOver(
+            event_id=f"{out.merge_id}.handed",
+            timestamp=event.timestamp,
+            ingested_at=event.ingested_at,
+            user_id=out.into,
+            merge_id=out.merge_id,
+            source=user_id,
+            record=out.record,
+        )
+    if isinstance(event, Interaction | Served | HistoryRemoved | HandedOver):
+        return msgspec.structs.replace(event, user_id=out.into)
+    raise InvalidInput(f"an event of the kind {type(event).__name__} cannot be re-keyed")
+
+
+async def copy_marker(position: Position, marker: Imported, log: EventLog) -> None:
+    """Append an import's marker to the other partitions too, each of which folds its own users of the import.
+
+    The marker that stands in the partition of its own key is the one that is copied.
+    """
+    partitions = len(await log.ends())
+    if partitions == 1 or log.partition_of(marker.import_id) != position.partition:
+        return
+    keys: dict[int, str] = {}
+    number = 0
+    while len(keys) < partitions:
+        key = f"{marker.import_id}#{number}"
+        keys.setdefault(log.partition_of(key), key)
+        number += 1
+    data = encode_event(marker)
+    await log.append([(key, data) for partition, key in sorted(keys.items()) if partition != position.partition])

@@ -1,0 +1,84 @@
+"""What folding adds to logs: copies of markers, handed-over records, re-keyed events, acts on their way to items."""
+
+import pytest
+
+from kindred.adapters.memory.event_log import MemoryEventLog
+from kindred.core.errors import InvalidInput
+from kindred.core.event import HandedOver, Imported, Interaction, Merged, ProfileUpdated, decode_event, encode_event
+from kindred.core.position import START, Position
+from kindred.core.profile import Profile
+from kindred.features.changes import Handing, ItemAct, Rekeyed
+from kindred.ingest.forwarding import forward, item_side, log_side, read_forwarded
+from kindred.ingest.outgoing import copy_marker, outgoing_event
+
+STAMP = {"event_id": "e", "timestamp": 5, "ingested_at": 7}
+HERE = Position(0, 2, 9)
+
+
+async def everything(log):
+    """Return all records by partition."""
+    return {end.partition: await log.read(end._replace(offset=-1), 1_000) for end in await log.ends()}
+
+
+async def test_a_marker_is_copied_to_every_other_partition_once():
+    """Its copies, which are folded in turn, make no more of them."""
+    log, marker = MemoryEventLog(5), Imported(**STAMP, import_id="m", source="s")
+    (position,) = await log.append([(marker.import_id, encode_event(marker))])
+    await copy_marker(position, marker, log)
+    found = await everything(log)
+    assert {partition: [decode_event(record.data) for record in records] for partition, records in found.items()} == {
+        partition: [marker] for partition in range(5)
+    }
+    for records in found.values():
+        if records[0].position != position:
+            await copy_marker(records[0].position, marker, log)
+    assert await everything(log) == found
+
+
+async def test_a_log_of_one_partition_has_no_copies():
+    log, marker = MemoryEventLog(), Imported(**STAMP, import_id="m", source="s")
+    await copy_marker(Position(0, 0, 0), marker, log)
+    assert await log.read(START, 10) == []
+
+
+def test_a_sealed_record_is_handed_over_under_the_merge_s_id():
+    """At the merge's own time, so that the same merge always makes the same event."""
+    merged = Merged(**{**STAMP, "event_id": "m1"}, user_id="anon", into="ann")
+    made = outgoing_event("anon", Handing(HERE, "m1", "ann", b"record"), {HERE: merged})
+    assert made == HandedOver(
+        event_id="m1.handed", timestamp=5, ingested_at=7, user_id="ann", merge_id="m1", source="anon", record=b"record"
+    )
+
+
+def test_a_later_event_changes_its_user_and_nothing_else():
+    """Its id stays, so that it counts once however often it is sent on."""
+    event = Interaction(**STAMP, user_id="anon", item_id="i", event_type="view", metadata={"a": 1})
+    made = outgoing_event("anon", Rekeyed(HERE, "ann"), {HERE: event})
+    assert made == Interaction(**STAMP, user_id="ann", item_id="i", event_type="view", metadata={"a": 1})
+    with pytest.raises(InvalidInput, match="cannot be re-keyed"):
+        outgoing_event("anon", Rekeyed(HERE, "ann"), {HERE: ProfileUpdated(**STAMP, profile=Profile(user_id="anon"))})
+
+
+async def test_acts_of_one_item_share_a_record():
+    """In order of their source, keyed by the ordinal; what comes back is what was sent."""
+    log = MemoryEventLog(3)
+    acts = [ItemAct(Position(0, 1, n), n % 4, "view", 1_000 + n, country="DE", extra=b"x") for n in (7, 3, 5, 8, 4)]
+    assert await forward(acts, log) == 3
+    found = [read_forwarded(record.data) for records in (await everything(log)).values() for record in records]
+    assert sorted(act.source.offset for each in found for act in each) == [3, 4, 5, 7, 8]
+    for each in found:
+        assert len({act.item for act in each}) == 1
+        assert each == sorted(each, key=lambda act: act.source)
+        assert set(map(str, each)) <= set(map(str, acts))
+    assert await forward([], log) == 0
+
+
+@pytest.mark.parametrize("data", [b"", b"\x90", b"\x00", b"\x91\xc0", b"\xff" * 9])
+def test_a_record_that_holds_no_acts_is_refused(data):
+    with pytest.raises(InvalidInput, match="no item acts"):
+        read_forwarded(data)
+
+
+def test_positions_of_the_items_log_stand_apart():
+    assert log_side(item_side(HERE)) == HERE
+    assert item_side(HERE).partition > 999_999
