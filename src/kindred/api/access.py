@@ -17,7 +17,7 @@ Guard = Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitab
 
 # Finding the name that was meant costs time for each: one call must not hold up all others.
 _UNKNOWN_TOLD = 20
-_OURS = {"data", "platform", "request", "state", "rules"}
+_OURS = {"data", "platform", "request", "state", "tracker"}
 _SAID = {
     400: "The input breaks a rule; `errors` names each field",
     401: "No valid token",

@@ -54,7 +54,7 @@ def build(handlers: tuple[ControllerRouterHandler, ...]) -> Documents:
 
 def _injected() -> dict[str, Provide]:
     # What the server injects is no parameter of a call.
-    return {name: Provide(lambda: None, sync_to_thread=False) for name in ("platform", "rules")}
+    return {name: Provide(lambda: None, sync_to_thread=False) for name in ("platform", "tracker")}
 
 
 def _schemas(app: Litestar) -> dict[str, Any]:

@@ -13,8 +13,8 @@ _MAX_TOKENS = 10_000
 class HttpConfig(Config, frozen=True, kw_only=True):
     """The HTTP interface.
 
-    `rate`: calls per second that one token may make in each server process, 0 = no limit. `burst`: seconds of unused
-    rate that a token may spend at once.
+    `rate`: calls per second that one token may make in each server process, 0 = no limit; each event of a batch is one.
+    `burst`: seconds of unused rate that a token may spend at once.
     """
 
     rate: float = 0.0
@@ -39,8 +39,11 @@ class RateLimit:
         self._ticks = ticks
         self._due: dict[str, float] = {}
 
-    def spend(self, token_id: str) -> None:
-        """Count one call; raise RateLimited with the seconds to wait when it is one too many."""
+    def spend(self, token_id: str, calls: int = 1) -> None:
+        """Count calls; raise RateLimited with the seconds to wait when already the first is one too many.
+
+        What goes beyond the allowance, such as most of a large batch, is paid back before the next call.
+        """
         if not self._interval:
             return
         now = self._ticks()
@@ -48,6 +51,15 @@ class RateLimit:
         wait = due - self._tolerance - now
         if wait > 0:
             raise RateLimited(f"one token may make {1 / self._interval:g} calls a second", math.ceil(wait))
+        self._owe(token_id, due + calls * self._interval, now)
+
+    def charge(self, token_id: str, calls: int) -> None:
+        """Count calls that were let in already."""
+        if self._interval and calls > 0:
+            now = self._ticks()
+            self._owe(token_id, max(self._due.get(token_id, now), now) + calls * self._interval, now)
+
+    def _owe(self, token_id: str, due: float, now: float) -> None:
         if len(self._due) >= _MAX_TOKENS:
             self._due = {each: moment for each, moment in self._due.items() if moment > now}
-        self._due[token_id] = due + self._interval
+        self._due[token_id] = due

@@ -10,7 +10,6 @@ from kindred.core.clock import Clock
 from kindred.core.event import Event
 from kindred.core.position import Position
 from kindred.core.trace import Trace
-from kindred.ingest.event_types import EventRules
 from kindred.monitoring.prometheus import PrometheusMeter
 from kindred.ports.catalog import CatalogStore, ProfileStore
 from kindred.ports.operations import TokenStore
@@ -107,5 +106,3 @@ class Platform(Protocol):
 
 Injected: TypeAlias = NamedDependency[SkipValidation[Platform]]
 """How a handler asks for the application."""
-Rules: TypeAlias = NamedDependency[SkipValidation[EventRules]]
-"""How a handler asks for the accepted event types."""

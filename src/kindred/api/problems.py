@@ -53,14 +53,19 @@ def respond(body: Problem, headers: dict[str, str] | None = None) -> Response[by
     return Response(msgspec.json.encode(body), status_code=body.status, media_type=MEDIA_TYPE, headers=headers or {})
 
 
-def on_kindred_error(_: Request[Any, Any, Any], error: KindredError) -> Response[bytes]:
-    """Answer an error of ours, with `Retry-After` or `WWW-Authenticate` where it has one."""
+def headers_of(error: KindredError) -> dict[str, str]:
+    """Return `Retry-After` or `WWW-Authenticate` where an error has one."""
     headers: dict[str, str] = {}
     if isinstance(error, Overloaded):
         headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = 'Bearer realm="kindred"'
-    return respond(problem(error), headers)
+    return headers
+
+
+def on_kindred_error(_: Request[Any, Any, Any], error: KindredError) -> Response[bytes]:
+    """Answer an error of ours."""
+    return respond(problem(error), headers_of(error))
 
 
 def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:

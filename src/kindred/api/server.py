@@ -21,8 +21,10 @@ from kindred.api.edge import Edge
 from kindred.api.limits import HttpConfig, RateLimit
 from kindred.api.platform import Platform
 from kindred.api.problems import on_exception, on_http_exception, on_kindred_error
+from kindred.api.quick import QuickTracking
 from kindred.api.routes import HANDLERS
 from kindred.api.tokens import TokenVerifier
+from kindred.api.tracker import Tracker
 from kindred.core.errors import Conflict, KindredError
 from kindred.ingest.event_types import EventRules
 
@@ -32,13 +34,14 @@ DRAIN = 10
 
 def create_asgi(app: Platform, rules: EventRules | None = None, config: HttpConfig | None = None) -> ASGIApp:
     """Make the HTTP application over `app`; `rules` are the accepted event types (default: the built-in ones)."""
-    checked = rules or EventRules()
+    verifier, limit = TokenVerifier(app.stores.tokens), RateLimit(config or HttpConfig())
+    tracker = Tracker(app, rules or EventRules(), limit)
     litestar = Litestar(
         HANDLERS,
-        guards=[guard(TokenVerifier(app.stores.tokens), RateLimit(config or HttpConfig()))],
+        guards=[guard(verifier, limit)],
         dependencies={
             "platform": Provide(lambda: app, sync_to_thread=False),
-            "rules": Provide(lambda: checked, sync_to_thread=False),
+            "tracker": Provide(lambda: tracker, sync_to_thread=False),
         },
         exception_handlers={
             KindredError: on_kindred_error,
@@ -50,7 +53,7 @@ def create_asgi(app: Platform, rules: EventRules | None = None, config: HttpConf
         openapi_config=None,
         logging_config=None,
     )
-    return Edge(litestar, app.meter)
+    return Edge(QuickTracking(litestar, tracker, verifier), app.meter)
 
 
 async def serve(

@@ -43,6 +43,11 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
+def _bearer(authorization: str) -> str | None:
+    scheme, _, text = authorization.partition(" ")
+    return text.strip() if scheme.lower() == "bearer" and text.isascii() else None
+
+
 def _token_id(text: str) -> str | None:
     prefix, _, rest = text.partition("_")
     token_id, _, secret = rest.partition("_")
@@ -59,20 +64,26 @@ class TokenVerifier:
         self._ticks = ticks
         self._known: dict[bytes, tuple[float, Token]] = {}
 
+    def recall(self, authorization: str) -> Token | None:
+        """Return the token of an `Authorization` header when it was verified a moment ago, without looking it up."""
+        text = _bearer(authorization)
+        return None if text is None else self._remembered(_digest(text))
+
     async def verify(self, authorization: str | None) -> Token:
         """Return the token of an `Authorization` header; raise Unauthorized saying what is wrong with it."""
         if not authorization:
             raise Unauthorized("send `Authorization: Bearer <token>`; `kindred token create` makes one")
-        scheme, _, text = authorization.partition(" ")
-        text = text.strip()
-        token_id = _token_id(text)
-        if scheme.lower() != "bearer" or token_id is None:
+        text = _bearer(authorization)
+        token_id = None if text is None else _token_id(text)
+        if text is None or token_id is None:
             raise Unauthorized("the Authorization header is not `Bearer kd_<id>_<secret>`")
         digest = _digest(text)
+        return self._remembered(digest) or await self._look_up(token_id, digest)
+
+    def _remembered(self, digest: bytes) -> Token | None:
+        # Found by digest: how long that takes says nothing of the token.
         known = self._known.get(digest)
-        if known is not None and self._ticks() < known[0]:
-            return known[1]
-        return await self._look_up(token_id, digest)
+        return known[1] if known is not None and self._ticks() < known[0] else None
 
     async def _look_up(self, token_id: str, digest: bytes) -> Token:
         self._known.pop(digest, None)

@@ -14,7 +14,7 @@ async def _document(client: httpx.AsyncClient) -> dict:
 async def test_documented_calls_are_exactly_the_served_ones(app: StandIn, client: httpx.AsyncClient) -> None:
     served = {
         (re.sub(r":str\}", "}", route.path), method)
-        for route in app.asgi._inner.routes
+        for route in app.asgi._inner.inner.routes
         if isinstance(route, HTTPRoute)
         for method in route.methods - {"OPTIONS"}
     }

@@ -1,20 +1,25 @@
-"""Tracked events."""
+"""Tracked events.
 
-from typing import Any
+Well-formed calls never come here: `kindred.api.quick` answers them. What comes is read field by field.
+"""
 
-from litestar import post
-from litestar.params import JSONBody
+from typing import Any, TypeAlias
+
+from litestar import Request, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, SkipValidation
 
 from kindred.api.access import described
 from kindred.api.bodies import BATCH_LIMIT, SINGLE_LIMIT, Batch, BatchBody, StrictBody
-from kindred.api.decoding import Faults
-from kindred.api.platform import Injected, Rules
-from kindred.api.schemas.fields import check_attributes
-from kindred.api.schemas.outcomes import BatchOutcome, ElementOutcome, EventOutcome
+from kindred.api.quick import TRACK, TRACK_BATCH, element, event_outcome
+from kindred.api.schemas.outcomes import BatchOutcome, EventOutcome
 from kindred.api.tokens import WRITE
+from kindred.api.tracker import Tracker
 from kindred.api.writing import outcome, sift
-from kindred.core.event import Interaction
-from kindred.ingest.validate import TrackCall, read_track
+from kindred.ingest.validate import TrackCall
+
+Tracking: TypeAlias = NamedDependency[SkipValidation[Tracker]]
+"""How a handler asks for the way into the log."""
 
 
 class TrackBody(StrictBody[TrackCall]):
@@ -31,47 +36,38 @@ class TrackBatchBody(BatchBody[Batch[TrackCall]]):
 
 
 @post(
-    "/api/v1/track",
+    TRACK,
     dto=TrackBody,
     return_dto=None,
     status_code=202,
     request_max_body_size=SINGLE_LIMIT,
     **described(WRITE, "events", 413),
 )
-async def track(data: JSONBody[TrackCall], platform: Injected, rules: Rules) -> EventOutcome:
+async def track(data: JSONBody[TrackCall], tracker: Tracking) -> EventOutcome:
     """Track one event; 202 once it is durable, with its position in the log."""
-    event = _interaction(data, rules, platform.clock.now(), "")
-    (position,) = await platform.journal.record([event])
-    return EventOutcome(event_id=event.event_id, status="queued", position=str(position))
+    ((event, position, repeated),) = await tracker.record([tracker.read(data, tracker.now())])
+    return event_outcome(event, position, repeated)
 
 
 @post(
-    "/api/v1/track/batch",
+    TRACK_BATCH,
     dto=TrackBatchBody,
     return_dto=None,
     status_code=202,
     request_max_body_size=BATCH_LIMIT,
     **described(WRITE, "events", 413),
 )
-async def track_batch(data: JSONBody[Batch[TrackCall]], platform: Injected, rules: Rules) -> BatchOutcome:
+async def track_batch(
+    data: JSONBody[Batch[TrackCall]], tracker: Tracking, request: Request[Any, Any, Any]
+) -> BatchOutcome:
     """Track up to 1,000 events; each has its own result, and a bad one never loses its neighbours."""
-    now = platform.clock.now()
-    found, good = sift(data, lambda body, pointer: _interaction(body, rules, now, pointer))
-    positions = await platform.journal.record(good) if good else []
-    return outcome(found, positions, _told)
-
-
-def _interaction(body: Any, rules: Rules, now: int, pointer: str) -> Interaction:
-    metadata = body.get("metadata") if isinstance(body, dict) else None
-    if isinstance(metadata, dict):
-        faults = Faults(pointer)
-        check_attributes(metadata, "/metadata", faults)
-        faults.done()
-    return read_track(body, rules, now, pointer)
-
-
-def _told(event: Interaction, position: str) -> ElementOutcome:
-    return ElementOutcome(status="queued", event_id=event.event_id, position=position)
+    now = tracker.now()
+    # The call itself was counted when it was let in.
+    tracker.limit.charge(request.state["token"].token_id, len(data.elements) - 1)
+    found, good = sift(data, lambda body, pointer: tracker.read(body, now, pointer))
+    tracked = await tracker.record(good) if good else []
+    left = iter(tracked)
+    return outcome(found, [each.position for each in tracked], lambda *_: element(*next(left)))
 
 
 HANDLERS = [track, track_batch]

@@ -25,17 +25,17 @@ class UserOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """A tracked event: durable, at `position` in the log."""
+    """A tracked event: durable, at `position` in the log; a `duplicate` already stood there."""
 
     event_id: str
-    status: Literal["queued"]
+    status: Literal["queued", "duplicate"]
     position: str
 
 
 class ElementOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What became of one element of a batch; `errors` says why it was rejected."""
 
-    status: Literal["queued", "stored", "rejected"]
+    status: Literal["queued", "duplicate", "stored", "rejected"]
     event_id: str | None = None
     item_id: str | None = None
     user_id: str | None = None
