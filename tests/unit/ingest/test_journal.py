@@ -1,9 +1,11 @@
 """The way into the log: durable first, then the wake-up."""
 
+import asyncio
+
 import pytest
 
 from kindred.adapters.memory.event_log import MemoryEventLog
-from kindred.core.errors import Overloaded
+from kindred.core.errors import Overloaded, StoreUnavailable
 from kindred.core.event import ItemDeleted, ProfileErased, decode_event
 from kindred.core.position import START, Position
 from kindred.ingest.journal import Journal
@@ -40,3 +42,95 @@ async def test_a_full_queue_is_passed_on_and_nobody_is_woken():
         await Journal(Full(), lambda: woken.append(1)).record(EVENTS)
     assert caught.value.retry_after == 3
     assert woken == []
+
+
+class Slow(MemoryEventLog):
+    """A log whose appends wait to be let go, and that remembers how large they were."""
+
+    def __init__(self):
+        super().__init__()
+        self.sizes = []
+        self.let_go = asyncio.Event()
+        self.failure = None
+
+    async def append(self, records):
+        self.sizes.append(len(records))
+        await self.let_go.wait()
+        if self.failure is not None:
+            raise self.failure
+        return await super().append(records)
+
+
+async def _calls(journal, count, events=1):
+    calls = [asyncio.create_task(journal.record(EVENTS[:1] * events)) for _ in range(count)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    return calls
+
+
+async def test_calls_that_come_together_share_an_append_and_each_has_its_own_positions():
+    """The first round is one group; what comes during its append is the next."""
+    log = Slow()
+    journal = Journal(log)
+    calls = await _calls(journal, 3)
+    calls += await _calls(journal, 2, events=2)
+    log.let_go.set()
+    offsets = [[position.offset for position in await call] for call in calls]
+    assert offsets == [[0], [1], [2], [3, 4], [5, 6]]
+    assert log.sizes == [3, 4]
+
+
+async def test_a_group_has_its_limit_and_a_call_is_never_split():
+    """1,500 and 1,500 are two groups; 2,500 of one call are one."""
+    log = Slow()
+    log.let_go.set()
+    journal = Journal(log)
+    for call in [*await _calls(journal, 2, events=1_500), *await _calls(journal, 1, events=2_500)]:
+        await call
+    assert log.sizes == [1_500, 1_500, 2_500]
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [(Overloaded("busy", retry_after=3), Overloaded), (RuntimeError("the driver"), StoreUnavailable)],
+)
+async def test_a_failed_append_fails_all_its_calls_each_with_its_own_error_and_none_after(failure, told):
+    """Nothing of the group was claimed, and the next one is tried anew."""
+    log, woken = Slow(), []
+    journal = Journal(log, lambda: woken.append(1))
+    calls = await _calls(journal, 3)
+    log.failure = failure
+    log.let_go.set()
+    errors = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(error) for error in errors] == [told] * 3
+    assert len({id(error) for error in errors}) == 3
+    assert {getattr(error, "retry_after", None) for error in errors} == {3 if told is Overloaded else 1}
+    log.failure = None
+    assert await journal.record(EVENTS) == [Position(0, 0, 0), Position(0, 0, 1)]
+    assert woken == [1]
+
+
+async def test_a_full_queue_claims_nothing():
+    """While one append hangs, 50,000 events may wait, and not one more."""
+    log = Slow()
+    journal = Journal(log)
+    first = await _calls(journal, 1)
+    waiting = await _calls(journal, 20, events=2_500)
+    with pytest.raises(Overloaded, match="50000 events wait"):
+        await journal.record(EVENTS[:1])
+    log.let_go.set()
+    assert len([await call for call in [*first, *waiting]]) == 21
+    assert sum(log.sizes) == 50_001
+
+
+async def test_who_gave_up_before_the_append_gets_nothing_written():
+    """The others of the group are not touched by it."""
+    log = Slow()
+    journal = Journal(log)
+    first = await _calls(journal, 1)
+    gone, kept = await _calls(journal, 2)
+    gone.cancel()
+    log.let_go.set()
+    assert await first[0] == [Position(0, 0, 0)]
+    assert await kept == [Position(0, 0, 1)]
+    assert sum(log.sizes) == 2
