@@ -51,7 +51,7 @@ def activity(records: Sequence[ItemRecord], as_of: int, window_hours: int) -> Ac
 
 
 def _flat(
-    columns: Sequence[tuple[NDArray[np.int32], NDArray[np.int32]]],
+    columns: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]],
 ) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]:
     """Join buckets of many items: (whose, bucket index, count)."""
     if not columns:

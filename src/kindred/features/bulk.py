@@ -1,7 +1,7 @@
 """Vectorised folds of many rows at once, equal to folding the same rows one by one."""
 
+import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -9,26 +9,36 @@ from numpy.typing import NDArray
 
 from kindred.core.candidates import Ordinals
 from kindred.core.profile import Profile
-from kindred.features.buckets import DAYS, HOURS, days_of, hours_of, pack
+from kindred.features.counters import Amounts, Integers, packed, reduced
+from kindred.features.deeds import Deeds
 from kindred.features.groups import FoldConfig
 from kindred.features.history import HistoryRows, check_names, newest_first
-from kindred.features.items import RATING_UNIT, ItemRecord
+from kindred.features.item_counters import ITEM_COUNTERS, item_amounts
+from kindred.features.sessions import kept_sessions
+from kindred.features.user_counters import SESSION_MS, SESSIONS, SUMS, USER_COUNTERS, user_amounts
 from kindred.features.users import UserRecord
 
 _BITS = 32
 _LOW = (1 << _BITS) - 1
+# Entries that wait to be added up: sorting them anew for each part would take longer than reading it.
+_WAITING = 2_000_000
 
 
 def bulk_users(
     rows: HistoryRows, starts: NDArray[np.int64], profiles: Sequence[Profile | None], config: FoldConfig
 ) -> Iterator[UserRecord]:
-    """Yield one record per user of `rows (n,)` in any order within a user; user i owns `starts[i]:starts[i + 1]`."""
-    names = list(check_names(rows.names))
+    """Yield one record per user of `rows (n,)` in any order within a user; user i owns `starts[i]:starts[i + 1]`.
+
+    Impressions count, but nothing is put down to them: columns do not say which request showed what.
+    """
+    check_names(rows.names)
     n_users = len(starts) - 1
     owners = np.repeat(np.arange(n_users, dtype=np.int64), np.diff(starts))
-    passing = [name in config.passing for name in names]
-    if any(passing):
-        kept = ~np.array(passing, np.bool_)[rows.codes]
+    sessions, rolled = _sessions(rows, owners, n_users, config)
+    counters = _user_counters(rows, owners, n_users, rolled, config)
+    passing = np.array([name in config.passing for name in rows.names], np.bool_)
+    if passing.any():
+        kept = ~passing[rows.codes]
         rows, owners = rows.take(kept), owners[kept]
     order = newest_first(rows, owners)
     rows, owners = rows.take(order), owners[order]
@@ -39,7 +49,7 @@ def bulk_users(
     seen = _seen(owners, rows.items, n_users, config.seen_items)
     for index, (items, timestamps, codes, values) in enumerate(pieces):
         yield UserRecord(
-            names if items else [],
+            list(rows.names) if items else [],
             items,
             timestamps,
             codes,
@@ -47,7 +57,52 @@ def bulk_users(
             next(seen),
             int(totals[index]),
             profile=profiles[index] if profiles else None,
+            counters=counters[index],
+            sessions=sessions[index],
         )
+
+
+def _user_counters(
+    rows: HistoryRows, owners: Integers, n_users: int, rolled: Amounts, config: FoldConfig
+) -> list[bytes]:
+    """Return each user's counters."""
+    added = Amounts.join([user_amounts(_deeds(rows, owners), None, config), rolled])
+    return packed(reduced(added, USER_COUNTERS.keep), n_users)
+
+
+def _deeds(rows: HistoryRows, owners: Integers) -> Deeds:
+    """Return rows as events of `owners (n,)`; how long something was watched is not among the columns."""
+    unknown = np.full(len(rows), np.nan)
+    return Deeds(owners, rows.codes.astype(np.int64), rows.timestamps, rows.values, unknown, rows.names)
+
+
+def _sessions(rows: HistoryRows, owners: Integers, n_users: int, config: FoldConfig) -> tuple[list[bytes], Amounts]:
+    """Return each user's newest sessions as packed intervals, and what older ones add to the counters."""
+    silent = np.array([name in config.impressions for name in rows.names] or [False], np.bool_)
+    chosen = (rows.timestamps >= 0) & ~silent[rows.codes] if len(rows) else np.zeros(0, np.bool_)
+    owners, times = owners[chosen], rows.timestamps[chosen]
+    order = np.lexsort((times, owners))
+    owners, times = owners[order], times[order]
+    if not len(times):
+        return [b""] * n_users, Amounts.join([])
+    breaks = np.concatenate(
+        ([True], (owners[1:] != owners[:-1]) | (times[1:] - times[:-1] > config.session_gap * 1000))
+    )
+    begins = np.flatnonzero(breaks)
+    ends = np.append(begins[1:], len(times)) - 1
+    whose = owners[begins]
+    intervals = np.stack([times[begins], times[ends]], axis=1).astype("<i8")
+    sizes = np.bincount(whose, minlength=n_users)
+    from_end = np.repeat(np.cumsum(sizes), sizes) - np.arange(len(whose))
+    kept = from_end <= kept_sessions(config.session_gap, config.lateness)
+    limits = np.concatenate(([0], np.cumsum(np.bincount(whose[kept], minlength=n_users)))).tolist()
+    data = intervals[kept].tobytes()
+    lists = [data[16 * low : 16 * high] for low, high in itertools.pairwise(limits)]
+    gone = whose[~kept]
+    lengths = (intervals[:, 1] - intervals[:, 0])[~kept].astype(np.int64)
+    slots = [np.full(len(gone), SUMS.first + code, np.int64) for code in (SESSIONS, SESSION_MS)]
+    ones = np.ones(len(gone), np.int64)
+    return lists, Amounts.join([Amounts(gone, slots[0], ones), Amounts(gone, slots[1], lengths)])
 
 
 def _cut(rows: HistoryRows, sizes: NDArray[np.integer[Any]]) -> Iterator[tuple[bytes, bytes, bytes, bytes]]:
@@ -77,101 +132,34 @@ def _seen(owners: NDArray[np.int64], items: Ordinals, n_users: int, limit: int) 
         start = end
 
 
-@dataclass(slots=True)
-class _Sums:
-    """Integer sums by (ordinal, small key), kept sorted by that pair."""
-
-    pairs: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
-    sums: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
-
-    def add(self, items: Ordinals, keys: NDArray[np.integer[Any]], amounts: NDArray[np.int64] | None) -> None:
-        """Add `amounts (n,)` (None: one each) under `(items (n,), keys (n,))`."""
-        pairs = np.concatenate([self.pairs, (items.astype(np.int64) << _BITS) | keys.astype(np.int64)])
-        added = np.ones(len(items), np.int64) if amounts is None else amounts
-        amounts = np.concatenate([self.sums, added])
-        order = np.argsort(pairs, kind="stable")
-        pairs = pairs[order]
-        starts = _group_starts(pairs)
-        self.pairs = pairs[starts]
-        self.sums = np.add.reduceat(amounts[order], starts) if len(starts) else amounts
-
-    def trim(self, span: int) -> None:
-        """Keep keys of the `span` up to each ordinal's highest."""
-        ordinals = self.pairs >> _BITS
-        starts = _group_starts(ordinals)
-        if len(starts):
-            sizes = np.diff(np.append(starts, len(ordinals)))
-            newest = np.repeat(self.pairs[np.append(starts[1:], len(ordinals)) - 1], sizes)
-            kept = self.pairs > newest - span
-            self.pairs, self.sums = self.pairs[kept], self.sums[kept]
-
-    def of(self, ordinal: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the keys and sums of one ordinal."""
-        low, high = np.searchsorted(self.pairs, [ordinal << _BITS, (ordinal + 1) << _BITS])
-        return self.pairs[low:high] & _LOW, self.sums[low:high]
-
-
-def _group_starts(values: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Return where each run of equal values begins."""
-    if not len(values):
-        return np.empty(0, np.intp)
-    return np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))
-
-
 class ItemTally:
-    """Item records of many rows, added part by part; memory grows with distinct items and buckets, not with rows."""
+    """Counters of items from many rows, added part by part; memory grows with items and buckets, not with rows."""
 
     def __init__(self, config: FoldConfig) -> None:
         """Start with nothing counted."""
         self._config = config
-        self._names: list[str] = []
-        self._counts, self._ratings = _Sums(), _Sums()
-        self._hours, self._days = _Sums(), _Sums()
+        self._parts: list[Amounts] = []
+        self._waiting = 0
 
     def add(self, rows: HistoryRows) -> None:
         """Count `rows (n,)` of any users, in any order; -1 for a time counts in no bucket."""
-        self._names += [name for name in rows.names if name not in self._names]
-        recoded = np.array([self._names.index(name) for name in rows.names], np.int64)
-        codes = recoded[rows.codes] if len(rows) else np.empty(0, np.int64)
-        self._counts.add(rows.items, codes, None)
-        self._add_ratings(rows)
-        loud = np.array([name not in self._config.quiet for name in self._names], np.bool_)
-        active = (rows.timestamps >= 0) & loud[codes] if len(rows) else np.empty(0, np.bool_)
-        items, timestamps = rows.items[active], rows.timestamps[active]
-        for sums, buckets, span in (
-            (self._hours, hours_of(timestamps), HOURS),
-            (self._days, days_of(timestamps), DAYS),
-        ):
-            sums.add(items, buckets, None)
-            sums.trim(span)
-
-    def _add_ratings(self, rows: HistoryRows) -> None:
-        """Add ratings as thousandths under key 0 and their number under key 1."""
-        if "rating" not in rows.names:
+        if not len(rows):
             return
-        rated = (rows.codes == rows.names.index("rating")) & ~np.isnan(rows.values)
-        items, values = rows.items[rated], rows.values[rated].astype(np.float64)
-        fixed = np.rint(values * RATING_UNIT).astype(np.int64)
-        self._ratings.add(items, np.zeros(len(items), np.int64), fixed)
-        self._ratings.add(items, np.ones(len(items), np.int64), None)
+        deeds = _deeds(rows, rows.items.astype(np.int64))
+        part = reduced(item_amounts(deeds, deeds.of_types(self._config.impressions), self._config), ITEM_COUNTERS.keep)
+        self._parts.append(part)
+        self._waiting += len(part.owners)
+        if self._waiting > _WAITING:
+            self._add_up()
+            self._waiting = 0
 
-    def records(self) -> Iterator[tuple[int, ItemRecord]]:
-        """Yield (ordinal, record), ascending by ordinal."""
-        for ordinal in np.unique(self._counts.pairs >> _BITS).tolist():
-            codes, counts = self._counts.of(ordinal)
-            by_name = {self._names[code]: count for code, count in zip(codes.tolist(), counts.tolist(), strict=True)}
-            rating = dict(zip(*(column.tolist() for column in self._ratings.of(ordinal)), strict=True))
-            hours, hour_counts = self._hours.of(ordinal)
-            days, day_counts = self._days.of(ordinal)
-            yield (
-                ordinal,
-                ItemRecord(
-                    by_name,
-                    rating.get(0, 0),
-                    rating.get(1, 0),
-                    pack(hours),
-                    pack(hour_counts),
-                    pack(days),
-                    pack(day_counts),
-                ),
-            )
+    def counters(self) -> Iterator[tuple[int, bytes]]:
+        """Yield (ordinal, entries of `ITEM_COUNTERS`), ascending by ordinal."""
+        self._add_up()
+        whole = self._parts[0]
+        ordinals, places = np.unique(whole.owners, return_inverse=True)
+        numbered = Amounts(places.astype(np.int64), whole.slots, whole.amounts)
+        yield from zip(ordinals.tolist(), packed(numbered, len(ordinals)), strict=True)
+
+    def _add_up(self) -> None:
+        self._parts = [reduced(Amounts.join(self._parts), ITEM_COUNTERS.keep)]

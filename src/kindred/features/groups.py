@@ -1,16 +1,18 @@
 """The fold groups of the state store, and what every fold needs to know."""
 
-from typing import Annotated, NamedTuple
+from hashlib import blake2b
+from typing import Annotated
 
 from msgspec import Meta
 
 from kindred.core.config import Config
-from kindred.core.position import Position
-from kindred.core.profile import Profile
 from kindred.ports.state import StateKey
 
-USER = "user@1"
-ITEM = "item@1"
+USER = "user@2"
+ITEM = "item@2"
+ITEM_COUNTRY = "item_country@1"
+PLACEMENT = "placement@1"
+ERASED = "erased@1"
 TRENDING = "trending@1"
 IMPORT = "import@1"
 
@@ -19,6 +21,7 @@ MAX_TYPES = 255
 
 
 _AtLeastOne = Annotated[int, Meta(ge=1)]
+_AtLeastZero = Annotated[int, Meta(ge=0)]
 
 
 class FoldConfig(Config, frozen=True, kw_only=True):
@@ -29,48 +32,32 @@ class FoldConfig(Config, frozen=True, kw_only=True):
     `recent_age`: seconds for which it does. `lateness`: seconds from an event to its arrival, over which only history
     takes it.
     `passing`: event types that leave no row in a user's history. `quiet`: event types that are no activity of an item.
+    `views`, `clicks`, `ratings`, `conversions`, `impressions`: event types that count as such, all others in totals
+    only. `reactions`: what a user may take back. `session_gap`: seconds of silence that end a session.
+    `attribution`: seconds for which an outcome is put down to the last exposure. `exposures`, `outcomes`: the newest of
+    each that a user record keeps for that. `devices`: names that a user's device is counted under, others together.
+    `client_placements`: placements whose exposures only clients tell; elsewhere what was served is exposed.
     """
 
     history_rows: _AtLeastOne = 1_000
     seen_items: _AtLeastOne = 100_000
     recent_events: _AtLeastOne = 256
-    recent_age: Annotated[int, Meta(ge=0)] = 86_400
-    lateness: Annotated[int, Meta(ge=0)] = 86_400
+    recent_age: _AtLeastZero = 86_400
+    lateness: _AtLeastZero = 86_400
     passing: tuple[str, ...] = ("impression", "search")
     quiet: tuple[str, ...] = ("impression", "search", "skip", "dislike")
-
-
-class Act(NamedTuple):
-    """One interaction, ready to be folded.
-
-    `event` is a 64-bit hash of the event id, `item` an ordinal or -1, `arrival` and `timestamp` milliseconds since 1970
-    UTC, `value` a rating, a price or NaN.
-    """
-
-    position: Position
-    event: int
-    arrival: int
-    item: int
-    event_type: str
-    timestamp: int
-    value: float
-
-    def late(self, config: FoldConfig) -> bool:
-        """Say whether it arrived too long after it happened to change any state."""
-        return self.arrival - self.timestamp > config.lateness * 1000
-
-
-class ProfileChange(NamedTuple):
-    """A user's profile as it is from `position` on."""
-
-    position: Position
-    profile: Profile
-
-
-class Erasure(NamedTuple):
-    """A user is forgotten at `position`."""
-
-    position: Position
+    views: tuple[str, ...] = ("view",)
+    clicks: tuple[str, ...] = ("click",)
+    ratings: tuple[str, ...] = ("rating",)
+    conversions: tuple[str, ...] = ("purchase",)
+    impressions: tuple[str, ...] = ("impression",)
+    reactions: tuple[str, ...] = ("like", "dislike")
+    session_gap: _AtLeastOne = 1_800
+    attribution: _AtLeastOne = 86_400
+    exposures: _AtLeastOne = 256
+    outcomes: _AtLeastOne = 128
+    devices: tuple[str, ...] = ("mobile", "web", "tv", "desktop", "tablet")
+    client_placements: tuple[str, ...] = ()
 
 
 def user_key(user_id: str) -> StateKey:
@@ -83,11 +70,26 @@ def item_key(ordinal: int) -> StateKey:
     return StateKey(ITEM, str(ordinal))
 
 
+def item_country_key(ordinal: int, country: str) -> StateKey:
+    """Return where an item's activity in a country (two letters) stands."""
+    return StateKey(ITEM_COUNTRY, f"{ordinal}/{country}")
+
+
+def placement_key(placement: str, partition: int) -> StateKey:
+    """Return where a partition's users are counted by what a placement showed them."""
+    return StateKey(PLACEMENT, f"{placement}/{partition}")
+
+
+def erased_key(user_id: str) -> StateKey:
+    """Return where it is written that a user was forgotten; the key is a hash, so it names nobody."""
+    return StateKey(ERASED, blake2b(user_id.encode(), digest_size=16).hexdigest())
+
+
 def trending_key(window: str) -> StateKey:
     """Return where the trending list of a window (`1h`, `24h`, `7d`) stands."""
     return StateKey(TRENDING, window)
 
 
-def import_key(import_id: str) -> StateKey:
-    """Return where it is written that an import was folded."""
-    return StateKey(IMPORT, import_id)
+def import_key(import_id: str, partition: int = 0) -> StateKey:
+    """Return where it is written that a partition's part of an import was folded."""
+    return StateKey(IMPORT, f"{import_id}/{partition}" if partition else import_id)

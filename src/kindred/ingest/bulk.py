@@ -1,7 +1,7 @@
 """The fold of a bulk import: its columns become records that carry the marker's position."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from kindred.core.event import Imported, encode_event
 from kindred.core.position import START, Position
 from kindred.core.profile import Profile
 from kindred.features.bulk import ItemTally, bulk_users
+from kindred.features.changes import ItemAct
 from kindred.features.groups import FoldConfig, import_key, item_key, user_key
 from kindred.features.history import HistoryRows
 from kindred.features.items import ItemRecord, decode_item, encode_item, merge_items
@@ -28,23 +29,34 @@ _profile_decoder = msgspec.msgpack.Decoder(Profile)
 
 
 class ImportFold(NamedTuple):
-    """What folding an import made: changed items by ordinal, the writes that finish it, and a letter if it failed."""
+    """What folding an import made: changed items by ordinal, the writes that finish it, and a letter if it failed.
+
+    `acts`: what goes to the items' log instead, where there is one.
+    """
 
     items: dict[int, ItemRecord]
     rows: int
     last: list[StateWrite]
     letter: DeadLetter | None = None
+    acts: Sequence[ItemAct] = ()
 
 
 async def fold_import(
-    position: Position, marker: Imported, lake: Path, state: StateStore, config: FoldConfig
+    position: Position,
+    marker: Imported,
+    lake: Path,
+    state: StateStore,
+    config: FoldConfig,
+    mine: Callable[[str], bool] | None = None,
+    forward: bool = False,
 ) -> ImportFold:
     """Fold an import's columns into users and items, in writes that a crash and a second run cannot count twice.
 
     A later marker of an import that was folded already changes nothing. Unreadable columns give a dead letter.
+    `mine` chooses the users of this partition; `forward` gives acts for the items' log instead of item records.
     The caller stores `last` together with the watermark.
     """
-    key = import_key(marker.import_id)
+    key = import_key(marker.import_id, position.partition)
     done = (await state.read([key], position.partition)).records[0]
     if done is not None:
         return ImportFold({}, 0, [])
@@ -52,14 +64,21 @@ async def fold_import(
     try:
         for path in fold_parts(lake, marker.import_id):
             columns = await asyncio.to_thread(FoldColumns.load, path)
-            for part in _slices(columns):
+            for part in _slices(columns if mine is None else columns.of_users(mine)):
                 rows += len(part)
                 await _fold_users(part, position, state, config, tally)
     except InvalidInput as error:
         letter = DeadLetter(position, f"import_unreadable: {error.detail[:300]}", encode_event(marker))
         return ImportFold({}, rows, [], letter)
-    items = await _fold_items(tally, position, state)
-    return ImportFold(items, rows, [StateWrite(key, StateRecord(position, marker.source.encode() or b"-"))])
+    counted = await asyncio.to_thread(lambda: list(tally.counters()))
+    items: dict[int, ItemRecord] = {}
+    acts: list[ItemAct] = []
+    if forward:
+        acts = [ItemAct(position, ordinal, "", -1, extra=counters) for ordinal, counters in counted]
+    else:
+        items = await _fold_items(counted, position, state)
+    finish = [StateWrite(key, StateRecord(position, marker.source.encode() or b"-"))]
+    return ImportFold(items, rows, finish, acts=acts)
 
 
 def _slices(columns: FoldColumns) -> Iterator[FoldColumns]:
@@ -110,10 +129,12 @@ def _user_writes(
     return writes
 
 
-async def _fold_items(tally: ItemTally, position: Position, state: StateStore) -> dict[int, ItemRecord]:
-    """Add the tally to the items' records, leaving those that hold the import already; return what they are now."""
-    counted = await asyncio.to_thread(lambda: list(tally.records()))
+async def _fold_items(
+    counted: Sequence[tuple[int, bytes]], position: Position, state: StateStore
+) -> dict[int, ItemRecord]:
+    """Add counters to the items' records, leaving those that hold the import already; return what they are now."""
     found: dict[int, ItemRecord] = {}
+    sources = {position.partition: (position.epoch, position.offset)}
     for start in range(0, len(counted), _ITEMS):
         piece = counted[start : start + _ITEMS]
         view = await state.read([item_key(ordinal) for ordinal, _ in piece], position.partition)
@@ -122,7 +143,7 @@ async def _fold_items(tally: ItemTally, position: Position, state: StateStore) -
             record, folded = (decode_item(before.value), before.position) if before else (ItemRecord(), START)
             found[ordinal] = record
             if folded < position:
-                found[ordinal] = merge_items(record, added)
+                found[ordinal] = merge_items(record, ItemRecord(added, sources))
                 writes.append(StateWrite(item_key(ordinal), StateRecord(position, encode_item(found[ordinal]))))
         await state.write(writes, view.watermark)
         await asyncio.sleep(0)

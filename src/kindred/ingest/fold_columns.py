@@ -1,7 +1,7 @@
 """The rows of a bulk import as plain columns, written by the import and folded by the consumer."""
 
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from zipfile import BadZipFile
@@ -46,6 +46,24 @@ class FoldColumns:
     def __len__(self) -> int:
         """Return n."""
         return len(self.ordinals)
+
+    def of_users(self, chosen: Callable[[str], bool]) -> "FoldColumns":
+        """Return the columns of the users that `chosen` says yes to."""
+        kept = [number for number, user in enumerate(self.users) if chosen(user)]
+        sizes = np.diff(self.starts)
+        mask = np.zeros(len(self.users), np.bool_)
+        mask[kept] = True
+        rows = np.repeat(mask, sizes)
+        return FoldColumns(
+            [self.users[number] for number in kept],
+            np.concatenate(([0], np.cumsum(sizes[mask]))).astype(np.int64),
+            self.ordinals[rows],
+            self.timestamps[rows],
+            self.types[rows],
+            self.values[rows],
+            self.names,
+            [self.profiles[number] for number in kept] if self.profiles else [],
+        )
 
     def check(self) -> None:
         """Raise InvalidInput when the columns do not fit one another."""

@@ -11,7 +11,8 @@ from kindred.core.position import START, Position
 from kindred.features.changes import ItemAct, PlacementCredit, UserChange
 from kindred.features.groups import FoldConfig, erased_key, placement_key, user_key
 from kindred.features.placements import PlacementRecord, decode_placement, encode_placement, fold_placement
-from kindred.features.users import Person, UserFold, decode_user, encode_user, fold_users
+from kindred.features.user_fold import Person, UserFold, fold_users
+from kindred.features.users import decode_user, encode_user
 from kindred.ingest.bulk import fold_import
 from kindred.ingest.effects import Ordinals, write_catalogue, write_profiles
 from kindred.ingest.exposures import Exposures, load_exposures

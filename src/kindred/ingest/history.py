@@ -9,7 +9,7 @@ import xxhash
 from kindred.core.position import Position
 from kindred.features.changes import Act, Handing, Handoff, Removal
 from kindred.features.groups import FoldConfig
-from kindred.features.users import Person, UserFold
+from kindred.features.user_fold import Person, UserFold
 from kindred.ports.interactions import InteractionRow, InteractionStore
 
 _MOST_ABSORBED = 1_000_000

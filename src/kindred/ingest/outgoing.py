@@ -8,7 +8,7 @@ from kindred.core.errors import InvalidInput
 from kindred.core.event import HandedOver, HistoryRemoved, Imported, Interaction, Served, encode_event, partition_key
 from kindred.core.position import Position
 from kindred.features.changes import Handing, Rekeyed
-from kindred.features.users import Person, UserFold
+from kindred.features.user_fold import Person, UserFold
 from kindred.ingest.plan import PersonEvent
 from kindred.ports.log import EventLog
 

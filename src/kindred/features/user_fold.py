@@ -1,0 +1,311 @@
+"""The fold of users: pure, one event at a time in effect, the same for any cut into batches."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from kindred.core.position import Position
+from kindred.features.changes import (
+    Act,
+    Erasure,
+    Handing,
+    Handoff,
+    ItemAct,
+    MergeInto,
+    PlacementCredit,
+    ProfileChange,
+    Rekeyed,
+    Removal,
+    Shown,
+    UserChange,
+)
+from kindred.features.counters import Amounts, add_up
+from kindred.features.deeds import DeedList
+from kindred.features.groups import FoldConfig
+from kindred.features.user_counters import NO_DEVICE, USER_COUNTERS, device_bucket, user_amounts
+from kindred.features.user_folding import Draft
+from kindred.features.users import MOST_MERGES, UserRecord, decode_user, encode_user, merge_user
+
+
+class Person(NamedTuple):
+    """A user whose record stands at `folded` (None: nothing known), with changes in order of position."""
+
+    user_id: str
+    record: UserRecord | None
+    folded: Position
+    changes: Sequence[UserChange]
+
+
+class UserFold(NamedTuple):
+    """What a fold made of a user's changes.
+
+    `position` is that of the last change that took effect, or None when none did. `forward`: acts that items must
+    count (their own sources leave out what they hold already). `stored`: acts that history must hold. `duplicates`
+    and `late` are counts; `erased` is the position of an erasure, so that older history goes. `removed`: items that
+    left the history; `absorbed`: (position, user) whose history is this user's now. `outgoing`: what goes to the log
+    again; `credits`: what placements gained.
+    """
+
+    record: UserRecord | None
+    position: Position | None
+    forward: list[ItemAct]
+    stored: list[Act]
+    duplicates: int
+    late: int
+    erased: Position | None
+    removed: list[Removal]
+    absorbed: list[tuple[Position, str]]
+    outgoing: list[Handing | Rekeyed]
+    credits: list[PlacementCredit]
+
+
+class _Batch:
+    """The events of many users, to be counted as columns."""
+
+    def __init__(self, config: FoldConfig) -> None:
+        self.config = config
+        self._deeds = DeedList()
+        self._devices: list[int] = []
+        self._first: dict[int, int] = {}
+
+    def add(self, owner: int, act: Act) -> None:
+        """Note an act."""
+        self._first.setdefault(owner, len(self._devices))
+        self._deeds.add(owner, act.event_type, act.timestamp, act.value, act.watch)
+        self._devices.append(device_bucket(act.device, self.config))
+
+    def add_shown(self, owner: int, shown: Shown) -> None:
+        """Note that something was shown."""
+        self._first.setdefault(owner, len(self._devices))
+        self._deeds.add(owner, shown.event_type, shown.timestamp, np.nan, np.nan)
+        self._devices.append(NO_DEVICE)
+
+    def take(self, owner: int, counters: bytes) -> bytes:
+        """Take an owner's events out of the batch and return `counters` with them."""
+        first = self._first.pop(owner, None)
+        if first is None:
+            return counters
+        chosen = [place for place in range(first, len(self._devices)) if self._deeds.owners[place] == owner]
+        taken = _Batch(self.config)
+        for place in chosen:
+            deeds = self._deeds
+            taken._deeds.add(
+                0,
+                list(deeds.names)[deeds.codes[place]],
+                deeds.timestamps[place],
+                deeds.values[place],
+                deeds.watches[place],
+            )
+            taken._devices.append(self._devices[place])
+            deeds.owners[place] = -1
+        return taken.counted([counters])[0]
+
+    def counted(self, counters: Sequence[bytes], parts: Sequence[Amounts] = ()) -> list[bytes]:
+        """Return each owner's counters with their events and `parts`."""
+        if not self._devices and not parts:
+            return list(counters)
+        deeds = self._deeds.columns()
+        devices = np.array(self._devices, np.int64)[np.array(self._deeds.owners, np.int64) >= 0]
+        added = Amounts.join([user_amounts(deeds, devices, self.config), *parts])
+        return add_up(counters, added, USER_COUNTERS.keep)
+
+
+class _Folding:
+    """One user while changes are being folded into their record."""
+
+    def __init__(self, owner: int, person: Person, batch: _Batch) -> None:
+        self.owner, self.person, self.batch, self.config = owner, person, batch, batch.config
+        self.draft = Draft(person.record or UserRecord(), batch.config)
+        self.known = person.record is not None
+        self.counters = self.draft.before.counters
+        self.position: Position | None = None
+        self.erased: Position | None = None
+        self.forward: list[ItemAct] = []
+        self.stored: list[Act] = []
+        self.removed: list[Removal] = []
+        self.absorbed: list[tuple[Position, str]] = []
+        self.outgoing: list[Handing | Rekeyed] = []
+        self.credits: list[PlacementCredit] = []
+        self.duplicates = self.late = self._handed = 0
+
+    def run(self) -> None:
+        """Fold all changes."""
+        for change in self.person.changes:
+            if isinstance(change, Act):
+                self._act(change)
+            elif change.position <= self.person.folded:
+                continue
+            elif isinstance(change, Shown):
+                self._shown(change)
+            else:
+                self._other(change)
+
+    def _act(self, act: Act) -> None:
+        """Fold one interaction, or recognise it as a replay or a duplicate."""
+        draft, config, position = self.draft, self.config, act.position
+        if position <= self.person.folded:
+            self._replayed(act)
+            return
+        if draft.alias is not None:
+            self._rekey(position)
+            return
+        if not draft.admit(act.event, position.offset, act.arrival):
+            self.duplicates += 1
+            return
+        self.position, self.known = position, True
+        self.stored.append(act)
+        if act.late(config):
+            self.late += 1
+            return
+        self.batch.add(self.owner, act)
+        if act.timestamp >= 0:
+            draft.session(act.timestamp)
+        if act.item < 0:
+            return
+        extra = draft.outcome(act, self.credits)
+        self.forward.append(_item_act(act, draft.country, extra))
+        if act.event_type not in config.passing:
+            draft.row(act)
+
+    def _replayed(self, act: Act) -> None:
+        """Hand a replayed act to the items again: their sources know it."""
+        sealed = self.draft.sealed
+        if act.item < 0 or act.late(self.config) or (sealed is not None and act.position > sealed):
+            return
+        known = self.draft.recent.known_at(act.event)
+        if known is None or known == act.position.offset:
+            self.forward.append(_item_act(act, self.draft.country, b""))
+
+    def _shown(self, shown: Shown) -> None:
+        """Fold what was shown."""
+        draft, position = self.draft, shown.position
+        if draft.alias is not None:
+            self._rekey(position)
+            return
+        if shown.client and not draft.admit(shown.event, position.offset, shown.arrival):
+            self.duplicates += 1
+            return
+        self.position, self.known = position, True
+        if shown.late(self.config):
+            self.late += 1
+            return
+        if shown.client:
+            self.batch.add_shown(self.owner, shown)
+        self.forward += draft.shown(shown, self.credits)
+
+    def _other(self, change: ProfileChange | Erasure | Removal | MergeInto | Handoff) -> None:
+        """Fold what changes a person and not their history."""
+        if isinstance(change, Erasure):
+            self._erase(change.position)
+            return
+        self.position, self.known = change.position, True
+        draft = self.draft
+        match change:
+            case ProfileChange():
+                draft.profile = change.profile
+            case MergeInto():
+                self._seal(change)
+            case Removal() | Handoff() if draft.alias is not None:
+                self._rekey(change.position)
+            case Removal():
+                self.removed.append(change)
+                draft.remove(change)
+            case Handoff():
+                self._absorb(change)
+
+    def _rekey(self, position: Position) -> None:
+        """Send an event on to whom this user turned out to be."""
+        if self.draft.alias is not None:
+            self.position = position
+            self.outgoing.append(Rekeyed(position, self.draft.alias))
+
+    def _erase(self, position: Position) -> None:
+        """Forget everything up to here; what was handed over before belongs to another by now."""
+        self.position = self.erased = position
+        self.batch.take(self.owner, b"")
+        self.draft, self.counters, self.known = Draft(UserRecord(), self.config), b"", False
+        del self.stored[self._handed :]
+        self.removed, self.absorbed = [], []
+
+    def _seal(self, change: MergeInto) -> None:
+        """Hand the record over and keep only whose it is now."""
+        if self.draft.alias is not None or change.into == self.person.user_id:
+            return
+        counters = self.batch.take(self.owner, self.counters)
+        record = self.draft.record(counters)
+        self.outgoing.append(Handing(change.position, change.merge_id, change.into, encode_user(record)))
+        sealed = UserRecord(alias=change.into, sealed=change.position)
+        self.draft, self.counters, self._handed = Draft(sealed, self.config), b"", len(self.stored)
+
+    def _absorb(self, change: Handoff) -> None:
+        """Take an anonymous user's record over, once."""
+        if change.merge_id in self.draft.merged:
+            return
+        brought = decode_user(change.record)
+        merged = [*self.draft.merged, change.merge_id][-MOST_MERGES:]
+        if brought is not None:
+            standing = self.draft.record(self.batch.take(self.owner, self.counters))
+            # What the known user says of themselves stands over what was known of the anonymous one.
+            brought = msgspec.structs.replace(brought, profile=None if standing.profile else brought.profile)
+            joined = merge_user(standing, brought, self.config)
+            self.draft, self.counters = Draft(joined, self.config), joined.counters
+        self.draft.merged = merged
+        self.absorbed.append((change.position, change.source))
+
+    def finished(self, counters: bytes) -> UserFold:
+        """Return what became of the user."""
+        record = self.person.record
+        if self.position is not None:
+            record = self.draft.record(counters, rolled=False) if self.known else None
+        return UserFold(
+            record,
+            self.position,
+            self.forward,
+            self.stored,
+            self.duplicates,
+            self.late,
+            self.erased,
+            self.removed,
+            self.absorbed,
+            self.outgoing,
+            self.credits,
+        )
+
+
+def fold_users(people: Sequence[Person], config: FoldConfig) -> list[UserFold]:
+    """Fold each user's changes into their record; the counters of all of them are folded as columns.
+
+    What stands at or before `folded` is a replay and changes nothing here. The same event id at another position is a
+    duplicate: the first payload wins, and it is neither folded nor forwarded.
+    """
+    batch = _Batch(config)
+    foldings = [_Folding(owner, person, batch) for owner, person in enumerate(people)]
+    for folding in foldings:
+        folding.run()
+    parts = [folding.draft.rolled(folding.owner) for folding in foldings if folding.draft.rolled_count]
+    counters = batch.counted([folding.counters for folding in foldings], parts)
+    return [folding.finished(data) for folding, data in zip(foldings, counters, strict=True)]
+
+
+def fold_user(
+    user_id: str, record: UserRecord | None, folded: Position, changes: Sequence[UserChange], config: FoldConfig
+) -> UserFold:
+    """Fold one user's changes."""
+    return fold_users([Person(user_id, record, folded, changes)], config)[0]
+
+
+def _item_act(act: Act, country: str, extra: bytes) -> ItemAct:
+    """Return what an act adds to its item."""
+    return ItemAct(
+        act.position,
+        act.item,
+        act.event_type,
+        act.timestamp,
+        act.value,
+        act.watch,
+        False,
+        act.country or country,
+        extra,
+    )
