@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from kindred import __version__
+from kindred.cli.consuming import consume
 from kindred.cli.demo import demo
 from kindred.cli.doctor import doctor
 from kindred.cli.exits import Exit, report
@@ -37,7 +38,7 @@ app.command(demo)
 app.command(import_data, name="import")
 app.command(train)
 app.command(serve, name=["serve", "run"])
-for _command in (recommend, similar, trending, popular, evaluate, doctor):
+for _command in (consume, recommend, similar, trending, popular, evaluate, doctor):
     app.command(_command)
 for _group in (config, models, token):
     app.command(_group)

@@ -23,6 +23,7 @@ def serve(
     *,
     port: Annotated[int | None, Parameter(help="TCP port; 0 takes a free one. Default: server.port.")] = None,
     host: Annotated[str | None, Parameter(help="Address to listen on. Default: server.host.")] = None,
+    consume: Annotated[bool, Parameter(help="Fold events here too; without, `kindred consume` has to.")] = True,
 ) -> None:
     """Serve recommendations over HTTP until stopped, and fold events as they come.
 
@@ -35,11 +36,11 @@ def serve(
     port = chosen.port if port is None else port
     if not 0 <= port <= 65_535:
         raise InvalidInput(f"--port is 0 to 65535, not {port}")
-    _log_to_stderr()
-    _run(_serve(settings, chosen, chosen.host if host is None else host, port))
+    log_to_stderr()
+    run(_serve(settings, chosen, chosen.host if host is None else host, port, consume))
 
 
-async def _serve(settings: "Settings", chosen: "ServerConfig", host: str, port: int) -> None:
+async def _serve(settings: "Settings", chosen: "ServerConfig", host: str, port: int, consume: bool) -> None:
     from kindred.api.limits import HttpConfig
     from kindred.api.server import bind
     from kindred.api.server import serve as serve_http
@@ -49,7 +50,7 @@ async def _serve(settings: "Settings", chosen: "ServerConfig", host: str, port: 
     bind(host, port).close()
     app = await build_app(settings)
     try:
-        await app.start()
+        await app.start(consume=consume)
         # What stands now stays: the collector need not look at it again, nor look as often as a script needs.
         gc.collect()
         gc.freeze()
@@ -68,7 +69,7 @@ def _announce(host: str, port: int) -> None:
     print(f"Kindred serves on http://{shown}:{port} (API pages: /docs; stop: Ctrl-C)", flush=True)
 
 
-def _run(work: Coroutine[None, None, None]) -> None:
+def run(work: Coroutine[None, None, None]) -> None:
     """Run a coroutine on the fastest event loop that there is."""
     factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
     with contextlib.suppress(ImportError):
@@ -90,7 +91,8 @@ class _NoTraces(logging.Filter):
         return True
 
 
-def _log_to_stderr() -> None:
+def log_to_stderr() -> None:
+    """Send what the process has to say of its work to stderr."""
     handler = logging.StreamHandler()
     handler.addFilter(_NoTraces())
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

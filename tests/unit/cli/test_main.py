@@ -19,7 +19,7 @@ COMMANDS = [
     ["demo"], ["import"], ["train"], ["evaluate"], ["serve"], ["run"], ["recommend"], ["similar"], ["trending"],
     ["popular"], ["doctor"], ["config"], ["config", "show"], ["config", "check"], ["config", "explain"], ["models"],
     ["models", "list"], ["models", "activate"], ["models", "rollback"], ["token"], ["token", "create"],
-    ["token", "list"], ["token", "revoke"],
+    ["token", "list"], ["token", "revoke"], ["consume"],
 ]  # fmt: skip
 
 
@@ -56,6 +56,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["import", "x.toml", "--sample"], "a mapping file or --sample"),
         (["serve", "--port", "99999"], "--port is 0 to 65535"),
         (["serve", "--port", "http"], "http"),
+        (["consume", "--status", "-1"], "--status is 0 to 86400 seconds"),
         (["token", "create", "--scopes", "root"], "scopes are read, write, admin"),
     ],
 )
