@@ -38,12 +38,9 @@ class RedisTraces:
         for start in range(0, len(records), _PER_SCRIPT):
             part = records[start : start + _PER_SCRIPT]
             names = [self._address.name("trace", request_id) for request_id, _, _ in part]
-            arguments: list[bytes | int | str] = [
-                DAY_MS,
-                self._most,
-                self._address.name("trace"),
-                *(field for row in part for field in row),
-            ]
+            arguments: list[bytes | int | str] = [DAY_MS, self._most, self._address.name("trace")]
+            for row in part:
+                arguments += row
             await self._server.run(KEEP_TRACES, [self._index, *names], arguments)
 
     async def get(self, request_id: str) -> bytes | None:
@@ -55,8 +52,9 @@ class RedisTraces:
         """Delete records older than `before` (ms), some hundred at a time; return how many were still there."""
         total = 0
         while True:
-            arguments = [before, self._address.name("trace"), _PER_SCRIPT]
-            seen, gone = await self._server.run(SWEEP_TRACES, [self._index], arguments)
+            seen, gone = await self._server.run(
+                SWEEP_TRACES, [self._index], [before, self._address.name("trace"), _PER_SCRIPT]
+            )
             total += int(gone)
             if seen < _PER_SCRIPT:
                 return total
