@@ -170,13 +170,16 @@ class _Folding:
             draft.row(act)
 
     def _replayed(self, act: Act) -> None:
-        """Hand a replayed act to the items again: their sources know it."""
+        """Hand a replayed act to the items again: their sources know it.
+
+        Only with the country it names itself: by now the profile may name another one, whose record does not know it.
+        """
         sealed = self.draft.sealed
         if act.item < 0 or act.late(self.config) or (sealed is not None and act.position > sealed):
             return
         known = self.draft.recent.known_at(act.event)
         if known is None or known == act.position.offset:
-            self.forward.append(_item_act(act, self.draft.country, b""))
+            self.forward.append(_item_act(act, "", b""))
 
     def _shown(self, shown: Shown) -> None:
         """Fold what was shown."""

@@ -6,7 +6,8 @@ import math
 from hypothesis import strategies as st
 
 from kindred.core.position import Position
-from kindred.features.groups import Act, FoldConfig
+from kindred.features.changes import Act
+from kindred.features.groups import FoldConfig
 from kindred.features.users import UserRecord
 
 START_TIME = 1_700_000_000_000
