@@ -133,21 +133,19 @@ class _Folding:
     def run(self) -> None:
         """Fold all changes."""
         for change in self.person.changes:
+            # A record is written after everything that came of its changes, so a replay has nothing left to do.
+            if change.position <= self.person.folded:
+                continue
             if isinstance(change, Act):
                 self._act(change)
-            elif change.position <= self.person.folded:
-                continue
             elif isinstance(change, Shown):
                 self._shown(change)
             else:
                 self._other(change)
 
     def _act(self, act: Act) -> None:
-        """Fold one interaction, or recognise it as a replay or a duplicate."""
+        """Fold one interaction, or recognise it as a duplicate."""
         draft, config, position = self.draft, self.config, act.position
-        if position <= self.person.folded:
-            self._replayed(act)
-            return
         if draft.alias is not None:
             self._rekey(position)
             return
@@ -168,18 +166,6 @@ class _Folding:
         self.forward.append(_item_act(act, draft.country, extra))
         if act.event_type not in config.passing:
             draft.row(act)
-
-    def _replayed(self, act: Act) -> None:
-        """Hand a replayed act to the items again: their sources know it.
-
-        Only with the country it names itself: by now the profile may name another one, whose record does not know it.
-        """
-        sealed = self.draft.sealed
-        if act.item < 0 or act.late(self.config) or (sealed is not None and act.position > sealed):
-            return
-        known = self.draft.recent.known_at(act.event)
-        if known is None or known == act.position.offset:
-            self.forward.append(_item_act(act, "", b""))
 
     def _shown(self, shown: Shown) -> None:
         """Fold what was shown."""
@@ -280,8 +266,9 @@ class _Folding:
 def fold_users(people: Sequence[Person], config: FoldConfig) -> list[UserFold]:
     """Fold each user's changes into their record; the counters of all of them are folded as columns.
 
-    What stands at or before `folded` is a replay and changes nothing here. The same event id at another position is a
-    duplicate: the first payload wins, and it is neither folded nor forwarded.
+    What stands at or before `folded` is a replay: it changes nothing and is not forwarded again, since a user's record
+    is written only after the items were told. The same event id at another position is a duplicate: the first payload
+    wins, and it is neither folded nor forwarded.
     """
     batch = _Batch(config)
     foldings = [_Folding(owner, person, batch) for owner, person in enumerate(people)]
