@@ -113,8 +113,8 @@ def add_up(records: Sequence[bytes], added: Amounts, keep: Integers) -> list[byt
     """Add to the counters of `records`, and drop what is further back than `keep (32,)` buckets by kind.
 
     One sort of what is added for the whole batch. Sums and trims commute: any cut into batches, any order and any
-    merge of parts give the same values. A slot whose sum became zero stays until it is trimmed: which buckets are too old
-    must not depend on when something was taken back.
+    merge of parts give the same values. A slot whose sum became zero stays until it is trimmed: which buckets are too
+    old must not depend on when something was taken back.
     """
     keys, sums, sizes = _keyed(records)
     new_keys, new_sums = _summed((added.owners << _SLOT_BITS) | added.slots, added.amounts)

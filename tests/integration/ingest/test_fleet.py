@@ -188,7 +188,7 @@ async def test_members_come_and_go_under_load(fleet, seed):
 
 
 class Paused:
-    """A store that lets nothing through to a method until it is told to: whoever calls it is a zombie meanwhile."""
+    """A store that holds up the first call of a method until it is told to go on: its caller is a zombie meanwhile."""
 
     def __init__(self, store, method: str) -> None:
         self._store, self._method = store, method
@@ -200,8 +200,9 @@ class Paused:
             return method
 
         async def wait(*args, **kwargs):
-            self.reached.set()
-            await self.go.wait()
+            if not self.reached.is_set():
+                self.reached.set()
+                await self.go.wait()
             return await method(*args, **kwargs)
 
         return wait
