@@ -4,10 +4,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import freshness, import_speed, latency
+from benchmarks import freshness, import_speed, latency, tracking
 from benchmarks.quality import funnel
 
-TABLES = {"latency": latency.main, "freshness": freshness.main, "import": import_speed.main, "quality": funnel.main}
+TABLES = {
+    "latency": latency.main,
+    "tracking": tracking.main,
+    "freshness": freshness.main,
+    "import": import_speed.main,
+    "quality": funnel.main,
+}
 
 
 def main() -> None:

@@ -54,12 +54,12 @@ class Home:
         """Return the headers of an authorised request."""
         return {"Authorization": f"Bearer {self.token}"}
 
-    def start(self, **settings: str) -> Server:
-        """Start a server and wait until it is ready."""
+    def start(self, *words: str, **settings: str) -> Server:
+        """Start a server, with further words on its command line, and wait until it is ready."""
         port = free_port()
         env = {**os.environ, **self.env, **settings, "KINDRED_HOME": str(self.path), "OPENBLAS_NUM_THREADS": "1"}
         log = (self.path / f"server-{port}.log").open("wb")
-        process = subprocess.Popen([KINDRED, "serve", "--port", str(port)], env=env, stdout=log, stderr=log)
+        process = subprocess.Popen([KINDRED, "serve", "--port", str(port), *words], env=env, stdout=log, stderr=log)
         url = f"http://127.0.0.1:{port}"
         for _ in range(300):
             with contextlib.suppress(httpx.HTTPError):
