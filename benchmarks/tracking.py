@@ -1,7 +1,8 @@
 """Tracked events through HTTP, durable before the 202, beside what the disk alone could do with the same bytes.
 
 The limit is measured in the same run: bare appends with `fdatasync` of the same bytes in groups of the same size, by
-one process that does nothing else. With `--kafka HOST:PORT` (or KINDRED_BENCH_KAFKA) the same bytes also go to a broker.
+one process that does nothing else. With `--kafka HOST:PORT` (or KINDRED_BENCH_KAFKA) the same bytes also go to a
+broker.
 """
 
 import argparse

@@ -3,15 +3,15 @@
 import os
 import time
 import unicodedata
+from functools import lru_cache
 
 from kindred.core.errors import InvalidInput
 
 MAX_CHARACTERS = 128
 MAX_BYTES = 256
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
-_SHIFTS = range(110, -1, -10)
-_store: list[bytes] = []
+_CHARACTERS = (_ALPHABET * 8).encode()
+_store: list[str] = []
 
 
 def id_fault(value: str) -> str | None:
@@ -43,22 +43,23 @@ def check_id(value: str, pointer: str) -> str:
 
 def new_id(prefix: str) -> str:
     """Make a unique id that sorts by time: `prefix_` + 10 characters of milliseconds + 13 of randomness."""
-    milliseconds = time.time_ns() // 1_000_000
-    number = (milliseconds << 65) | (int.from_bytes(_randomness()) >> 7)
-    # Two characters at a time: 23 need a leading zero, which is left out.
-    pairs = [_PAIRS[number >> shift & 1023] for shift in _SHIFTS]
-    return f"{prefix}_{''.join(pairs)[1:]}"
+    return f"{prefix}_{_time_text(time.time_ns() // 1_000_000)}{_random_text()}"
 
 
-def _randomness() -> bytes:
-    """Return 9 random bytes from a store of them: asking the system lets another thread run, which costs far more."""
+@lru_cache(maxsize=8)
+def _time_text(milliseconds: int) -> str:
+    return "".join(_ALPHABET[milliseconds >> shift & 31] for shift in range(45, -1, -5))
+
+
+def _random_text() -> str:
+    """Return 13 random characters from a store of them: asking the system lets another thread run, at a high price."""
     try:
-        # One step, so that no two threads get the same bytes.
+        # One step, so that no two threads get the same.
         return _store.pop()
     except IndexError:
-        many = os.urandom(9 * 500)
-        _store.extend(many[at : at + 9] for at in range(9, len(many), 9))
-        return many[:9]
+        many = os.urandom(13 * 500).translate(_CHARACTERS).decode()
+        _store.extend(many[at : at + 13] for at in range(13, len(many), 13))
+        return many[:13]
 
 
 # A forked child must not make its parent's ids.

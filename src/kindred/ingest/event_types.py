@@ -19,6 +19,7 @@ LONGEST_TYPE = 64
 MOST_SHOWN = 100
 """Items that one impression may show."""
 
+_NUMBERS = (int, float)
 _VALUES = {"rating": "rating", "purchase": "price"}
 
 Polarity: TypeAlias = Literal["positive", "negative", "neutral"]
@@ -103,8 +104,11 @@ class EventType:
         """Return what in `metadata` breaks a rule: the key and a sentence for each."""
         if not metadata and not self.required:
             return []
-        found = [(key, rule_fault(metadata.get(key), rule)) for key, rule in self.rules.items()]
-        wrong = [(key, fault) for key, fault in found if fault is not None]
+        wrong = []
+        for key, rule in self.rules.items():
+            value = metadata.get(key)
+            if (value is not None or rule.required) and (fault := rule_fault(value, rule)) is not None:
+                wrong.append((key, fault))
         if not self.other_metadata:
             extra = [key for key in metadata if key not in self.rules][:20]
             wrong += [(key, unknown_key(key[:200], self.rules) if self.rules else "no key is taken") for key in extra]
@@ -201,19 +205,19 @@ def rule_fault(value: object, rule: MetadataRule) -> str | None:
     """Say what of a metadata value breaks its rule, or None when nothing does."""
     if value is None:
         return "is required for this event type" if rule.required else None
+    if rule.type == "number":
+        return _number_fault(value, rule)
     match rule.type:
-        case "number":
-            return _number_fault(value, rule)
         case "string":
             return _string_fault(value, rule)
         case "boolean":
             return None if isinstance(value, bool) else f"must be true or false, is {json_type(value)}"
-        case "ids":
+        case _:
             return _ids_fault(value, rule)
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, _NUMBERS) and not isinstance(value, bool)
 
 
 def _number_fault(value: Any, rule: MetadataRule) -> str | None:

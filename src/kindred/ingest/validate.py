@@ -20,6 +20,7 @@ MOST_WHOLE = 2**31 - 1
 _DEEPEST = 16
 # Finding the name that was meant costs time for each: one call must not hold up all others.
 _UNKNOWN_TOLD = 20
+_NESTING = (dict, list)
 _encode_json = msgspec.json.Encoder().encode
 _encode_msgpack = msgspec.msgpack.Encoder().encode
 
@@ -223,9 +224,9 @@ def with_text_ids(metadata: dict[str, Any]) -> dict[str, Any]:
     return {**metadata, "items": [str(each) for each in metadata["items"]]}
 
 
-def _shallow(value: object, levels: int) -> bool:
+def _shallow(value: dict[str, Any] | list[Any], levels: int) -> bool:
     """Say whether objects and lists are nested at most `levels` deep."""
-    if not isinstance(value, dict | list):
-        return True
-    inner = value.values() if isinstance(value, dict) else value
-    return levels > 0 and all(_shallow(one, levels - 1) for one in inner)
+    for inner in value.values() if isinstance(value, dict) else value:
+        if isinstance(inner, _NESTING) and (levels <= 1 or not _shallow(inner, levels - 1)):
+            return False
+    return True
