@@ -5,7 +5,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from tests.engines.kafka import Kafka
 
+from kindred.adapters.kafka.event_log import KafkaEventLog
+from kindred.adapters.kafka.event_log import open_event_log as open_kafka_log
 from kindred.adapters.memory import event_log as memory
 from kindred.adapters.sqlite import event_log as sqlite
 from kindred.adapters.sqlite.event_log_writer import GroupWriter
@@ -46,6 +49,27 @@ class TestSqliteEventLog(EventLogSuite):
 class TestMemoryMembership(MembershipSuite):
     async def open_store(self, home: Path) -> GroupedLog:
         return await memory.open_event_log("4", home)
+
+
+class OnKafka:
+    """What the suites on the broker share: each test has a log of its own, of four partitions."""
+
+    @pytest.fixture(autouse=True)
+    def _broker(self, kafka: Kafka) -> None:
+        self.broker = kafka
+
+    async def open_store(self, home: Path) -> KafkaEventLog:
+        return await open_kafka_log(self.broker.location(home, partitions=4, session_timeout_ms=6_000), home)
+
+
+class TestKafkaEventLog(OnKafka, EventLogSuite):
+    async def begin_epoch(self, log: EventLog) -> None:
+        assert isinstance(log, KafkaEventLog)
+        await log.repartition(6)
+
+
+class TestKafkaMembership(OnKafka, MembershipSuite):
+    pass
 
 
 class Gate:

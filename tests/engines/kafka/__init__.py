@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import ClassVar
 
@@ -50,6 +51,11 @@ class Kafka(Engine):
     def url(self) -> str:
         """Return `kafka://host:port`; a log's URL adds `/name` and its query."""
         return f"kafka://{self.servers}"
+
+    def location(self, home: Path, **options: object) -> str:
+        """Return what stands behind `kafka:` in a URL, of a log of its own for each folder `home`."""
+        query = "&".join(f"{name}={value}" for name, value in options.items())
+        return f"//{self.servers}/t{sha256(str(home).encode()).hexdigest()[:16]}?{query}"
 
     @property
     def properties(self) -> Path:

@@ -1,0 +1,1 @@
+"""Stores on Kafka: the partitioned event log with its groups, and dead letters."""
