@@ -3,11 +3,14 @@
 import itertools
 import math
 
+import numpy as np
 from hypothesis import strategies as st
 
 from kindred.core.position import Position
 from kindred.features.changes import Act
+from kindred.features.counters import ENTRY
 from kindred.features.groups import FoldConfig
+from kindred.features.sessions import session_list
 from kindred.features.users import UserRecord
 
 START_TIME = 1_700_000_000_000
@@ -39,9 +42,21 @@ def cuts(sequence, points):
 
 
 def meaning(record: UserRecord | None):
-    """Return what a record says, whatever numbers it gives to event types."""
+    """Return what a record says, whatever numbers it gives to event types; zero amounts say nothing."""
     if record is None:
         return None
     rows = record.rows()
     columns = zip(rows.items.tolist(), rows.timestamps.tolist(), rows.event_types(), map(str, rows.values), strict=True)
-    return list(columns), record.seen_items().tolist(), record.interactions, record.profile
+    return (
+        list(columns),
+        record.seen_items().tolist(),
+        record.interactions,
+        record.profile,
+        amounts(record.counters),
+        session_list(record.sessions),
+    )
+
+
+def amounts(counters: bytes) -> dict[int, int]:
+    """Return the amounts that are not zero, by slot."""
+    return {slot: amount for slot, amount in np.frombuffer(counters, ENTRY).tolist() if amount}

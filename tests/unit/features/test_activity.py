@@ -1,12 +1,13 @@
 """What trending is fed with."""
 
 import numpy as np
-import pytest
 
 from kindred.core.clock import DAY, HOUR
+from kindred.core.position import Position
 from kindred.features.activity import activity
-from kindred.features.buckets import DAYS, HOURS, days_of, hours_of, merge_buckets, pack
-from kindred.features.items import ItemRecord
+from kindred.features.changes import ItemAct
+from kindred.features.groups import FoldConfig
+from kindred.features.items import ItemRecord, fold_item
 from kindred.features.trending_list import TrendingList, decode_trending, encode_trending
 
 NOW = 1_700_000_000_000 // DAY * DAY + 12 * HOUR
@@ -14,9 +15,8 @@ NOW = 1_700_000_000_000 // DAY * DAY + 12 * HOUR
 
 def record(times):
     """Build a record of activity at times."""
-    once, at = np.ones(len(times), np.int64), np.array(times, np.int64)
-    hours, days = merge_buckets(hours_of(at), once, HOURS), merge_buckets(days_of(at), once, DAYS)
-    return ItemRecord({"view": len(times)}, 0, 0, *(pack(column) for pair in (hours, days) for column in pair))
+    told = [ItemAct(Position(0, 0, place), 1, "view", time) for place, time in enumerate(times)]
+    return fold_item(ItemRecord(), told, FoldConfig())
 
 
 def test_the_window_slides_over_hours():
@@ -46,9 +46,3 @@ def test_a_trending_list_survives_its_codec():
     read = decode_trending(encode_trending(TrendingList.of(NOW, items, scores)))
     assert read.as_of == NOW
     assert [column.tolist() for column in read.columns()] == [[5, 2], [1.5, 1.0]]
-
-
-@pytest.mark.parametrize("count", [2**31 - 1, 2**40])
-def test_counts_saturate_instead_of_wrapping(count):
-    """The packed column is 32 bits wide."""
-    assert np.frombuffer(pack(np.array([count], np.int64)), "<i4").tolist() == [2**31 - 1]

@@ -3,15 +3,16 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.features.acts import SMALL, acts, cuts, meaning
+from tests.unit.features.acts import SMALL, acts, amounts, cuts, meaning
 
 from kindred.core.position import START, Position
 from kindred.core.profile import Profile
 from kindred.features.bulk import ItemTally, bulk_users
-from kindred.features.groups import Act
+from kindred.features.changes import Act, ItemAct, Shown
 from kindred.features.history import HistoryRows
-from kindred.features.items import ItemRecord, fold_item, merge_items
-from kindred.features.users import fold_user, merge_user
+from kindred.features.items import ItemRecord, fold_item
+from kindred.features.user_fold import fold_user
+from kindred.features.users import merge_user
 
 NAMES = ("dislike", "impression", "view", "rating", "click", "search", "purchase")
 
@@ -33,6 +34,16 @@ def on_time(all_acts: list[Act]) -> list[Act]:
     return [act._replace(position=Position(0, 0, place)) for place, act in enumerate(kept)]
 
 
+def told(all_acts: list[Act]) -> list[Act | Shown]:
+    """Tell impressions as what was shown."""
+    return [
+        Shown(act.position, act.event, act.arrival, act.timestamp, (act.item,))
+        if act.event_type == "impression"
+        else act
+        for act in all_acts
+    ]
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.lists(acts(duplicates=False).map(on_time), min_size=1, max_size=4))
 def test_bulk_users_equal_live_users(users):
@@ -41,8 +52,8 @@ def test_bulk_users_equal_live_users(users):
     records = list(bulk_users(columns([act for user in users for act in user]), starts, [], SMALL))
     assert len(records) == len(users)
     for record, user in zip(records, users, strict=True):
-        live = fold_user(None, START, user, SMALL).record
-        assert meaning(record) == meaning(live) or (live is None and meaning(record) == ([], [], 0, None))
+        live = fold_user("u", None, START, told(user), SMALL).record
+        assert meaning(record) == meaning(live) or (live is None and meaning(record) == ([], [], 0, None, {}, []))
 
 
 @settings(max_examples=60, deadline=None)
@@ -50,14 +61,15 @@ def test_bulk_users_equal_live_users(users):
 def test_a_bulk_fold_joins_a_live_record(all_acts, cut):
     """Some rows live, the others imported, is all of them live."""
     live, imported = all_acts[:cut], all_acts[cut:]
-    before = fold_user(None, START, live, SMALL).record
+    before = fold_user("u", None, START, told(live), SMALL).record
     starts = np.array([0, len(imported)], np.int64)
     (added,) = bulk_users(columns(imported), starts, [Profile(user_id="u", country="DE")], SMALL)
     joined = merge_user(before, added, SMALL)
-    whole = fold_user(None, START, all_acts, SMALL).record
-    assert meaning(joined)[:3] == (meaning(whole)[:3] if whole else ([], [], 0))
+    whole = fold_user("u", None, START, told(all_acts), SMALL).record
     assert joined.profile == Profile(user_id="u", country="DE")
-    assert joined.recent() == (before.recent() if before else {})
+    assert meaning(joined)[:3] == (meaning(whole)[:3] if whole else ([], [], 0))
+    assert meaning(joined)[4:] == (meaning(whole)[4:] if whole else ({}, []))
+    assert joined.recent_events == (before.recent_events if before else b"")
 
 
 @settings(max_examples=60, deadline=None)
@@ -69,10 +81,14 @@ def test_a_tally_in_parts_equals_the_live_items(all_acts, points):
         tally.add(columns(part))
     live: dict[int, ItemRecord] = {}
     for act in all_acts:
-        folded = fold_item(live.get(act.item, ItemRecord()), START, [act], SMALL)
+        exposed = act.event_type in SMALL.impressions
+        one = ItemAct(act.position, act.item, act.event_type, act.timestamp, act.value, exposed=exposed)
+        folded = fold_item(live.get(act.item, ItemRecord()), [one], SMALL)
         assert folded is not None
         live[act.item] = folded
-    assert dict(tally.records()) == live
+    assert {item: amounts(data) for item, data in tally.counters()} == {
+        item: amounts(record.counters) for item, record in live.items()
+    }
 
 
 def test_rows_without_time_are_the_oldest_and_fill_no_bucket():
@@ -88,8 +104,9 @@ def test_rows_without_time_are_the_oldest_and_fill_no_bucket():
     assert record.rows().items.tolist() == [5, 4]
     tally = ItemTally(SMALL)
     tally.add(rows)
-    found = dict(tally.records())
-    assert found[4] == merge_items(ItemRecord(), ItemRecord({"view": 1}))
+    found = {item: ItemRecord(data) for item, data in tally.counters()}
+    assert found[4].count("view") == found[5].count("view") == 1
+    assert found[4].hourly()[1].tolist() == []
     assert found[5].hourly()[1].tolist() == [1]
 
 

@@ -1,4 +1,6 @@
-"""The fold of an item: commutative, whatever users do in between."""
+"""The fold of an item: commutative, whatever users do in between, and each event once."""
+
+import random
 
 import pytest
 from hypothesis import given, settings
@@ -7,68 +9,97 @@ from tests.unit.features.acts import START_TIME, acts, cuts
 
 from kindred.core.clock import DAY, HOUR
 from kindred.core.errors import InvalidInput
-from kindred.core.position import START, Position
-from kindred.features.groups import Act, FoldConfig
+from kindred.core.position import Position
+from kindred.features.changes import ItemAct, decode_act, encode_act
+from kindred.features.groups import FoldConfig
+from kindred.features.item_counters import ACTIVE_DAYS
 from kindred.features.items import ItemRecord, decode_item, encode_item, fold_item, merge_items
 
 CONFIG = FoldConfig()
 
 
+def item_acts(all_acts):
+    """Let every act concern item 3, as what users did is forwarded."""
+    return [
+        ItemAct(act.position, 3, act.event_type, act.timestamp, act.value, exposed=act.event_type == "impression")
+        for act in all_acts
+    ]
+
+
 def fold_all(batches):
     """Fold batch after batch through the codec."""
-    record, folded = ItemRecord(), START
+    record = ItemRecord()
     for batch in batches:
-        changed = fold_item(record, folded, batch, CONFIG)
+        changed = fold_item(record, batch, CONFIG)
         if changed is not None:
-            record, folded = decode_item(encode_item(changed)), batch[-1].position
+            record = decode_item(encode_item(changed))
     return record
 
 
 @settings(max_examples=100, deadline=None)
 @given(acts(duplicates=False), st.lists(st.integers(0, 30), max_size=5), st.randoms(use_true_random=False))
-def test_any_cut_and_any_interleaving_gives_the_same(all_acts, points, dice):
-    """Order and batches do not show in the record."""
+def test_any_cut_and_any_order_gives_the_same(all_acts, points, dice):
+    """Order and batches do not show in the counters."""
     shuffled = all_acts.copy()
     dice.shuffle(shuffled)
     shuffled = [act._replace(position=Position(0, 0, place)) for place, act in enumerate(shuffled)]
-    assert fold_all([all_acts]) == fold_all(cuts(all_acts, points)) == fold_all([shuffled])
+    whole, parts = item_acts(all_acts), [item_acts(part) for part in cuts(all_acts, points)]
+    assert fold_all([whole]).counters == fold_all(parts).counters == fold_all([item_acts(shuffled)]).counters
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(acts(duplicates=False, most=12), min_size=2, max_size=4), st.integers(0, 10**6))
+def test_partitions_interleave_in_any_way_and_zombies_repeat(partitions, seed):
+    """Each partition's acts come in order; whoever repeats some of them from an older place on changes nothing."""
+    sources = [
+        [act._replace(position=Position(0, number, act.position.offset)) for act in each]
+        for number, each in enumerate(partitions)
+    ]
+    expected = fold_all([item_acts([act for each in sources for act in each])])
+    dice, places, told = random.Random(seed), [0] * len(sources), []
+    while any(place < len(each) for place, each in zip(places, sources, strict=True)):
+        number = dice.choice([n for n, each in enumerate(sources) if places[n] < len(each)])
+        # A zombie goes back some steps and repeats what was told since.
+        again = sources[number][max(0, places[number] - dice.randrange(4)) : places[number] + 1]
+        told.append(item_acts(again))
+        places[number] += 1
+    found = fold_all(told)
+    assert (found.counters, found.sources) == (expected.counters, expected.sources)
 
 
 @settings(max_examples=50, deadline=None)
 @given(acts(duplicates=False), st.integers(0, 30))
 def test_replays_are_not_counted_again(all_acts, cut):
-    """Acts at or before the record's position change nothing."""
-    if not all_acts:
-        return
-    record = fold_all([all_acts])
-    assert fold_item(record, all_acts[-1].position, all_acts[:cut], CONFIG) is None
+    """Acts whose source the record holds change nothing."""
+    record = fold_all([item_acts(all_acts)])
+    assert fold_item(record, item_acts(all_acts[:cut]), CONFIG) is None
 
 
 @settings(max_examples=50, deadline=None)
 @given(acts(duplicates=False), st.integers(0, 30))
 def test_merging_is_adding(all_acts, cut):
     """Two halves folded apart and merged are the whole, in both orders."""
-    left, right = fold_all([all_acts[:cut]]), fold_all([all_acts[cut:]])
-    assert merge_items(left, right) == merge_items(right, left) == fold_all([all_acts])
+    left, right = fold_all([item_acts(all_acts[:cut])]), fold_all([item_acts(all_acts[cut:])])
+    assert merge_items(left, right) == merge_items(right, left) == fold_all([item_acts(all_acts)])
 
 
 def test_what_is_counted():
     """Counts by type, ratings in thousandths, buckets of loud events only."""
     at = START_TIME
-    folded = fold_item(
-        ItemRecord(),
-        START,
-        [
-            Act(Position(0, 0, 0), 1, at, 3, "view", at, float("nan")),
-            Act(Position(0, 0, 1), 2, at, 3, "rating", at, 3.7),
-            Act(Position(0, 0, 2), 3, at, 3, "rating", at, float("nan")),
-            Act(Position(0, 0, 3), 4, at, 3, "impression", at, float("nan")),
-            Act(Position(0, 0, 4), 5, at, 3, "view", at - HOUR, float("nan")),
-        ],
-        CONFIG,
-    )
+    kinds = [("view", at, float("nan")), ("rating", at, 3.7), ("rating", at, float("nan"))]
+    kinds += [("impression", at, float("nan")), ("view", at - HOUR, float("nan"))]
+    told = [
+        ItemAct(Position(0, 0, n), 3, kind, when, value, exposed=kind == "impression")
+        for n, (kind, when, value) in enumerate(kinds)
+    ]
+    folded = fold_item(ItemRecord(), told, CONFIG)
     assert folded is not None
-    assert folded.counts == {"view": 2, "rating": 2, "impression": 1}
+    assert {kind: folded.count(kind) for kind in ("view", "rating", "impression", "click")} == {
+        "view": 2,
+        "rating": 2,
+        "impression": 1,
+        "click": 0,
+    }
     assert folded.interactions == 4
     assert (folded.rating_sum, folded.rating_count) == (3700, 1)
     assert [column.tolist() for column in folded.hourly()] == [[at // HOUR - 1, at // HOUR], [1, 3]]
@@ -76,16 +107,26 @@ def test_what_is_counted():
 
 
 def test_buckets_reach_back_only_so_far():
-    """192 hours and 32 days up to the newest."""
-    times = [START_TIME - 40 * DAY, START_TIME - 9 * DAY, START_TIME]
-    all_acts = [Act(Position(0, 0, n), n, t, 3, "view", t, float("nan")) for n, t in enumerate(times)]
-    record = fold_all([all_acts])
+    """192 hours and some days up to the newest; totals for ever."""
+    times = [START_TIME - (ACTIVE_DAYS + 5) * DAY, START_TIME - 9 * DAY, START_TIME]
+    record = fold_all([[ItemAct(Position(0, 0, n), 3, "view", t) for n, t in enumerate(times)]])
     assert record.hourly()[0].tolist() == [START_TIME // HOUR]
     assert record.daily()[0].tolist() == [(START_TIME - 9 * DAY) // DAY, START_TIME // DAY]
-    assert record.counts == {"view": 3}
+    assert record.count("view") == 3
+
+
+def test_an_act_survives_its_codec():
+    """What goes through the items' log comes out as it was."""
+    act = ItemAct(Position(1, 2, 3), 4, "view", START_TIME, 0.5, 3.5, True, "DE", b"entries")
+    assert decode_act(encode_act(act)) == act
+    with pytest.raises(InvalidInput, match="not an item act"):
+        decode_act(b"\x93\x01")
 
 
 def test_bytes_that_are_no_record_are_refused():
     """A damaged record is an error, not an empty item."""
     with pytest.raises(InvalidInput, match="not an item record"):
         decode_item(b"\x93\x01")
+    damaged = ItemRecord(b"\x01" * 13)
+    with pytest.raises(InvalidInput, match="cut short"):
+        damaged.count("view")

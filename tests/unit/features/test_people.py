@@ -1,0 +1,159 @@
+"""Merges, handovers, removals, exposures and sessions: the same in any order of arrival that may happen."""
+
+import math
+import random
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.unit.features.acts import SMALL, START_TIME, acts, cuts, meaning
+
+from kindred.core.position import START, Position
+from kindred.features.changes import Act, Handing, Handoff, MergeInto, Rekeyed, Removal, Shown
+from kindred.features.counters import ENTRY
+from kindred.features.groups import FoldConfig
+from kindred.features.item_counters import CREDITED_CLICKS, CREDITED_CONVERSIONS, CREDITED_DWELL_MS, SUMS
+from kindred.features.sessions import add_session, session_list
+from kindred.features.user_fold import fold_user
+from kindred.features.users import decode_user, encode_user
+
+MINUTE = 60_000
+CONFIG = FoldConfig()
+
+
+def at(offset):
+    """Return a position."""
+    return Position(0, 0, offset)
+
+
+def fold(changes, batches=(), config=CONFIG):
+    """Fold changes batch by batch through the codec; return the last record and everything handed on."""
+    record, folded, out, forward, credits = None, START, [], [], []
+    for batch in cuts(changes, batches):
+        made = fold_user("anon", record, folded, batch, config)
+        record, folded = decode_user(encode_user(made.record)), made.position or folded
+        out += made.outgoing
+        forward += made.forward
+        credits += made.credits
+    return record, out, forward, credits
+
+
+@settings(max_examples=60, deadline=None)
+@given(acts(duplicates=False, late=False), acts(duplicates=False, late=False), st.integers(0, 30), st.integers(0, 30))
+def test_a_merge_gives_what_one_user_would_have(anonymous, known, sealed, handed):
+    """Wherever in the known user's events the record arrives, and however the batches were cut."""
+    both = [act._replace(event=act.event + 10_000) for act in known]
+    last = START_TIME + 100_000
+    anonymous, both = ([act._replace(arrival=last) for act in each] for each in (anonymous, both))
+    changes = [*anonymous, MergeInto(at(len(anonymous)), "m1", "known")]
+    record, out, _, _ = fold(changes, [sealed], SMALL)
+    assert record.alias == "known"
+    assert meaning(record)[:3] == ([], [], 0)
+    (handing,) = out
+    arriving = [*both[:handed], Handoff(START, "m1", "anon", handing.record), *both[handed:]]
+    arriving = [change._replace(position=at(place)) for place, change in enumerate(arriving)]
+    twice = [*arriving, Handoff(at(len(arriving)), "m1", "anon", handing.record)]
+    merged = fold(twice, [handed], SMALL)[0]
+    alone = [act._replace(position=at(place)) for place, act in enumerate([*anonymous, *both])]
+    whole = fold(alone, [], SMALL)[0]
+    expected = meaning(whole) if whole else ([], [], 0, None, {}, [])
+    assert meaning(merged) == expected
+    assert merged.merged == ["m1"]
+
+
+def test_what_a_sealed_user_does_goes_to_the_known_one():
+    """Every later event is told again under the known user's name, and counts there alone."""
+    act = Act(at(1), 5, START_TIME, 1, "view", START_TIME, math.nan)
+    shown = Shown(at(2), 6, START_TIME, START_TIME, (1, 2))
+    changes = [MergeInto(at(0), "m1", "known"), act, shown, Removal(at(3), 1)]
+    for batches in ([], [1], [1, 2]):
+        record, out, forward, credits = fold(changes, batches)
+        assert [type(each) for each in out] == [Handing, Rekeyed, Rekeyed, Rekeyed]
+        assert [each.position.offset for each in out[1:]] == [1, 2, 3]
+        assert forward == credits == []
+        assert record.interactions == 0
+
+
+def test_removing_an_item_and_taking_back_a_like():
+    """The item leaves rows and seen items; a like alone leaves the rest of them."""
+    rows = [("view", 1), ("like", 1), ("view", 2)]
+    changes = [Act(at(n), n, START_TIME, item, kind, START_TIME + n, math.nan) for n, (kind, item) in enumerate(rows)]
+    unliked = fold([*changes, Removal(at(3), 1, reactions=True)])[0]
+    assert unliked.rows().event_types() == ["view", "view"]
+    assert unliked.seen_items().tolist() == [1, 2]
+    removed = fold([*changes, Removal(at(3), 1)])[0]
+    assert removed.rows().items.tolist() == removed.seen_items().tolist() == [2]
+
+
+@given(st.lists(st.integers(0, 40), max_size=40), st.integers(0, 1_000))
+def test_sessions_do_not_depend_on_order(minutes, seed):
+    """Moments in any order give the intervals that their order in time gives; a late one joins two."""
+    shuffled = minutes.copy()
+    random.Random(seed).shuffle(shuffled)
+
+    def sessions(order):
+        intervals = b""
+        for minute in order:
+            intervals = add_session(intervals, minute * 10 * MINUTE, 30 * MINUTE, 60).intervals
+        return session_list(intervals)
+
+    assert sessions(shuffled) == sessions(sorted(minutes))
+
+
+def credited(forward, code):
+    """Return what items were credited with in all."""
+    entries = np.concatenate([np.frombuffer(act.extra, ENTRY) for act in forward] or [np.empty(0, ENTRY)])
+    return int(entries["amount"][entries["slot"] == SUMS.first + code].sum())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.lists(st.integers(0, 12), max_size=4))
+def test_attribution_does_not_depend_on_order(seed, batches):
+    """Exposures and outcomes in any order of arrival give the same credits, each exposure once."""
+    dice = random.Random(seed)
+    told = []
+    for number in range(12):
+        when = START_TIME + dice.randrange(20) * 60 * MINUTE
+        request = dice.randrange(1, 4)
+        if dice.random() < 0.5:
+            items = tuple(dice.sample(range(4), 2))
+            told.append(Shown(START, 100 * number, 0, when, items, request, f"p{request}", 0, dice.random() < 0.5))
+        else:
+            kind = dice.choice(["click", "purchase", "view"])
+            watch = 7.0 if kind == "view" else math.nan
+            told.append(
+                Act(START, number, 0, dice.randrange(4), kind, when, math.nan, watch, dice.choice([0, request]))
+            )
+    shuffled = told.copy()
+    dice.shuffle(shuffled)
+
+    def totals(order, cut):
+        arrival = START_TIME + 21 * 60 * MINUTE
+        placed = [change._replace(position=at(place), arrival=arrival) for place, change in enumerate(order)]
+        _, _, forward, credits = fold(placed, cut)
+        by_place = {}
+        for credit in credits:
+            before = by_place.get((credit.placement, credit.slot), np.zeros(4, int))
+            counts = (credit.exposures, credit.clicks, credit.conversions, credit.dwell_ms)
+            by_place[credit.placement, credit.slot] = before + counts
+        codes = (CREDITED_CLICKS, CREDITED_CONVERSIONS, CREDITED_DWELL_MS)
+        shown = {place: counts.tolist() for place, counts in by_place.items() if counts.any()}
+        return [credited(forward, code) for code in codes], sum(act.exposed for act in forward), shown
+
+    assert totals(told, []) == totals(shuffled, batches)
+
+
+def test_a_click_is_credited_by_its_request_or_else_to_the_last_exposure():
+    """By request where one is named, within a day, once per exposure."""
+    changes = [
+        Shown(at(0), 1, START_TIME, START_TIME, (1, 2), 7, "home"),
+        Shown(at(1), 2, START_TIME, START_TIME + MINUTE, (1,), 8, "shop"),
+        Act(at(2), 3, START_TIME, 1, "click", START_TIME + 2 * MINUTE, math.nan, request=7),
+        Act(at(3), 4, START_TIME, 1, "click", START_TIME + 3 * MINUTE, math.nan, request=7),
+        Act(at(4), 5, START_TIME, 1, "purchase", START_TIME + 4 * MINUTE, math.nan),
+        Act(at(5), 6, START_TIME, 3, "click", START_TIME + 4 * MINUTE, math.nan),
+    ]
+    _, _, forward, credits = fold(changes)
+    gained = [(c.placement, c.slot, c.clicks, c.conversions) for c in credits if not c.exposures]
+    assert gained == [("home", 0, 1, 0), ("shop", 0, 0, 1)]
+    assert credited(forward, CREDITED_CLICKS) == 1
