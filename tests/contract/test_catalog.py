@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from kindred.adapters.memory import catalog as memory
+from kindred.adapters.postgres import catalog as postgresql
 from kindred.adapters.sqlite import catalog as sqlite
 from kindred.core.errors import ConfigError, InvalidInput, StoreUnavailable
 from kindred.core.item import Item
 from kindred.ports.catalog import CatalogStore
 from kindred.testing.catalog_suite import CatalogSuite, items
+from tests.engines.postgres import Postgres
 
 
 class TestMemoryCatalog(CatalogSuite):
@@ -102,3 +104,12 @@ class TestSqliteCatalog(CatalogSuite):
             with pytest.raises(StoreUnavailable, match="ordinals"):
                 await store.upsert(items("c"), 1)
             assert await store.upsert(items("a", "b"), 2) == [2**31 - 2, 2**31 - 1]
+
+
+class TestPostgresCatalog(CatalogSuite):
+    @pytest.fixture(autouse=True, scope="class")
+    def _server(self, request: pytest.FixtureRequest, postgres: Postgres) -> None:
+        request.cls.server = postgres
+
+    async def open_store(self, home: Path) -> CatalogStore:
+        return await postgresql.open_catalog(self.server.schema_url(home).removeprefix("postgresql:"), home)

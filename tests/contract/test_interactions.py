@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from kindred.adapters.memory import interactions as memory
+from kindred.adapters.postgres import interactions as postgresql
 from kindred.adapters.sqlite import interactions as sqlite
 from kindred.core.errors import StoreFull
 from kindred.core.position import START
 from kindred.ports.interactions import InteractionStore
 from kindred.testing.interactions_suite import InteractionsSuite, columns, row
+from tests.engines.postgres import Postgres
 
 
 class TestMemoryInteractions(InteractionsSuite):
@@ -50,3 +52,12 @@ class TestSqliteInteractions(InteractionsSuite):
                 await asyncio.sleep(0.001)
             assert await insertion == 60_000
             assert beside > 1
+
+
+class TestPostgresInteractions(InteractionsSuite):
+    @pytest.fixture(autouse=True, scope="class")
+    def _server(self, request: pytest.FixtureRequest, postgres: Postgres) -> None:
+        request.cls.server = postgres
+
+    async def open_store(self, home: Path) -> InteractionStore:
+        return await postgresql.open_interactions(self.server.schema_url(home).removeprefix("postgresql:"), home)

@@ -9,10 +9,12 @@ from tests.engines.running import running
 
 from kindred.adapters.local import leases as local
 from kindred.adapters.memory import leases as memory
+from kindred.adapters.postgres import leases as postgresql
 from kindred.adapters.redis import leases as redis
 from kindred.core.errors import InvalidInput, StoreUnavailable
 from kindred.ports.operations import Leases
 from kindred.testing.leases_suite import LeasesSuite
+from tests.engines.postgres import Postgres
 
 
 class TestMemoryLeases(LeasesSuite):
@@ -62,3 +64,12 @@ async def test_a_name_cannot_leave_the_folder(tmp_path: Path) -> None:
     leases = await local.open_leases("", tmp_path)
     with pytest.raises(InvalidInput, match="name"):
         await leases.acquire("../consumer", "one")
+
+
+class TestPostgresLeases(LeasesSuite):
+    @pytest.fixture(autouse=True, scope="class")
+    def _server(self, request: pytest.FixtureRequest, postgres: Postgres) -> None:
+        request.cls.server = postgres
+
+    async def open_store(self, home: Path) -> Leases:
+        return await postgresql.open_leases(self.server.schema_url(home).removeprefix("postgresql:"), home)

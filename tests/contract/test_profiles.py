@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from kindred.adapters.memory import profiles as memory
+from kindred.adapters.postgres import profiles as postgresql
 from kindred.adapters.sqlite import profiles as sqlite
 from kindred.ports.catalog import ProfileStore
 from kindred.testing.profiles_suite import ProfilesSuite
+from tests.engines.postgres import Postgres
 
 
 class TestMemoryProfiles(ProfilesSuite):
@@ -16,3 +20,12 @@ class TestMemoryProfiles(ProfilesSuite):
 class TestSqliteProfiles(ProfilesSuite):
     async def open_store(self, home: Path) -> ProfileStore:
         return await sqlite.open_profiles("profiles.sqlite", home)
+
+
+class TestPostgresProfiles(ProfilesSuite):
+    @pytest.fixture(autouse=True, scope="class")
+    def _server(self, request: pytest.FixtureRequest, postgres: Postgres) -> None:
+        request.cls.server = postgres
+
+    async def open_store(self, home: Path) -> ProfileStore:
+        return await postgresql.open_profiles(self.server.schema_url(home).removeprefix("postgresql:"), home)

@@ -3,10 +3,14 @@
 import stat
 from pathlib import Path
 
+import pytest
+
 from kindred.adapters.memory import tokens as memory
+from kindred.adapters.postgres import tokens as postgresql
 from kindred.adapters.sqlite import tokens as sqlite
 from kindred.ports.operations import TokenStore
 from kindred.testing.tokens_suite import TokensSuite, token
+from tests.engines.postgres import Postgres
 
 
 class TestMemoryTokens(TokensSuite):
@@ -24,3 +28,12 @@ class TestSqliteTokens(TokensSuite):
             files = [path for path in tmp_path.glob("tokens.sqlite*") if path.suffix not in {".lock", ".open"}]
             assert len(files) == 3
             assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+
+
+class TestPostgresTokens(TokensSuite):
+    @pytest.fixture(autouse=True, scope="class")
+    def _server(self, request: pytest.FixtureRequest, postgres: Postgres) -> None:
+        request.cls.server = postgres
+
+    async def open_store(self, home: Path) -> TokenStore:
+        return await postgresql.open_tokens(self.server.schema_url(home).removeprefix("postgresql:"), home)

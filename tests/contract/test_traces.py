@@ -8,10 +8,12 @@ from tests.engines.redis import CacheRedis
 from tests.engines.running import running
 
 from kindred.adapters.memory import traces as memory
+from kindred.adapters.postgres import traces as postgresql
 from kindred.adapters.redis import traces as redis
 from kindred.adapters.sqlite import traces as sqlite
 from kindred.ports.operations import TraceStore
 from kindred.testing.traces_suite import TracesSuite
+from tests.engines.postgres import Postgres
 
 
 class TestMemoryTraces(TracesSuite):
@@ -43,3 +45,12 @@ class TestRedisTraces(TracesSuite):
 
     async def open_store(self, home: Path) -> TraceStore:
         return await redis.open_traces(f"{self.server.location}?prefix={home.name}", home)
+
+
+class TestPostgresTraces(TracesSuite):
+    @pytest.fixture(autouse=True, scope="class")
+    def _server(self, request: pytest.FixtureRequest, postgres: Postgres) -> None:
+        request.cls.server = postgres
+
+    async def open_store(self, home: Path) -> TraceStore:
+        return await postgresql.open_traces(self.server.schema_url(home).removeprefix("postgresql:"), home)

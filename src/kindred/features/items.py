@@ -28,6 +28,7 @@ from kindred.features.item_counters import (
 from kindred.features.reading import Tallies, entries_of
 
 Sources = dict[int, tuple[int, int]]
+_SHOWN = "impression"
 
 
 class ItemRecord(msgspec.Struct, frozen=True, array_like=True):
@@ -47,7 +48,7 @@ class ItemRecord(msgspec.Struct, frozen=True, array_like=True):
     @property
     def interactions(self) -> int:
         """Return how many interactions there were, impressions left out."""
-        return int(Tallies.of([self.counters]).total(TYPES)[0]) - self.count("impression")
+        return int(Tallies.of([self.counters]).total(TYPES)[0]) - self.count(_SHOWN)
 
     @property
     def rating_sum(self) -> int:

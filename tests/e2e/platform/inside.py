@@ -9,9 +9,10 @@ from kindred.app.sections import StoresConfig
 from kindred.app.stores import Stores, open_stores
 from kindred.core.event import Event, decode_event
 from kindred.core.position import START, Position
-from kindred.features.groups import USER, user_key
+from kindred.features.groups import ITEM, USER, user_key
 from kindred.features.items import decode_item
 from kindred.features.users import UserRecord, decode_user
+from kindred.models.preference import EVENT_WEIGHTS
 from kindred.ports.log import EventLog
 
 EVERYTHING = 10_000_000
@@ -60,6 +61,7 @@ async def user_records(stores: Stores) -> dict[str, UserRecord]:
 async def item_counts(stores: Stores) -> Counter[str]:
     """Return how many events of each type the items' records have counted."""
     found: Counter[str] = Counter()
-    async for _, stored in stores.state.scan("item@1"):
-        found.update(decode_item(stored.value).counts)
-    return found
+    async for _, stored in stores.state.scan(ITEM):
+        record = decode_item(stored.value)
+        found.update({event_type: record.count(event_type) for event_type in EVENT_WEIGHTS})
+    return +found
