@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from tests.engines.postgres import Postgres
 
 from kindred.adapters.memory import catalog as memory
 from kindred.adapters.postgres import catalog as postgresql
@@ -14,7 +15,6 @@ from kindred.core.errors import ConfigError, InvalidInput, StoreUnavailable
 from kindred.core.item import Item
 from kindred.ports.catalog import CatalogStore
 from kindred.testing.catalog_suite import CatalogSuite, items
-from tests.engines.postgres import Postgres
 
 
 class TestMemoryCatalog(CatalogSuite):

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from tests.engines.postgres import Postgres
 
 from kindred.adapters.memory import interactions as memory
 from kindred.adapters.postgres import interactions as postgresql
@@ -12,7 +13,6 @@ from kindred.core.errors import StoreFull
 from kindred.core.position import START
 from kindred.ports.interactions import InteractionStore
 from kindred.testing.interactions_suite import InteractionsSuite, columns, row
-from tests.engines.postgres import Postgres
 
 
 class TestMemoryInteractions(InteractionsSuite):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.engines.postgres import Postgres
 from tests.engines.redis import CacheRedis
 from tests.engines.running import running
 
@@ -14,7 +15,6 @@ from kindred.adapters.redis import leases as redis
 from kindred.core.errors import InvalidInput, StoreUnavailable
 from kindred.ports.operations import Leases
 from kindred.testing.leases_suite import LeasesSuite
-from tests.engines.postgres import Postgres
 
 
 class TestMemoryLeases(LeasesSuite):

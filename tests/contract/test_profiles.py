@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
+from tests.engines.postgres import Postgres
 
 from kindred.adapters.memory import profiles as memory
 from kindred.adapters.postgres import profiles as postgresql
 from kindred.adapters.sqlite import profiles as sqlite
 from kindred.ports.catalog import ProfileStore
 from kindred.testing.profiles_suite import ProfilesSuite
-from tests.engines.postgres import Postgres
 
 
 class TestMemoryProfiles(ProfilesSuite):

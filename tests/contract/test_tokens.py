@@ -4,13 +4,13 @@ import stat
 from pathlib import Path
 
 import pytest
+from tests.engines.postgres import Postgres
 
 from kindred.adapters.memory import tokens as memory
 from kindred.adapters.postgres import tokens as postgresql
 from kindred.adapters.sqlite import tokens as sqlite
 from kindred.ports.operations import TokenStore
 from kindred.testing.tokens_suite import TokensSuite, token
-from tests.engines.postgres import Postgres
 
 
 class TestMemoryTokens(TokensSuite):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.engines.postgres import Postgres
 from tests.engines.redis import CacheRedis
 from tests.engines.running import running
 
@@ -13,7 +14,6 @@ from kindred.adapters.redis import traces as redis
 from kindred.adapters.sqlite import traces as sqlite
 from kindred.ports.operations import TraceStore
 from kindred.testing.traces_suite import TracesSuite
-from tests.engines.postgres import Postgres
 
 
 class TestMemoryTraces(TracesSuite):
