@@ -141,7 +141,7 @@ def rows_of(data) -> list[tuple[str, int, int, float]]:  # type: ignore[no-untyp
 
 async def eventful(stores: Stores) -> None:
     """Append everything that changes what training sees: repeats, erasures, a merge, removals."""
-    at = dict(timestamp=NOW + HOUR, ingested_at=NOW + HOUR)
+    at = {"timestamp": NOW + HOUR, "ingested_at": NOW + HOUR}
     await logged(stores.log, *(bought(f"u{n % 4}", f"i{n % 5}", n) for n in range(20)))
     await logged(stores.log, bought("u1", "i3", 1, NOW + 1), bought("anon", "i7", 50), bought("u9", "i8", 51))
     await logged(stores.log, bought("u1", "i4", 1, NOW + 2 * DAY))

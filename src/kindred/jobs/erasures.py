@@ -1,0 +1,135 @@
+"""Who asked to be forgotten, and taking their rows out of the lake: events and imports alike."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from kindred.core.position import Position
+from kindred.ingest.fold_columns import FoldColumns, fold_parts
+from kindred.ingest.importing.lake import ImportManifest, Lake
+from kindred.ingest.importing.row_ids import ROW_ID
+from kindred.jobs.lake_files import writing
+from kindred.training.controls import CONTROL_COLUMNS, Controls
+from kindred.training.lake_events import LakeEvents, LakeManifest
+
+PERSON = "person"
+
+
+def person_digest(user_id: str) -> str:
+    """Return the hash under which a forgotten person is remembered: BLAKE2b, 16 bytes, in hexadecimal."""
+    return hashlib.blake2b(user_id.encode(), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """People to be forgotten, with the ids they once had as anonymous users: id → position and arrival (ms)."""
+
+    people: Mapping[str, tuple[Position, int]]
+    controls: Controls
+
+    def touches(self, users: pl.Series) -> bool:
+        """Say whether any of the people is among user ids."""
+        return bool(users.is_in(list(self.people)).any())
+
+    def leave_out(self, rows: pl.DataFrame, naming: bool) -> pl.DataFrame:
+        """Leave out event rows of the people; of the rows that ask for it, keep only a hash where not `naming`."""
+        marked = rows.with_columns(pl.col("ingested_at").dt.timestamp("ms").alias("arrived"))
+        asking = (pl.col("kind") == "erased") & pl.col("user_id").is_in(list(self.people))
+        others = self._controls().unerased(marked.filter(~asking.fill_null(False)))
+        asked = marked.filter(asking)
+        if not naming:
+            hashes = [f'{{"{PERSON}":"{person_digest(user)}"}}' for user in asked["user_id"]]
+            asked = asked.with_columns(
+                pl.lit(None, pl.String).alias("user_id"),
+                pl.Series("metadata", hashes, dtype=pl.String),
+                pl.lit(None, pl.Binary).alias("raw"),
+            )
+        return pl.concat([others, asked]).sort("epoch", "offset").select(rows.columns)
+
+    def _controls(self) -> Controls:
+        return Controls(erased=dict(self.people))
+
+
+def erasures(lake: LakeEvents, manifest: LakeManifest) -> Gone:
+    """Return who is still named by a row of the lake that asks to be forgotten."""
+    controls = Controls()
+    if any(file.erasures for file in manifest.files):
+        for file in manifest.ordered():
+            if file.controls:
+                controls.add(lake.read(file, CONTROL_COLUMNS))
+    people = dict(controls.erased)
+    for anonymous, known in controls.aliases.items():
+        if known in controls.erased:
+            people.setdefault(anonymous, controls.erased[known])
+    return Gone(people, controls)
+
+
+def without_people(folder: Path, gone: Gone) -> int:
+    """Take people's rows out of finished imports; return how many. Row ids stay, so that no import brings them back."""
+    lake, count = Lake(folder), 0
+    for manifest in lake.manifests():
+        if manifest.position is None:
+            continue
+        users = _of_import(manifest, gone)
+        for path in sorted(lake.rows_folder(manifest).glob("part-*.parquet")):
+            rows = pl.read_parquet(path, hive_partitioning=False)
+            theirs = rows["user_id"].is_in(users).fill_null(False)
+            if theirs.any():
+                blank = [pl.when(~theirs).then(pl.col(name)).alias(name) for name in rows.columns if name != ROW_ID]
+                draft = path.with_name(f".{path.name}")
+                with writing(folder):
+                    rows.with_columns(blank).write_parquet(draft, compression="zstd", compression_level=1)
+                    _replace(draft, path)
+                count += int(theirs.sum())
+        for path in fold_parts(folder, manifest.import_id):
+            columns = FoldColumns.load(path)
+            if not set(users).isdisjoint(columns.users):
+                draft = path.with_name(f".{path.stem}.npz")
+                with writing(folder):
+                    _others(columns, set(users)).save(draft)
+                    _replace(draft, path)
+    return count
+
+
+def _of_import(manifest: ImportManifest, gone: Gone) -> list[str]:
+    """Return who asked to be forgotten behind an import's marker."""
+    found = gone.controls.markers.get(manifest.import_id)
+    place, arrived = found or (Position.parse(manifest.position or "0.0.-1"), manifest.created)
+    users = []
+    for user, (position, when) in gone.people.items():
+        same = (place.epoch, place.partition) == (position.epoch, position.partition)
+        before = place <= position if same or place.epoch != position.epoch else arrived <= when
+        if before:
+            users.append(user)
+    return users
+
+
+def _others(columns: FoldColumns, users: set[str]) -> FoldColumns:
+    """Return the columns of everyone but `users`."""
+    keep = np.array([user not in users for user in columns.users], np.bool_)
+    lengths = np.diff(columns.starts)
+    rows = np.repeat(keep, lengths)
+    return FoldColumns(
+        [user for user, kept in zip(columns.users, keep, strict=True) if kept],
+        np.concatenate([[0], np.cumsum(lengths[keep])]).astype(np.int64),
+        columns.ordinals[rows],
+        columns.timestamps[rows],
+        columns.types[rows],
+        columns.values[rows],
+        columns.names,
+        [profile for profile, kept in zip(columns.profiles, keep, strict=False) if kept],
+    )
+
+
+def _replace(draft: Path, path: Path) -> None:
+    handle = os.open(draft, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    draft.replace(path)
