@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from kindred.app.sections import StoresConfig
+from kindred.app.sections import SCHEMA, StoresConfig
 from kindred.app.stores import Stores, open_stores
 from kindred.core.event import Event, decode_event
 from kindred.core.position import START, Position
@@ -14,14 +14,16 @@ from kindred.features.items import decode_item
 from kindred.features.users import UserRecord, decode_user
 from kindred.models.preference import EVENT_WEIGHTS
 from kindred.ports.log import EventLog
+from kindred.settings.load import load_settings
 
 EVERYTHING = 10_000_000
 
 
 @asynccontextmanager
 async def opened(home: Path) -> AsyncIterator[Stores]:
-    """Open the stores as the default settings name them, and close them at the end."""
-    stores = await open_stores(StoresConfig(), home)
+    """Open the stores that the settings of a data folder name, and close them at the end."""
+    settings = load_settings(SCHEMA, {}, home)
+    stores = await open_stores(settings.section(StoresConfig), home)
     try:
         yield stores
     finally:
@@ -29,17 +31,25 @@ async def opened(home: Path) -> AsyncIterator[Stores]:
 
 
 async def logged(log: EventLog, after: Position = START) -> list[tuple[Position, Event]]:
-    """Return every event of the log behind `after`, in order."""
+    """Return every event of the log behind `after`, in order; of all partitions where there are several."""
     found: list[tuple[Position, Event]] = []
-    while records := await log.read(after, 5_000):
-        found += [(record.position, decode_event(record.data)) for record in records]
-        after = records[-1].position
+    for end in await log.ends():
+        place = after if end.partition == after.partition else end._replace(offset=-1)
+        while place < end and (records := await log.read(place, 5_000)):
+            found += [(record.position, decode_event(record.data)) for record in records]
+            place = records[-1].position
     return found
 
 
 async def is_folded(stores: Stores) -> bool:
-    """Say whether the state has reached the end of the log."""
-    return bool(await stores.state.watermark() >= max(await stores.log.ends()))
+    """Say whether the state has reached the ends of the log, and the items those of theirs."""
+    for end in await stores.log.ends():
+        if await stores.state.watermark(end.partition) < end:
+            return False
+    if stores.item_log is None:
+        return True
+    folded = {place.partition: place for place in await stores.item_log.committed("items")}
+    return all(folded[end.partition] >= end for end in await stores.item_log.ends())
 
 
 async def user_record(stores: Stores, user_id: str) -> UserRecord | None:

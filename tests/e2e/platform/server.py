@@ -54,12 +54,17 @@ def free_port() -> int:
 
 
 class Server:
-    """One `kindred serve`; `settings` are KINDRED_ variables, `prefix` stands before the command (strace, prlimit)."""
+    """One `kindred serve`; `settings` are KINDRED_ variables, `prefix` stands before the command (strace, prlimit).
 
-    def __init__(self, home: Path, token: str = "", prefix: Sequence[str] = (), **settings: str) -> None:
+    `words` stand behind it.
+    """
+
+    def __init__(
+        self, home: Path, token: str = "", prefix: Sequence[str] = (), words: Sequence[str] = (), **settings: str
+    ) -> None:
         """Prepare; nothing runs before `start`."""
         self.home, self.token, self.port = home, token, 0
-        self._prefix, self._settings = list(prefix), settings
+        self._prefix, self._words, self._settings = list(prefix), list(words), settings
         self._process: subprocess.Popen[bytes] | None = None
         self._output = home.parent / f"server-{id(self):x}.log"
         self._file: IO[bytes] | None = None
@@ -99,7 +104,7 @@ class Server:
         assert not self.running
         self._file = self._output.open("ab")
         self._said = self._output.stat().st_size
-        command = [*self._prefix, sys.executable, "-m", "kindred", "serve", "--port", str(self.port)]
+        command = [*self._prefix, sys.executable, "-m", "kindred", "serve", "--port", str(self.port), *self._words]
         self._process = subprocess.Popen(
             command, env=environment(self.home, **self._settings), stdout=self._file, stderr=self._file
         )
