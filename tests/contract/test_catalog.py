@@ -108,8 +108,9 @@ class TestSqliteCatalog(CatalogSuite):
 
 class TestPostgresCatalog(CatalogSuite):
     @pytest.fixture(autouse=True, scope="class")
-    def _server(self, request: pytest.FixtureRequest, postgres: Postgres) -> None:
-        request.cls.server = postgres
+    @classmethod
+    def _server(cls, postgres: Postgres) -> None:
+        cls.server = postgres
 
     async def open_store(self, home: Path) -> CatalogStore:
         return await postgresql.open_catalog(self.server.schema_url(home).removeprefix("postgresql:"), home)

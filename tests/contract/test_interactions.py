@@ -56,8 +56,9 @@ class TestSqliteInteractions(InteractionsSuite):
 
 class TestPostgresInteractions(InteractionsSuite):
     @pytest.fixture(autouse=True, scope="class")
-    def _server(self, request: pytest.FixtureRequest, postgres: Postgres) -> None:
-        request.cls.server = postgres
+    @classmethod
+    def _server(cls, postgres: Postgres) -> None:
+        cls.server = postgres
 
     async def open_store(self, home: Path) -> InteractionStore:
         return await postgresql.open_interactions(self.server.schema_url(home).removeprefix("postgresql:"), home)

@@ -68,8 +68,9 @@ async def test_a_name_cannot_leave_the_folder(tmp_path: Path) -> None:
 
 class TestPostgresLeases(LeasesSuite):
     @pytest.fixture(autouse=True, scope="class")
-    def _server(self, request: pytest.FixtureRequest, postgres: Postgres) -> None:
-        request.cls.server = postgres
+    @classmethod
+    def _server(cls, postgres: Postgres) -> None:
+        cls.server = postgres
 
     async def open_store(self, home: Path) -> Leases:
         return await postgresql.open_leases(self.server.schema_url(home).removeprefix("postgresql:"), home)

@@ -24,8 +24,9 @@ class TestSqliteProfiles(ProfilesSuite):
 
 class TestPostgresProfiles(ProfilesSuite):
     @pytest.fixture(autouse=True, scope="class")
-    def _server(self, request: pytest.FixtureRequest, postgres: Postgres) -> None:
-        request.cls.server = postgres
+    @classmethod
+    def _server(cls, postgres: Postgres) -> None:
+        cls.server = postgres
 
     async def open_store(self, home: Path) -> ProfileStore:
         return await postgresql.open_profiles(self.server.schema_url(home).removeprefix("postgresql:"), home)

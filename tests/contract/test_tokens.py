@@ -32,8 +32,9 @@ class TestSqliteTokens(TokensSuite):
 
 class TestPostgresTokens(TokensSuite):
     @pytest.fixture(autouse=True, scope="class")
-    def _server(self, request: pytest.FixtureRequest, postgres: Postgres) -> None:
-        request.cls.server = postgres
+    @classmethod
+    def _server(cls, postgres: Postgres) -> None:
+        cls.server = postgres
 
     async def open_store(self, home: Path) -> TokenStore:
         return await postgresql.open_tokens(self.server.schema_url(home).removeprefix("postgresql:"), home)

@@ -49,8 +49,9 @@ class TestRedisTraces(TracesSuite):
 
 class TestPostgresTraces(TracesSuite):
     @pytest.fixture(autouse=True, scope="class")
-    def _server(self, request: pytest.FixtureRequest, postgres: Postgres) -> None:
-        request.cls.server = postgres
+    @classmethod
+    def _server(cls, postgres: Postgres) -> None:
+        cls.server = postgres
 
     async def open_store(self, home: Path) -> TraceStore:
         return await postgresql.open_traces(self.server.schema_url(home).removeprefix("postgresql:"), home)
