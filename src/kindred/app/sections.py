@@ -19,7 +19,7 @@ from kindred.pipeline.funnel import Deadlines
 from kindred.recommend.config import PlacementConfig, RecommendConfig
 from kindred.settings.load import Settings
 from kindred.settings.schema import OpenTable, Schema
-from kindred.training.config import RelevanceConfig, TrainConfigs, TrainingConfig
+from kindred.training.config import IncrementConfig, RelevanceConfig, TrainConfigs, TrainingConfig
 
 StoreUrl = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9+-]*:")]
 
@@ -81,6 +81,7 @@ SECTIONS: dict[str, type[Config]] = {
     "trending": TrendingConfig,
     "ratings": RatingsConfig,
     "training": TrainingConfig,
+    "increment": IncrementConfig,
     "relevance": RelevanceConfig,
 }
 
@@ -103,6 +104,7 @@ def train_configs(settings: Settings) -> TrainConfigs:
     """Gather what a training run is configured with."""
     return TrainConfigs(
         training=settings.section(TrainingConfig),
+        increment=settings.section(IncrementConfig),
         relevance=settings.section(RelevanceConfig),
         preference=preference_config(settings),
         als=settings.section(AlsConfig),

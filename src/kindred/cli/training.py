@@ -25,18 +25,26 @@ _JUDGED = "ndcg@10"
 async def train(
     *,
     activate: Annotated[bool, Parameter(help="Let it serve at once.")] = True,
+    increment: Annotated[
+        bool, Parameter(help="Only learn what is new since the active bundle, and publish the rows that change.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train all models on what was imported and tracked, and publish them as a bundle; running servers swap to it."""
     from kindred.app.sections import train_configs
+    from kindred.training.increment.run import increment as run_increment
     from kindred.training.run import train as run_training
 
     settings = read_settings()
     async with opened_stores(settings) as stores:
         with steps() as shown:
             configs = train_configs(settings)
-            manifest = await run_training(stores, configs, SystemClock(), shown.tell, activate)
-    _show_bundle(manifest, activate, as_json)
+            run = run_increment if increment else run_training
+            manifest = await run(stores, configs, SystemClock(), shown.tell, activate)
+    if manifest is None:
+        _show_nothing_new(as_json)
+    else:
+        _show_bundle(manifest, activate, as_json)
 
 
 async def evaluate(
@@ -78,6 +86,13 @@ async def evaluate(
         emit_json(report.to_dict())
     else:
         _show_evaluation(report)
+
+
+def _show_nothing_new(as_json: bool) -> None:
+    if as_json:
+        emit_json(None)
+    else:
+        show("Nothing is new since the active bundle, so there is nothing to publish.")
 
 
 def _show_bundle(manifest: "Manifest", activate: bool, as_json: bool) -> None:

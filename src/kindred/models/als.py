@@ -152,13 +152,13 @@ class AlsModel:
 
     def save(self, folder: Path) -> None:
         """Write the arrays into `folder`."""
-        self.save_meta(folder)
+        self.save_meta(folder, self.n_items)
         save_array(folder, "item_factors", self.item_factors, room=True)
         self.save_grams(folder)
 
-    def save_meta(self, folder: Path) -> None:
-        """Write the small facts into `folder`."""
-        save_json(folder, "als", _Meta(self.n_items, self.factors, self.regularization, self.config))
+    def save_meta(self, folder: Path, n_items: int) -> None:
+        """Write the small facts into `folder`, for arrays over `n_items` ordinals."""
+        save_json(folder, "als", _Meta(n_items, self.factors, self.regularization, self.config))
 
     def save_grams(self, folder: Path) -> None:
         """Write what sums over all items and all users into `folder`."""

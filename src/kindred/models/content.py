@@ -167,15 +167,15 @@ class ContentModel:
 
     def save(self, folder: Path) -> None:
         """Write the arrays and the vocabulary into `folder`."""
-        self.save_meta(folder)
+        self.save_meta(folder, self.n_items)
         save_json(folder, "vocabulary", self.vocabulary)
         for name in ("idf", "projection"):
             save_array(folder, name, getattr(self, name))
         save_array(folder, "item_vectors", self.item_vectors, room=True)
 
-    def save_meta(self, folder: Path) -> None:
-        """Write the small facts into `folder`."""
-        save_json(folder, "content", _Meta(self.n_items, self.dimensions, self.described, self.config))
+    def save_meta(self, folder: Path, n_items: int) -> None:
+        """Write the small facts into `folder`, for arrays over `n_items` ordinals."""
+        save_json(folder, "content", _Meta(n_items, self.dimensions, self.described, self.config))
 
     @classmethod
     def load(cls, folder: Folder) -> Self:

@@ -118,13 +118,13 @@ class ItemItemModel:
 
     def save(self, folder: Path) -> None:
         """Write the arrays into `folder`."""
-        self.save_meta(folder)
+        self.save_meta(folder, self.n_items)
         save_array(folder, "neighbours", self.neighbours, room=True)
         save_array(folder, "similarities", self.similarities, room=True)
 
-    def save_meta(self, folder: Path) -> None:
-        """Write the small facts into `folder`."""
-        save_json(folder, "item_item", _Meta(self.n_items, int(self.neighbours.shape[1]), self.config))
+    def save_meta(self, folder: Path, n_items: int) -> None:
+        """Write the small facts into `folder`, for arrays over `n_items` ordinals."""
+        save_json(folder, "item_item", _Meta(n_items, int(self.neighbours.shape[1]), self.config))
 
     @classmethod
     def load(cls, folder: Folder) -> Self:

@@ -89,8 +89,7 @@ def changed_rows(before: NDArray[Any], after: NDArray[Any], rows: Ordinals, fill
     old = np.full(after.shape, fill, after.dtype)
     covered = rows < len(before)
     old[covered] = before[rows[covered]]
-    kept = np.ascontiguousarray(after).reshape(len(rows), -1)
-    return np.asarray((_bits(old.reshape(len(rows), -1)) != _bits(kept)).any(axis=1), np.bool_)
+    return np.asarray((_bits(old) != _bits(np.ascontiguousarray(after))).any(axis=1), np.bool_)
 
 
 def leave_room(path: Path, array: NDArray[Any]) -> None:
@@ -136,4 +135,6 @@ def _private(path: Path, base: NDArray[Any], shape: tuple[int, ...]) -> NDArray[
 
 
 def _bits(values: NDArray[Any]) -> NDArray[np.uint8]:
-    return values.view(np.uint8) if values.size else np.empty(values.shape, np.uint8)
+    """Return the bytes of rows (m, ...) as (m, b)."""
+    width = values.dtype.itemsize * int(np.prod(values.shape[1:], dtype=np.int64))
+    return np.frombuffer(values.tobytes(), np.uint8).reshape(len(values), width)

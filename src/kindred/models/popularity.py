@@ -200,7 +200,7 @@ def _summed(
     users, items, weights = rows.users[order], rows.items[order], weights[order]
     first = np.ones(len(items), np.bool_)
     first[1:] = (users[1:] != users[:-1]) | (items[1:] != items[:-1])
-    sums = np.bincount(items[first], weights[first], n)
+    sums: NDArray[np.float64] = np.bincount(items[first], weights[first], n).astype(np.float64)
     return sums, np.bincount(items[first], minlength=n).astype(np.int32)
 
 

@@ -45,12 +45,12 @@ class RatingsModel:
 
     def save(self, folder: Path) -> None:
         """Write the array into `folder`."""
-        self.save_meta(folder)
+        self.save_meta(folder, self.n_items)
         save_array(folder, "averages", self.averages, room=True)
 
-    def save_meta(self, folder: Path) -> None:
-        """Write the small facts into `folder`."""
-        save_json(folder, "ratings", _Meta(self.n_items, self.mean, self.config))
+    def save_meta(self, folder: Path, n_items: int) -> None:
+        """Write the small facts into `folder`, for arrays over `n_items` ordinals."""
+        save_json(folder, "ratings", _Meta(n_items, self.mean, self.config))
 
     @classmethod
     def load(cls, folder: Folder) -> Self:

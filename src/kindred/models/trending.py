@@ -111,13 +111,13 @@ class TrendingModel:
 
     def save(self, folder: Path) -> None:
         """Write the scores into `folder`."""
-        self.save_meta(folder)
+        self.save_meta(folder, self.n_items)
         # Item by item, so that a delta can replace those of some.
         save_array(folder, "trend_scores", self.scores.T, room=True)
 
-    def save_meta(self, folder: Path) -> None:
-        """Write the small facts into `folder`."""
-        save_json(folder, "trending", _Meta(self.n_items, self.as_of, self.config))
+    def save_meta(self, folder: Path, n_items: int) -> None:
+        """Write the small facts into `folder`, for arrays over `n_items` ordinals."""
+        save_json(folder, "trending", _Meta(n_items, self.as_of, self.config))
 
     @classmethod
     def load(cls, folder: Folder) -> Self:

@@ -12,6 +12,7 @@ from kindred.models.content import ContentModel
 from kindred.models.item_item import ItemItemModel
 from kindred.models.layers import Folder, Layers, layered
 from kindred.models.popularity import PopularityModel
+from kindred.models.protocol import Model
 from kindred.models.ratings import RatingsModel
 from kindred.models.trending import TrendingModel
 from kindred.ports.models import ModelStore
@@ -88,8 +89,8 @@ def open_models(manifest: Manifest, folder: Folder, indexes: VectorIndexes) -> M
         content_index=indexes.open(layers.base / "content" / "index"),
         countries={path.name: PopularityModel.load(layers / COUNTRIES / path.name) for path in countries},
     )
-    parts = (models.popularity, models.trending, models.ratings, models.item_item, models.als, models.content)
-    for model in (*parts, *models.countries.values()):
+    parts: list[Model] = [models.popularity, models.trending, models.ratings, models.item_item, models.als]
+    for model in (*parts, models.content, *models.countries.values()):
         if model.n_items != manifest.n_items:
             name = type(model).__name__
             raise BundleCorrupt(f"{layers.name}: {name} covers {model.n_items} items, not {manifest.n_items}")

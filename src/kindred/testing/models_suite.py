@@ -27,7 +27,15 @@ class ModelsSuite:
         finally:
             await store.close()
 
-    async def publish(self, store: ModelStore, version: str, created: int = 1, activate: bool = True) -> Manifest:
+    async def publish(
+        self,
+        store: ModelStore,
+        version: str,
+        created: int = 1,
+        activate: bool = True,
+        base: str | None = None,
+        deltas: tuple[str, ...] = (),
+    ) -> Manifest:
         """Publish a bundle of two files and return its manifest as it was given."""
         folder = await store.stage()
         assert list(folder.iterdir()) == []
@@ -35,7 +43,12 @@ class ModelsSuite:
         (folder / "als" / "items.npy").write_bytes(version.encode() * 100)
         (folder / "popular.npy").write_bytes(b"popular")
         manifest = Manifest(
-            version=version, created=created, metrics={"ndcg": 0.25}, window=DataWindow(interactions=7, last=5)
+            version=version,
+            created=created,
+            base=base,
+            deltas=deltas,
+            metrics={"ndcg": 0.25},
+            window=DataWindow(interactions=7, last=5),
         )
         await store.publish(folder, manifest, activate)
         return manifest
@@ -105,6 +118,41 @@ class ModelsSuite:
             with pytest.raises(NotFound):
                 await store.open("v2")
             assert await store.prune(2) == []
+
+    async def test_pruning_keeps_what_deltas_need(self, tmp_path: Path) -> None:
+        """A delta is worth nothing without its base and the deltas between; what nothing needs goes."""
+        async with self.opened(tmp_path) as store:
+            await self.publish(store, "old", 1)
+            await self.publish(store, "b1", 2)
+            await self.publish(store, "d1", 3, base="b1")
+            await self.publish(store, "d2", 4, base="b1", deltas=("d1",))
+            await self.publish(store, "b2", 5, activate=False)
+            assert await store.prune(1) == ["old"]
+            manifest, _ = await store.open("d2")
+            assert manifest.needs == ("b1", "d1")
+            await self.publish(store, "d3", 6, base="b2")
+            assert sorted(await store.prune(1)) == ["b1", "d1", "d2"]
+            await store.activate("d3")
+
+    async def test_a_delta_without_its_base_is_not_published(self, tmp_path: Path) -> None:
+        """What was active stays."""
+        async with self.opened(tmp_path) as store:
+            await self.publish(store, "b1")
+            with pytest.raises(NotFound, match="b9"):
+                await self.publish(store, "d1", 2, base="b9")
+            assert await store.active() == "b1"
+            assert [each.version for each in await store.bundles()] == ["b1"]
+
+    async def test_a_delta_over_a_damaged_base_is_not_activated(self, tmp_path: Path) -> None:
+        """What it needs is looked at too."""
+        async with self.opened(tmp_path) as store:
+            await self.publish(store, "b1", 1)
+            await self.publish(store, "d1", 2, activate=False, base="b1")
+            _, folder = await store.open("b1")
+            (folder / "popular.npy").write_bytes(b"cut")
+            with pytest.raises(BundleCorrupt, match=r"popular\.npy"):
+                await store.activate("d1")
+            assert await store.active() == "b1"
 
     async def test_a_file_cut_short_or_missing_is_corrupt(self, tmp_path: Path) -> None:
         """Opening and activating say which file it is; the active bundle stays as it was."""

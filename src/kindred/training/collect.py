@@ -25,6 +25,7 @@ from kindred.training.lake_rows import (
     tracked_rows,
 )
 from kindred.training.log_rows import event_columns, log_batches
+from kindred.training.places import Places
 
 _PAGE = 5_000
 _NO_SIGNAL = ("impression", "search")
@@ -81,7 +82,9 @@ async def collect(stores: DataStores, since: Sequence[Position] = ()) -> Dataset
     rows = controls.kept(without_repeats(pl.concat(frames)), numbers.known)
     rows = rows.filter(~pl.col("event_type").is_in(_NO_SIGNAL))
     items, seq = await _catalogue(stores.catalog)
+    rows = rows.filter((pl.col("ordinal") >= 0) & (pl.col("ordinal") < len(items)))
     interactions, user_ids = as_interactions(rows, len(items))
+    epochs, partitions, offsets = (rows[name].cast(pl.Int64).to_numpy() for name in ("epoch", "partition", "offset"))
     return Dataset(
         interactions=interactions,
         user_ids=user_ids,
@@ -89,6 +92,7 @@ async def collect(stores: DataStores, since: Sequence[Position] = ()) -> Dataset
         items=items,
         position=",".join(map(str, ends)) or None,
         catalogue_seq=seq,
+        behind=Places(epochs, partitions, offsets).behind,
     )
 
 

@@ -1,11 +1,12 @@
 """Settings of training, and all the models' settings together."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
-from kindred.core.config import Config
+from kindred.core.config import Config, Count, CountOrZero, MoreThanZero, Share
 from kindred.features.groups import FoldConfig
 from kindred.models.als import AlsConfig
 from kindred.models.blend import BlendConfig
@@ -49,11 +50,36 @@ class TrainingConfig(Config, frozen=True, kw_only=True):
     threads: int = 0
 
 
+class IncrementConfig(Config, frozen=True, kw_only=True):
+    """How a bundle learns from new interactions between two trainings.
+
+    `max_items`: most items that one increment changes, those with the most new rows; the others wait. `max_spread`:
+    most lists of other items that it makes anew because a changed item enters them. `max_deltas`: most increments over
+    one base. `heavy_users`: what becomes of a user who makes more than `user_share` of all that is new since the base
+    and has more than `user_rows` new items: `trim` leaves out the oldest of them until it is no more, `refuse` refuses
+    the increment. `norm_drift`: by how much, relative to before, the median length of changed factors may move, and the
+    longest exceed the longest before. `canary_users`: users whose newest item before the base is looked for.
+    `canary_depth`: length of the list it is looked for in. `canary_loss`: share of finds that may get lost.
+    """
+
+    max_items: Annotated[int, Meta(ge=1, le=40_000)] = 20_000
+    max_spread: CountOrZero = 5_000
+    max_deltas: Count = 200
+    heavy_users: Literal["trim", "refuse"] = "trim"
+    user_share: Share = 0.01
+    user_rows: CountOrZero = 50
+    norm_drift: MoreThanZero = 0.5
+    canary_users: Count = 200
+    canary_depth: Count = 20
+    canary_loss: Share = 0.1
+
+
 @dataclass(frozen=True, slots=True)
 class TrainConfigs:
     """What every component of a training run is configured with."""
 
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    increment: IncrementConfig = field(default_factory=IncrementConfig)
     relevance: RelevanceConfig = field(default_factory=RelevanceConfig)
     preference: PreferenceConfig = field(default_factory=PreferenceConfig)
     als: AlsConfig = field(default_factory=AlsConfig)

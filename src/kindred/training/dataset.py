@@ -1,6 +1,6 @@
 """Dataset: everything that models are fitted on, as columns over the catalogue's ordinals."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -22,7 +22,8 @@ class Dataset:
 
     `interactions`: rows with users numbered densely in the order of `user_ids`. `countries[u]`: ISO 3166 alpha-2 of
     user u, in capitals, or None. `items[o]`: what the catalogue says of ordinal o. `position`: the last record read of
-    the log. `catalogue_seq`: the last change read of the catalogue.
+    the log. `catalogue_seq`: the last change read of the catalogue. `behind`: tells which rows (n,) stand behind a
+    position, where rows know theirs.
     """
 
     interactions: Interactions
@@ -31,6 +32,7 @@ class Dataset:
     items: Sequence[CatalogItem | None]
     position: str | None = None
     catalogue_seq: int = 0
+    behind: Callable[[str], Mask] | None = None
 
     @property
     def n_users(self) -> int:
@@ -44,7 +46,7 @@ class Dataset:
 
     def with_rows(self, rows: Mask | NDArray[np.intp]) -> Self:
         """Return the same users and catalogue with some of the interactions."""
-        return replace(self, interactions=self.interactions.take(rows))
+        return replace(self, interactions=self.interactions.take(rows), behind=None)
 
     def texts(self) -> list[ItemText]:
         """Return each ordinal's text, empty for what is not listed."""

@@ -60,7 +60,7 @@ async def train(
     Raises InvalidInput when the catalogue is empty, LeaseHeld while another process trains. When any step fails
     nothing is published and the active bundle stays.
     """
-    async with _lease(stores.leases) as fence:
+    async with training_lease(stores.leases) as fence:
         seconds: dict[str, float] = {}
         started = time.perf_counter()
         progress("data")
@@ -130,7 +130,7 @@ def new_version(now: int) -> str:
 
 
 @asynccontextmanager
-async def _lease(leases: Leases) -> AsyncIterator[int]:
+async def training_lease(leases: Leases) -> AsyncIterator[int]:
     """Be the one trainer; raise LeaseHeld saying who is."""
     fence = await leases.acquire(LEASE, f"{new_id('train')} (process {os.getpid()})")
     if fence is None:
