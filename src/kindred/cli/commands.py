@@ -10,6 +10,7 @@ from kindred import __version__
 from kindred.cli.consuming import consume
 from kindred.cli.demo import demo
 from kindred.cli.doctor import doctor
+from kindred.cli.events import events
 from kindred.cli.exits import Exit, report
 from kindred.cli.loading import import_data
 from kindred.cli.models import models
@@ -40,7 +41,7 @@ app.command(train)
 app.command(serve, name=["serve", "run"])
 for _command in (consume, recommend, similar, trending, popular, evaluate, doctor):
     app.command(_command)
-for _group in (config, models, token):
+for _group in (config, events, models, token):
     app.command(_group)
 
 
