@@ -16,6 +16,16 @@ USERS = [f"u{number}" for number in range(8)]
 TYPES = ("view", "click", "add_to_cart")
 
 
+class _Refused(Exception):
+    """The server said that the log cannot take the events now."""
+
+
+def _check_refused(answer: httpx.Response) -> None:
+    if answer.status_code == 503:
+        assert int(answer.headers["retry-after"]) >= 1
+        raise _Refused
+
+
 @dataclass(slots=True)
 class Told:
     """What clients know: acknowledged events by timestamp (unique to each event), and those that got no answer."""
@@ -63,6 +73,11 @@ class Sender:
             except httpx.ConnectError:
                 # Refused before anything was sent: all of it may be sent again.
                 await asyncio.sleep(0.02)
+            except _Refused:
+                # Nothing was claimed, though some of it may stand in a log that did not answer in time.
+                self._told.uncertain.update(timestamp for timestamp, event in events if "event_id" not in event)
+                events = [(timestamp, event) for timestamp, event in events if "event_id" in event]
+                await asyncio.sleep(0.2)
             except httpx.TransportError:
                 self._told.uncertain.update(timestamp for timestamp, event in events if "event_id" not in event)
                 events = [(timestamp, event) for timestamp, event in events if "event_id" in event]
@@ -71,9 +86,11 @@ class Sender:
     async def _send(self, client: httpx.AsyncClient, events: list[dict[str, Any]]) -> list[str]:
         if len(events) == 1:
             answer = await client.post("/api/v1/track", json=events[0])
+            _check_refused(answer)
             assert answer.status_code == 202, answer.text
             return [answer.json()["position"]]
         answer = await client.post("/api/v1/track/batch", json={"events": events})
+        _check_refused(answer)
         assert answer.status_code == 202, answer.text
         return [row["position"] for row in answer.json()["results"]]
 
