@@ -4,9 +4,11 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from contextlib import suppress
+from queue import SimpleQueue
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from kindred.adapters.kafka.address import LOGGER, Address
 from kindred.adapters.kafka.group_offsets import GroupOffsets
@@ -14,7 +16,7 @@ from kindred.adapters.kafka.topics import Epoch, Epochs
 from kindred.core.errors import KindredError, LeaseHeld
 from kindred.core.position import Position
 
-_TICK_SECONDS = 0.05
+_TICK_SECONDS = 0.01
 _COMMIT_SECONDS = 5.0
 _MOVE_SECONDS = 0.5
 # A fencing number counts the owners of one partition within its epoch; a later epoch's numbers are all higher.
@@ -37,6 +39,8 @@ class KafkaMembership:
         self._assigned: set[tuple[str, int]] = set()
         self._claims: dict[tuple[str, int], int] = {}
         self._next: dict[tuple[str, int], int] = {}
+        self._answers: dict[tuple[str, int, int], list[Future[KafkaError | None]]] = {}
+        self._wanted: SimpleQueue[tuple[TopicPartition, Future[None]]] = SimpleQueue()
         self._doubted = False
         self._closing = threading.Event()
         self._alive = time.monotonic()
@@ -98,7 +102,7 @@ class KafkaMembership:
         deadline = time.monotonic() + _COMMIT_SECONDS
         while True:
             try:
-                self._commit(place)
+                self._commit_soon(place)
             except KafkaException as error:
                 refused = self._offsets.refused(self._group, error)
                 # While partitions move, the coordinator takes no commits for a moment.
@@ -120,6 +124,7 @@ class KafkaMembership:
             "heartbeat.interval.ms": max(session // 5, 200),
             "max.poll.interval.ms": max(300_000, session),
             "enable.auto.commit": False,
+            "on_commit": self._answered,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "earliest",
             "allow.auto.create.topics": False,
@@ -157,6 +162,7 @@ class KafkaMembership:
             self._doubted = self._doubted or self._silent()
             self._alive = time.monotonic()
         self._consumer.poll(_TICK_SECONDS)
+        self._commit_wanted()
         self._move_on()
         if self._doubted:
             self._settle_doubt()
@@ -220,11 +226,45 @@ class KafkaMembership:
                 if key in self._assigned and not self._closing.is_set():
                     self._claims[key], self._next[key] = fence, offset
 
+    def _commit_soon(self, place: TopicPartition) -> None:
+        """Let the member's thread commit, and wait for it; raise KafkaException."""
+        done: Future[None] = Future()
+        self._wanted.put((place, done))
+        try:
+            done.result(2 * _COMMIT_SECONDS)
+        except TimeoutError:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from None
+
+    def _commit_wanted(self) -> None:
+        while not self._wanted.empty():
+            place, done = self._wanted.get()
+            try:
+                self._commit(place)
+            except KafkaException as error:
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+
     def _commit(self, place: TopicPartition) -> None:
-        done = self._consumer.commit(offsets=[place], asynchronous=False)
-        for each in done or ():
-            if each.error is not None:
-                raise KafkaException(each.error)
+        """Commit in the member's thread, the only one that uses the consumer; raise KafkaException."""
+        answer: Future[KafkaError | None] = Future()
+        key = (place.topic, place.partition, place.offset)
+        with self._lock:
+            self._answers.setdefault(key, []).append(answer)
+        self._consumer.commit(offsets=[place], asynchronous=True)
+        deadline = time.monotonic() + _COMMIT_SECONDS
+        while not answer.done() and time.monotonic() < deadline:
+            self._consumer.poll(_TICK_SECONDS)
+        error = answer.result() if answer.done() else KafkaError(KafkaError._TIMED_OUT)
+        if error is not None:
+            raise KafkaException(error)
+
+    def _answered(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
+        for place in places:
+            with self._lock:
+                waiting = self._answers.pop((place.topic, place.partition, place.offset), [])
+            for each in waiting:
+                each.set_result(error or place.error)
 
     def _end(self) -> None:
         self._thread.join()

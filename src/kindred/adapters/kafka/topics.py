@@ -120,7 +120,11 @@ class Topics:
 
     def try_create(self, number: int, partitions: int) -> None:
         """Raise StoreUnavailable where the cluster would refuse to make an epoch's topic."""
-        self._create(self.name(number), partitions, self._log_settings(), only_try=True)
+        try:
+            self._create(self.name(number), partitions, self._log_settings(), only_try=True)
+        except StoreUnavailable as error:
+            if code_of(error.__cause__ or error) != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
 
     def _create(self, topic: str, partitions: int, settings: Mapping[str, str], *, only_try: bool = False) -> None:
         wanted = NewTopic(topic, partitions, self._address.options.replication, config=dict(settings))
@@ -184,6 +188,8 @@ class Topics:
                     if code_of(error) not in _MOVING or time.monotonic() > deadline:
                         raise
                 time.sleep(0.05)
+                # A client keeps to the leaders it knows, for minutes, while a broker that came back refuses it.
+                self._admin = AdminClient(self._address.client())
 
     def _log_settings(self) -> dict[str, str]:
         return self.replicated() | {
