@@ -1,0 +1,112 @@
+"""What a user and their candidates have to do with each other at a moment."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kindred.core.candidates import Floats, Ordinals
+from kindred.core.clock import DAY, HOUR
+from kindred.features.attribution import CLICK, EXPOSURE, OUTCOME
+from kindred.features.registry import NEVER_HOURS
+from kindred.features.values.items import ItemReading, Numbers
+from kindred.features.values.users import UserReading
+
+_NO_MATCH = 0.5
+
+
+def pair_columns(
+    user: UserReading,
+    ordinals: Ordinals,
+    items: ItemReading,
+    columns: dict[str, NDArray[Any]],
+    content: Floats | None = None,
+    collaborative: Floats | None = None,
+) -> dict[str, NDArray[Any]]:
+    """Return every feature of a user with n items by name, (n,) each.
+
+    `columns`: `item_columns` of the items. `content (d,)`, `collaborative (d,)`: the user's vectors.
+    """
+    attributes = items.items
+    return {
+        **_category_columns(user, items),
+        **_known_columns(user, ordinals),
+        "tag_overlap": _tag_overlap(user, attributes.tags),
+        "content_similarity": _cosine(content, attributes.content, len(ordinals)),
+        "collaborative_similarity": _cosine(collaborative, attributes.collaborative, len(ordinals)),
+        "times_shown_without_click": _times_shown(user, ordinals),
+        "timing_match": items.timing(),
+        "popularity_user_match": _match(columns["popularity_score"], user.mean(user.items.popularity)),
+        "recency_match": _match(columns["recency_score"], user.novelty()),
+        "quality_match": _match(columns["quality_score"], user.mean(user.items.quality)),
+    }
+
+
+def _category_columns(user: UserReading, items: ItemReading) -> dict[str, NDArray[Any]]:
+    """Return how the items' categories stand with the user; place 0 of each table is for items without one."""
+    names, codes = user.items.names, items.items.primary + 1
+    size = len(names.categories) + 1
+    favourite, affinity, newest = np.zeros(size, np.bool_), np.zeros(size), np.full(size, -1, np.int64)
+    chosen = {name for name, _ in user.favourites()}
+    favourite[1:] = [name in chosen for name in names.categories] if chosen else False
+    affinity[1:] = user.affinity
+    np.maximum.at(newest, user.items.primary + 1, np.minimum(user.rows.timestamps, user.as_of))
+    newest[0] = -1
+    hours = np.where(newest >= 0, np.minimum((user.as_of - newest) / HOUR, NEVER_HOURS), NEVER_HOURS)
+    return {
+        "category_match": favourite[codes],
+        "category_affinity": affinity[codes],
+        "hours_since_category": hours[codes],
+    }
+
+
+def _known_columns(user: UserReading, ordinals: Ordinals) -> dict[str, NDArray[Any]]:
+    """Return which items the rows hold a view of, and a click on."""
+    config = user.config.fold
+    return {
+        name: np.isin(ordinals, user.rows.items[user.of_types(types)])
+        for name, types in (("has_viewed", config.views), ("has_clicked", config.clicks))
+    }
+
+
+def _tag_overlap(user: UserReading, tags: NDArray[np.uint64]) -> Numbers:
+    """Return which share of each item's tags the items of positive rows bear."""
+    own = np.bitwise_or.reduce(user.items.tags[user.weights > 0], axis=0)
+    many = np.bitwise_count(tags).sum(axis=1, dtype=np.int64)
+    shared = np.bitwise_count(tags & own).sum(axis=1, dtype=np.int64)
+    return np.asarray(shared / np.maximum(many, 1), np.float64)
+
+
+def _times_shown(user: UserReading, ordinals: Ordinals) -> NDArray[np.int64]:
+    """Count the exposures of each item that came after the last click on it."""
+    shown = np.frombuffer(user.record.exposures, EXPOSURE)
+    shown = shown[(shown["timestamp"] > user.as_of - DAY) & (shown["timestamp"] <= user.as_of)]
+    if not len(shown):
+        return np.zeros(len(ordinals), np.int64)
+    outcomes = np.frombuffer(user.record.outcomes, OUTCOME)
+    clicks = outcomes[(outcomes["kind"] == CLICK) & (outcomes["timestamp"] <= user.as_of)]
+    items, places = np.unique(shown["item"], return_inverse=True)
+    last = np.full(len(items), -1, np.int64)
+    if len(clicks):
+        where = np.minimum(np.searchsorted(items, clicks["item"]), len(items) - 1)
+        same = items[where] == clicks["item"]
+        np.maximum.at(last, where[same], clicks["timestamp"][same])
+    counts = np.bincount(places, shown["timestamp"] > last[places], len(items)).astype(np.int64)
+    where = np.minimum(np.searchsorted(items, ordinals), len(items) - 1)
+    return np.where(items[where] == ordinals, counts[where], 0)
+
+
+def _cosine(vector: Floats | None, vectors: Floats | None, size: int) -> Numbers:
+    """Return the cosine of a vector (d,) with vectors (n, d), 0 where one is zero or missing."""
+    if vector is None or vectors is None:
+        return np.zeros(size)
+    length = math.sqrt(float(vector @ vector))
+    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors)) * length
+    cosines: Numbers = np.divide(vectors @ vector, lengths, out=np.zeros(size), where=lengths > 0)
+    return cosines
+
+
+def _match(column: Numbers, typical: float | None) -> Numbers:
+    """Return how near values (n,) of 0 to 1 are to what is typical for the user."""
+    return np.full(len(column), _NO_MATCH) if typical is None else 1.0 - np.abs(column - typical)
