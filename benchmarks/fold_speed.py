@@ -1,0 +1,163 @@
+"""How fast one consumer folds events into every feature: single-item events, and a mix with impressions of 20 items.
+
+Beside it stand plain synced writes of the same state records, which no fold can be faster than. `--state URL` folds
+into another state store, such as `redis://127.0.0.1:6379/0`; history, catalogue and log stay embedded.
+
+python -m benchmarks.fold_speed [--events N] [--state URL]
+"""
+
+import argparse
+import asyncio
+import random
+import resource
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.servers import machine
+from kindred.app.sections import SCHEMA, StoresConfig
+from kindred.app.stores import Stores, open_port, open_stores
+from kindred.core.event import EventContext, Interaction
+from kindred.features.groups import ITEM, USER
+from kindred.ingest.consumer import Consumer, ConsumerConfig
+from kindred.ingest.folding import IngestStores
+from kindred.ingest.journal import Journal
+from kindred.ports.state import StateKey, StateRecord, StateWrite
+from kindred.settings.load import load_settings
+
+NOW = 1_700_000_000_000
+USERS, ITEMS, BATCH, SHOWN = 20_000, 5_000, 2_000, 20
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run: events folded a second (wall and processor), and the limit in records written a second."""
+
+    name: str
+    rate: float
+    cpu_rate: float
+    records: int
+    limit: float
+
+
+def events(kinds: Sequence[tuple[str, float]], count: int) -> list[Interaction]:
+    """Make up events of the kinds by weight: users evenly, items by popularity, times within an hour."""
+    dice = random.Random(1)
+    chosen = dice.choices([kind for kind, _ in kinds], [weight for _, weight in kinds], k=count)
+    return [_event(number, kind, dice) for number, kind in enumerate(chosen)]
+
+
+def _event(number: int, kind: str, dice: random.Random) -> Interaction:
+    def item() -> str:
+        return f"i{int(dice.paretovariate(0.8)) % ITEMS}"
+
+    metadata: dict[str, object] = {}
+    if kind == "view":
+        metadata = {"watch_duration": 10, "total_duration": 30}
+    elif kind == "rating":
+        metadata = {"rating": 4}
+    elif kind == "purchase":
+        metadata = {"price": 9.5}
+    elif kind == "impression":
+        metadata = {"items": [item() for _ in range(SHOWN)]}
+    return Interaction(
+        event_id=f"evt_{number:08d}",
+        timestamp=NOW - dice.randrange(3_600_000),
+        ingested_at=NOW,
+        user_id=f"u{dice.randrange(USERS)}",
+        item_id="" if kind == "impression" else item(),
+        event_type=kind,
+        context=EventContext(device="web", session_id="s1", location="DE", placement="home"),
+        metadata=metadata,
+    )
+
+
+MIXES: dict[str, Sequence[tuple[str, float]]] = {
+    "single-item events": [("view", 0.65), ("click", 0.25), ("purchase", 0.05), ("rating", 0.05)],
+    "mix with 15 % impressions of 20 items": [
+        *(("view", 0.6), ("click", 0.2), ("purchase", 0.025), ("rating", 0.025), ("impression", 0.15)),
+    ],
+}
+
+
+async def measure(name: str, count: int, state: str | None) -> Measured:
+    """Fold half of the events to warm the stores, then time the rest."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        stores = await open_stores(load_settings(SCHEMA, {}, home).section(StoresConfig), home)
+        if state is not None:
+            await stores.state.close()
+            stores = replace(stores, state=await open_port("state", state, home))
+        try:
+            journal, made = Journal(stores.log), events(MIXES[name], count)
+            for start in range(0, count, BATCH):
+                await journal.record(made[start : start + BATCH])
+            consumer = Consumer(_ingest(stores), stores.leases, ConsumerConfig())
+            (end,) = await stores.log.ends()
+            await consumer.drain_to(end._replace(offset=count // 2 - 1))
+            started, cpu = time.perf_counter(), time.process_time()
+            await consumer.drain_to(end)
+            wall, cpu = time.perf_counter() - started, time.process_time() - cpu
+            records, limit = await _limit(stores)
+            return Measured(name, count / 2 / wall, count / 2 / cpu, records, limit)
+        finally:
+            await stores.close()
+
+
+def _ingest(stores: Stores) -> IngestStores:
+    return IngestStores(
+        log=stores.log,
+        state=stores.state,
+        interactions=stores.interactions,
+        catalog=stores.catalog,
+        profiles=stores.profiles,
+        lake=stores.lake,
+        dead_letters=stores.dead_letters,
+    )
+
+
+async def _limit(stores: Stores) -> tuple[int, float]:
+    """Write the records that stand in the state again, under other keys, in batches of the same size."""
+    records = []
+    for group in (USER, ITEM):
+        async for key, record in stores.state.scan(group):
+            records.append(
+                StateWrite(StateKey("limit@1", f"{group}/{key}"), StateRecord(record.position, record.value))
+            )
+    watermark = await stores.state.watermark()
+    started = time.perf_counter()
+    for start in range(0, len(records), BATCH):
+        await stores.state.write(records[start : start + BATCH], watermark)
+    return len(records), len(records) / (time.perf_counter() - started)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=40_000)
+    parser.add_argument("--state", default=None)
+    options, _ = parser.parse_known_args()
+    table = Table(title=f"Folding all features on one consumer ({options.state or 'embedded'}); {machine()}")
+    columns = ("events", "folded/s", "folded/s of one core", "records written/s (limit)", "ratio")
+    for column in columns:
+        table.add_column(column, justify="left" if column == "events" else "right")
+    for name in MIXES:
+        found = asyncio.run(measure(name, options.events, options.state))
+        table.add_row(
+            name,
+            f"{found.rate:,.0f}",
+            f"{found.cpu_rate:,.0f}",
+            f"{found.limit:,.0f}",
+            f"{found.rate / found.limit:.2f}",
+        )
+    Console().print(table)
+    print(f"peak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()
