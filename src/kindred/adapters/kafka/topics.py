@@ -116,7 +116,8 @@ class Topics:
             if code_of(error.__cause__ or error) != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
         self._until(lambda: self._partitions(topic) is not None, f"topic {topic} has no leaders yet")
-        self._offsets(topic, range(partitions), _LATEST)
+        # Another process may have made it at the same moment, with another number of partitions.
+        self._offsets(topic, range(self._partitions(topic) or 0), _LATEST)
 
     def try_create(self, number: int, partitions: int) -> None:
         """Raise StoreUnavailable where the cluster would refuse to make an epoch's topic."""
