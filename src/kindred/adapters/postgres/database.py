@@ -19,9 +19,8 @@ Work = Callable[[Connection], Awaitable[T]]
 # What is rolled back whole, so that the same transaction may simply be run again.
 _AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _ATTEMPTS = 4
-# After these a connection is of no use: the answer of a timed-out statement may still come, and a server that takes
-# no writes any more may have a successor under the same name.
-_SPOILT = (TimeoutError, asyncio.CancelledError, asyncpg.ReadOnlySQLTransactionError, asyncpg.InternalClientError)
+# After these a connection is of no use: the answer of a statement that was given up may still come.
+_SPOILT = (TimeoutError, asyncio.CancelledError, asyncpg.InternalClientError)
 _databases: dict[tuple[Address, asyncio.AbstractEventLoop], "Database"] = {}
 
 
@@ -148,6 +147,10 @@ class Database:
             yield connection
         except _SPOILT:
             connection.terminate()
+            raise
+        except asyncpg.ReadOnlySQLTransactionError:
+            # A server that takes no writes any more may have a successor under the same name.
+            await pool.expire_connections()
             raise
         finally:
             await pool.release(connection)

@@ -12,6 +12,14 @@ from kindred.core.errors import ConfigError
 _OLDEST_SERVER = 13
 _NO_LIMIT = 86_400.0
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('kindred migration ' || $1, 0))"
+# From the tables themselves: what `to_regclass` remembers may be older than the lock that was waited for.
+_HAS_SCHEMA = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)"
+_HAS_VERSIONS = """
+SELECT EXISTS (
+    SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE nspname = $1 AND relname = 'schema_version'
+)
+"""
 _VERSIONS = """
 CREATE TABLE IF NOT EXISTS schema_version (
     version integer PRIMARY KEY,
@@ -48,11 +56,9 @@ def _check_server(connection: Any, address: Address) -> None:
 
 async def _version(connection: Any, address: Address) -> int:
     """Return the number of the last migration, 0 for none; raise ConfigError when it is one this release lacks."""
+    if not await connection.fetchval(_HAS_VERSIONS, address.schema):
+        return 0
     table = f"{quoted(address.schema)}.schema_version"
-    if not await connection.fetchval("SELECT to_regnamespace($1) IS NOT NULL", quoted(address.schema)):
-        return 0
-    if not await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", table):
-        return 0
     version = int(await connection.fetchval(f"SELECT coalesce(max(version), 0) FROM {table}"))
     if version > len(migrations()):
         raise ConfigError(
@@ -83,7 +89,7 @@ async def _migrate(connection: Any, address: Address) -> None:
 
 
 async def _make_schema(connection: Any, address: Address) -> None:
-    if await connection.fetchval("SELECT to_regnamespace($1) IS NOT NULL", quoted(address.schema)):
+    if await connection.fetchval(_HAS_SCHEMA, address.schema):
         return
     try:
         await connection.execute(f"CREATE SCHEMA {quoted(address.schema)}")
