@@ -12,6 +12,7 @@ from kindred.cli.demo import demo
 from kindred.cli.doctor import doctor
 from kindred.cli.events import events
 from kindred.cli.exits import Exit, report
+from kindred.cli.features import features
 from kindred.cli.loading import import_data
 from kindred.cli.models import models
 from kindred.cli.output import note
@@ -41,7 +42,7 @@ app.command(train)
 app.command(serve, name=["serve", "run"])
 for _command in (consume, recommend, similar, trending, popular, evaluate, doctor):
     app.command(_command)
-for _group in (config, events, models, token):
+for _group in (config, events, features, models, token):
     app.command(_group)
 
 
