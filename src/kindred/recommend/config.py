@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from kindred.core.config import Amount, Config, Count, CountOrZero, Share, unknown_key
+from kindred.core.config import Amount, Config, Count, CountOrZero, MoreThanZero, Share, unknown_key
 from kindred.core.errors import ConfigError
 from kindred.models.blend import FAMILIES
 
@@ -52,7 +52,12 @@ class RecommendConfig(Config, frozen=True, kw_only=True):
     `cold_item`: below so many users an item is cold. `evidence`: the k of n / (n + k), which moves weights smoothly.
     `content_floor`: cosine below which content does not propose. `seed`: fixes every draw, none = a new one per
     request. `trace_share`: share of requests whose full trace is kept. `served_log`: whether what was served goes to
-    the log.
+    the log. `session_gap`: seconds of silence that end a session. `session_weight`: part of the score that goes by the
+    latest session. `session_categories`: part of that which goes by the session's categories, the rest by
+    similarity to its items. `session_memory`: seconds until a session that ended says half, 0 = it says nothing any
+    more. `session_boost`: how much more than older items those of the open session count when a user's vector is
+    folded in. `fold_half_life`: seconds until an item of the history counts half in that vector, none = never.
+    `fatigue`: part that a score loses each time that the item was lately shown and nothing came of it.
     """
 
     candidates: Count = 1000
@@ -72,6 +77,13 @@ class RecommendConfig(Config, frozen=True, kw_only=True):
     seed: int | None = None
     trace_share: Share = 0.01
     served_log: bool = True
+    session_gap: MoreThanZero = 1_800.0
+    session_weight: Share = 0.0
+    session_categories: Share = 0.3
+    session_memory: Amount = 0.0
+    session_boost: Amount = 0.0
+    fold_half_life: MoreThanZero | None = None
+    fatigue: Share = 0.0
 
 
 class PlacementConfig(Config, frozen=True, kw_only=True):

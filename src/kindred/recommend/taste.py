@@ -6,6 +6,7 @@ from kindred.core.candidates import Floats, Ordinals
 from kindred.core.query import Query, UserFacts
 from kindred.features.history import HistoryRows
 from kindred.models.als import UserSolve
+from kindred.recommend.session import fold_weights
 from kindred.recommend.world import Trend, World
 
 COLD_USER = "cold_start_user"
@@ -18,8 +19,9 @@ def user_solve(world: World, query: Query) -> UserSolve:
     """Return the user's folded-in ALS vector, solved once per request from the whole history."""
     found: UserSolve | None = query.scratch.get("als")
     if found is None:
-        facts = query.facts
-        found = world.models.als.fold_in(facts.history, facts.confidence, facts.positive)
+        facts, one = query.facts, np.float32(1)
+        confidence = one + (facts.confidence - one) * fold_weights(world, query)
+        found = world.models.als.fold_in(facts.history, confidence, facts.positive)
         query.scratch["als"] = found
     return found
 

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from kindred.core.candidates import Candidates, Ordinals
 from kindred.core.position import Position
 from kindred.core.profile import Profile
-from kindred.core.query import Context, Params, Query, UserFacts
+from kindred.core.query import Context, Filters, Params, Query, UserFacts
 from kindred.core.rng import seed_of
 from kindred.features.bulk import bulk_users
 from kindred.features.groups import FoldConfig, user_key
 from kindred.features.history import HistoryRows
 from kindred.features.users import encode_user
+from kindred.models.preference import Interactions
 from kindred.pipeline.funnel import Deadlines, Funnel
 from kindred.pipeline.runner import Runner
 from kindred.ports.catalog import CatalogStore
@@ -93,9 +94,16 @@ class Replay:
         """Return the names of the sources, fallbacks left out."""
         return [source.name for source in self._funnel.sources]
 
-    async def slate(self, user: int, now: int, count: int, exploration: float = 0.0) -> Ordinals:
-        """Return the slate (≤ count,) int32 that the whole funnel makes for a user at `now` (ms)."""
+    async def slate(
+        self, user: int, now: int, count: int, exploration: float = 0.0, excluded: tuple[int, ...] = ()
+    ) -> Ordinals:
+        """Return the slate (≤ count,) int32 that the whole funnel makes for a user at `now` (ms).
+
+        `excluded`: ordinals that must not be in it.
+        """
         query = self._query(user, now, count, exploration)
+        if excluded:
+            query.filters = Filters(exclude_items=excluded)
         slate = await self._runner.run(self._funnel, query)
         return slate.candidates.items
 
@@ -147,13 +155,18 @@ async def fill_state(state: StateStore, dataset: Dataset, users: NDArray[np.inte
     chosen = np.unique(users)
     rows = dataset.interactions
     kept = np.flatnonzero(np.isin(rows.users, chosen) & (rows.items >= 0))
-    kept = kept[np.argsort(rows.users[kept], kind="stable")]
-    starts = np.append(np.searchsorted(rows.users[kept], chosen), len(kept)).astype(np.int64)
-    history = HistoryRows(
-        rows.items[kept], rows.timestamps[kept], rows.event_types[kept].astype(np.uint8), rows.values[kept], rows.names
-    )
-    ids = [dataset.user_ids[user] for user in chosen.tolist()]
-    profiles = [_profile(dataset, user) for user in chosen.tolist()]
+    await fold_rows(state, dataset, chosen, rows.take(kept), config)
+
+
+async def fold_rows(
+    state: StateStore, dataset: Dataset, users: NDArray[np.integer], rows: Interactions, config: FoldConfig
+) -> None:
+    """Put in place the records that `rows`, all of `users (u,)` (ascending) and of known items, make."""
+    rows = rows.take(np.argsort(rows.users, kind="stable"))
+    starts = np.append(np.searchsorted(rows.users, users), len(rows)).astype(np.int64)
+    history = HistoryRows(rows.items, rows.timestamps, rows.event_types.astype(np.uint8), rows.values, rows.names)
+    ids = [dataset.user_ids[user] for user in users.tolist()]
+    profiles = [_profile(dataset, user) for user in users.tolist()]
     records = bulk_users(history, starts, profiles, config)
     writes = [
         StateWrite(user_key(user_id), StateRecord(FOLDED, encode_user(record)))

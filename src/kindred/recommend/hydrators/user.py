@@ -13,6 +13,7 @@ from kindred.features.history import HistoryRows
 from kindred.features.users import UserRecord, decode_user
 from kindred.models.preference import Interactions, PreferenceConfig, preferences
 from kindred.pipeline.stages import FailPolicy
+from kindred.recommend.session import passed_over
 from kindred.recommend.world import World
 
 
@@ -29,7 +30,9 @@ class UserState:
         return True
 
     async def hydrate(self, query: Query) -> Mapping[str, Any]:
-        """Return `facts`: the user's record as preferences of now; and `rows`: its interactions, newest first."""
+        """Return `facts`: the user's record as preferences of now; `rows`: its interactions, newest first; `shown`:
+        what was lately shown to the user, and how often.
+        """
         partition = self.world.partition_of(query.user_id)
         view = await self.world.state.read([user_key(query.user_id)], partition)
         record = view.records[0]
@@ -37,7 +40,7 @@ class UserState:
         if record is None or user is None:
             return {"facts": UserFacts(state_version=view.watermark)}
         facts = user_facts(user, record.position, query.context.time, self.world.preference, view.watermark)
-        return {"facts": facts, "rows": user.rows()}
+        return {"facts": facts, "rows": user.rows(), "shown": passed_over(user.exposures)}
 
 
 def user_facts(

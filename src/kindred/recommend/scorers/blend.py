@@ -10,6 +10,7 @@ from kindred.core.query import Query
 from kindred.models.blend import split_families
 from kindred.pipeline.stages import FailPolicy
 from kindred.recommend.scorers.models import MODELS
+from kindred.recommend.session import fatigue, session_scores, session_share
 from kindred.recommend.taste import COLD_ITEM, STANDARD, strategy
 from kindred.recommend.world import World
 
@@ -37,6 +38,14 @@ class Blend:
         if on_screen.any():
             parts = np.vstack([(1 - ON_SCREEN_WEIGHT) * parts, ON_SCREEN_WEIGHT * on_screen]).astype(np.float32)
             names = (*MODELS, "on_screen")
+        session = session_scores(self.world, query, candidates.items)
+        if session is not None:
+            part = session_share(self.world, query)
+            parts = np.vstack([(1 - part) * parts, part * session]).astype(np.float32)
+            names = (*names, "session")
+        lessened = fatigue(self.world, query, candidates.items)
+        if lessened is not None:
+            parts *= lessened
         total = parts.sum(axis=0)
         query.scratch["strategy"] = self._strategy(query, candidates, total)
         shares = {f"share.{name}": part for name, part in zip(names, parts, strict=True)}
