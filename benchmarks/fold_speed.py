@@ -46,7 +46,7 @@ class Measured:
 
 
 def events(kinds: Sequence[tuple[str, float]], count: int) -> list[Interaction]:
-    """Make up events of the kinds by weight: users evenly, items by popularity, times within an hour."""
+    """Make up events of the kinds by weight: users evenly, items by popularity, as they happen, told within 2 s."""
     dice = random.Random(1)
     chosen = dice.choices([kind for kind, _ in kinds], [weight for _, weight in kinds], k=count)
     return [_event(number, kind, dice) for number, kind in enumerate(chosen)]
@@ -67,8 +67,8 @@ def _event(number: int, kind: str, dice: random.Random) -> Interaction:
         metadata = {"items": [item() for _ in range(SHOWN)]}
     return Interaction(
         event_id=f"evt_{number:08d}",
-        timestamp=NOW - dice.randrange(3_600_000),
-        ingested_at=NOW,
+        timestamp=NOW + 10 * number - dice.randrange(2_000),
+        ingested_at=NOW + 10 * number,
         user_id=f"u{dice.randrange(USERS)}",
         item_id="" if kind == "impression" else item(),
         event_type=kind,

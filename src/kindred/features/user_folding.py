@@ -1,6 +1,7 @@
 """A user's record while it is being changed: bytes all the way, since most changes put one row in front."""
 
 from bisect import bisect_left
+from operator import neg
 from struct import Struct
 
 import numpy as np
@@ -32,6 +33,11 @@ _COUNTRY = 2
 
 class Draft:
     """The parts of a record that its owner's changes touch; `record` puts them together again."""
+
+    __slots__ = (
+        *("_config", "_ledger", "_rolled_ms", "alias", "before", "codes", "interactions", "items", "merged", "profile"),
+        *("recent", "rolled_count", "sealed", "seen", "sessions", "timestamps", "types", "values"),
+    )
 
     def __init__(self, before: UserRecord, config: FoldConfig) -> None:
         """Start from a record."""
@@ -77,19 +83,24 @@ class Draft:
         """Put an act into the newest rows and the seen items."""
         self.interactions += 1
         self._see(act.item)
-        if self.items and act.timestamp <= _I64.unpack_from(self.timestamps)[0]:
+        most = self._config.history_rows
+        times = memoryview(self.timestamps).cast("q")
+        place = bisect_left(times, -act.timestamp, key=neg) if self.items and act.timestamp <= times[0] else 0
+        if place < len(times) and times[place] == act.timestamp:
             added = HistoryRows.of([(act.item, act.timestamp, act.event_type, act.value)])
-            self._take_rows(merge_rows(self._rows(), added, self._config.history_rows))
+            self._take_rows(merge_rows(self._rows(), added, most))
+            return
+        if place >= most:
             return
         if act.event_type not in self.types:
             if len(self.types) >= MAX_TYPES:
                 raise InvalidInput(f"more than {MAX_TYPES} event types of one user; a record holds no more")
             self.types = [*self.types, act.event_type]
-        most = self._config.history_rows
-        self.items = (_I32.pack(act.item) + self.items)[: 4 * most]
-        self.timestamps = (_I64.pack(act.timestamp) + self.timestamps)[: 8 * most]
-        self.codes = (bytes((self.types.index(act.event_type),)) + self.codes)[:most]
-        self.values = (_F32.pack(act.value) + self.values)[: 4 * most]
+        code = bytes((self.types.index(act.event_type),))
+        self.items = _spliced(self.items, 4 * place, _I32.pack(act.item))[: 4 * most]
+        self.timestamps = _spliced(self.timestamps, 8 * place, _I64.pack(act.timestamp))[: 8 * most]
+        self.codes = _spliced(self.codes, place, code)[:most]
+        self.values = _spliced(self.values, 4 * place, _F32.pack(act.value))[: 4 * most]
 
     def remove(self, removal: Removal) -> None:
         """Take an item, or the reactions to it, out of the rows."""
@@ -209,3 +220,8 @@ class Draft:
         self.types = list(rows.names)
         self.items, self.timestamps = rows.items.tobytes(), rows.timestamps.tobytes()
         self.codes, self.values = rows.codes.tobytes(), rows.values.tobytes()
+
+
+def _spliced(column: bytes, place: int, added: bytes) -> bytes:
+    """Put bytes into a column."""
+    return column[:place] + added + column[place:] if place else added + column
