@@ -13,6 +13,7 @@ from kindred.cli.doctor import doctor
 from kindred.cli.events import events
 from kindred.cli.exits import Exit, report
 from kindred.cli.features import features
+from kindred.cli.lake import lake
 from kindred.cli.loading import import_data
 from kindred.cli.models import models
 from kindred.cli.output import note
@@ -42,7 +43,7 @@ app.command(train)
 app.command(serve, name=["serve", "run"])
 for _command in (consume, recommend, similar, trending, popular, evaluate, doctor):
     app.command(_command)
-for _group in (config, events, features, models, token):
+for _group in (config, events, features, lake, models, token):
     app.command(_group)
 
 
