@@ -4,13 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import fold_speed, freshness, import_speed, latency, tracking
+from benchmarks import feature_read, fold_speed, freshness, import_speed, latency, tracking
 from benchmarks.quality import funnel
 
 TABLES = {
     "latency": latency.main,
     "tracking": tracking.main,
     "fold": fold_speed.main,
+    "features": feature_read.main,
     "freshness": freshness.main,
     "import": import_speed.main,
     "quality": funnel.main,
