@@ -218,18 +218,8 @@ class Worker:
         if not await membership.holds(partition, owned.fence):
             self._drop(partition)
             return False
-        owned.position = await self._fold(records)
+        owned.position = await fold_or_bury(self._stage, records)
         return True
-
-    async def _fold(self, records: Sequence[LogRecord]) -> Position:
-        """Fold records; what breaks the fold is narrowed down by halves until one record stands alone, and buried."""
-        try:
-            return await self._stage.fold(records)
-        except _UNFOLDABLE as error:
-            if len(records) > 1:
-                return await self._fold(records[: len(records) // 2])
-            _logger.warning("record %s cannot be folded", records[0].position, exc_info=error)
-            return await self._stage.bury(records[0], error)
 
     async def _idle(self) -> None:
         """Do what is due with time, then wait for a wake-up or the next look."""
@@ -260,6 +250,17 @@ class Worker:
             _logger.warning("group %s waits: %s", self._stage.name, cause, exc_info=error)
         self._role, self._cause = "stalled", cause
         self._meter.count("consumer_stalls", group=self._stage.name)
+
+
+async def fold_or_bury(stage: Stage, records: Sequence[LogRecord]) -> Position:
+    """Fold records; what breaks the fold is narrowed down by halves until one record stands alone, and buried."""
+    try:
+        return await stage.fold(records)
+    except _UNFOLDABLE as error:
+        if len(records) > 1:
+            return await fold_or_bury(stage, records[: len(records) // 2])
+        _logger.warning("record %s cannot be folded", records[0].position, exc_info=error)
+        return await stage.bury(records[0], error)
 
 
 async def _pause(awaitable: Awaitable[object], seconds: float) -> None:

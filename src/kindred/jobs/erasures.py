@@ -1,6 +1,5 @@
 """Who asked to be forgotten, and taking their rows out of the lake: events and imports alike."""
 
-import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from kindred.core.position import Position
+from kindred.features.groups import erased_key
 from kindred.ingest.fold_columns import FoldColumns, fold_parts
 from kindred.ingest.importing.lake import ImportManifest, Lake
 from kindred.ingest.importing.row_ids import ROW_ID
@@ -21,8 +21,8 @@ PERSON = "person"
 
 
 def person_digest(user_id: str) -> str:
-    """Return the hash under which a forgotten person is remembered: BLAKE2b, 16 bytes, in hexadecimal."""
-    return hashlib.blake2b(user_id.encode(), digest_size=16).hexdigest()
+    """Return the hash under which a forgotten person is remembered, the same in the lake and in the state."""
+    return erased_key(user_id).key
 
 
 @dataclass(frozen=True, slots=True)

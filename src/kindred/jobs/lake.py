@@ -123,7 +123,7 @@ class LakeWriter:
             manifest,
             positions=[str(ends[partition]) for partition in sorted(ends)],
             files=[*manifest.files, *files],
-            lost=[*manifest.lost, *([f"{lost[0]}-{lost[1]}"] if lost else [])],
+            lost=[*manifest.lost, *([f"{step[0].position.partition}:{lost[0]}-{lost[1]}"] if lost else [])],
         )
         self._folder.commit(manifest)
         report.rows += len(rows)

@@ -1,7 +1,7 @@
 """Folded state: one record per (fold group, key), each with the position it is folded to."""
 
 from collections.abc import AsyncIterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from kindred.core.position import Position
 from kindred.ports.resource import Resource
@@ -56,4 +56,16 @@ class StateStore(Resource, Protocol):
 
     def scan(self, group: str) -> AsyncIterator[tuple[str, StateRecord]]:
         """Go through a group's records by key, tombstones left out."""
+        ...
+
+
+@runtime_checkable
+class Replaceable(Protocol):
+    """A state store whose whole content can be exchanged in one step."""
+
+    async def replace_with(self, other: StateStore) -> int:
+        """Drop everything and take over all records, tombstones and watermarks of `other`; return how many there are.
+
+        Readers see the old content or the new. Raises InvalidInput for a store of another kind.
+        """
         ...

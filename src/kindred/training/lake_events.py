@@ -63,7 +63,7 @@ class LakeManifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     `positions`: the last record of each partition that stands in the lake. `retired`: files that compaction replaced,
     with the time (ms) at which it did; they go later, since someone may still read them. `lost`: stretches
-    `first-last` that the log had dropped before the lake got there.
+    `partition:first-last` that the log had dropped before the lake got there.
     """
 
     version: int = 1

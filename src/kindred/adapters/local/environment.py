@@ -70,6 +70,14 @@ class Environment:
                     with self._reading:
                         self._env.set_mapsize(2 * self._env.info()["map_size"])
 
+    def copy(self, folder: Path) -> None:
+        """Write a compact copy of one snapshot into a folder; readers and writers go on."""
+        with translating(str(folder)):
+            files.make_folder(folder)
+            self._env.copy(str(folder), compact=True)
+            files.sync(folder / "data.mdb")
+            files.sync(folder)
+
     def close(self) -> None:
         """Close the file once no thread of this process works with it."""
         with self._writing, self._reading:

@@ -12,7 +12,7 @@ from kindred.adapters.local import environment
 from kindred.core.errors import InvalidInput, StoreUnavailable
 from kindred.core.position import START, Position
 from kindred.ports.resource import Capabilities
-from kindred.ports.state import StateKey, StateRecord, StateView, StateWrite
+from kindred.ports.state import StateKey, StateRecord, StateStore, StateView, StateWrite
 
 MAX_KEY = 511
 MAP_SIZE = 1 << 30
@@ -78,6 +78,26 @@ class LocalStateStore:
                 return
             start = next_start
 
+    async def replace_with(self, other: StateStore) -> int:
+        """Take over everything that another store of this kind holds, in one transaction."""
+        if not isinstance(other, LocalStateStore) or other._environment() is self._environment():
+            raise InvalidInput(f"{self._folder}: takes over only what another local state holds")
+        source = other._environment()
+
+        def work(transaction: lmdb.Transaction) -> int:
+            return source.read(lambda reading: _copy(reading, transaction, self._environment().main))
+
+        return await asyncio.to_thread(self._environment().write, work)
+
+    async def copy_to(self, place: Path) -> None:
+        """Write a consistent copy, opened by another home as the same store, into an empty folder."""
+        await asyncio.to_thread(self._environment().copy, place)
+
+    @property
+    def place(self) -> Path:
+        """Return the folder that holds everything."""
+        return self._folder
+
     async def check(self) -> None:
         """Read the watermark; raise StoreUnavailable when that cannot be done."""
         await self.watermark()
@@ -134,6 +154,17 @@ def _move(transaction: lmdb.Transaction, name: bytes, record: StateRecord) -> bo
     if live is None:
         transaction.delete(_tombstone_name(name))
     return bool(transaction.put(name, _position.pack(*position) + record.value))
+
+
+def _copy(source: lmdb.Transaction, target: lmdb.Transaction, database: lmdb._Database) -> int:
+    """Put everything of one snapshot in place of what a database holds; return how many entries there are."""
+    target.drop(database, delete=False)
+    count = 0
+    with source.cursor() as cursor:
+        for key, value in cursor:
+            target.put(key, value, append=True)
+            count += 1
+    return count
 
 
 def _page(
