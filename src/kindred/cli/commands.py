@@ -20,6 +20,7 @@ from kindred.cli.output import note
 from kindred.cli.serving import serve
 from kindred.cli.settings import config
 from kindred.cli.slates import popular, recommend, similar, trending
+from kindred.cli.state import state
 from kindred.cli.tokens import token
 from kindred.cli.training import evaluate, train
 
@@ -43,7 +44,7 @@ app.command(train)
 app.command(serve, name=["serve", "run"])
 for _command in (consume, recommend, similar, trending, popular, evaluate, doctor):
     app.command(_command)
-for _group in (config, events, features, lake, models, token):
+for _group in (config, events, features, lake, models, state, token):
     app.command(_group)
 
 
