@@ -375,10 +375,9 @@ def show(run: Run, results: dict[int, dict[str, Any]], chosen: dict[str, dict[st
         table.add_row(label, str(len(users)), str(len(np.unique(users))), *cells)
     console.print(table)
     took = np.array(run.seconds or [0.0])
-    console.print(
-        f"cut {format_time(run.cut)}, end {format_time(run.end)}; {len(run.deltas)} increments every "
-        f"{options.every:g} h ({np.median(took):.2f} s each in the median, {took.max():.2f} s at most), {len(run.refused)} refused"
-    )
+    console.print(f"cut {format_time(run.cut)}, end {format_time(run.end)}, an increment every {options.every:g} h:")
+    took_text = f"{np.median(took):.2f} s each in the median, {took.max():.2f} s at most"
+    console.print(f"{len(run.deltas)} increments, {took_text}, {len(run.refused)} refused")
     for detail in sorted(set(run.refused))[:5]:
         console.print(detail)
 
