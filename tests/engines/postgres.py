@@ -7,8 +7,8 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import ClassVar
@@ -47,6 +47,8 @@ class Postgres(Engine):
         """Make the data folder outside of `folder`, which only its owner may enter."""
         super().__init__(folder)
         self.data = Path(tempfile.mkdtemp(prefix="kindred-postgres-"))
+        # Not earlier than the process's end while the server runs: `start` has the end of the process hold this object.
+        weakref.finalize(self, shutil.rmtree, self.data, ignore_errors=True)
 
     @classmethod
     def available(cls) -> str | None:
@@ -140,25 +142,15 @@ def _as_other() -> list[str]:
     return ["setpriv", f"--reuid={_other().pw_uid}", f"--regid={_other().pw_gid}", "--clear-groups"]
 
 
-@contextmanager
-def _served(folder: Path) -> Iterator[Postgres]:
-    with running(Postgres, folder) as server:
-        try:
-            yield server
-        finally:
-            server.kill()
-            shutil.rmtree(server.data, ignore_errors=True)
-
-
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """One server for all tests that leave it running; each has a schema of its own."""
-    with _served(tmp_path_factory.mktemp("postgres")) as server:
+    with running(Postgres, tmp_path_factory.mktemp("postgres")) as server:
         yield server
 
 
 @pytest.fixture
 def postgres_apart(tmp_path: Path) -> Iterator[Postgres]:
     """A server of this test's own, to kill, pause and restart."""
-    with _served(tmp_path / "postgres") as server:
+    with running(Postgres, tmp_path / "postgres") as server:
         yield server
