@@ -64,6 +64,13 @@ class InteractionStore(Resource, Protocol):
         """Delete a user's rows of one item, or those of some event types alone; return how many there were."""
         ...
 
+    async def trim(self, before: int) -> int:
+        """Delete rows of before a time (ms), those without time stay; return how many there were.
+
+        In pieces, so that other writers get their turn; one that was cut off is made whole by calling again.
+        """
+        ...
+
     async def forget(self, user_id: str) -> int:
         """Delete a user's rows; return how many there were."""
         ...

@@ -166,6 +166,22 @@ class InteractionsSuite:
             assert await store.counts() == (3, 1, 3)
             assert await store.add(rows, START) == 4
 
+    async def test_old_rows_are_trimmed(self, tmp_path: Path) -> None:
+        """Rows of before a time go, of every user; those at it, behind it and without time stay."""
+        rows = [row(f"user {n:04d}", n % 3, "view", time) for n in range(1_200) for time in (10, 20, 30)]
+        rows += [row("ada", 1, "view", None), row("bob", 1, "view", 5)]
+        async with self.opened(tmp_path) as store:
+            await store.add_columns(columns(rows))
+            assert await store.trim(10) == 1
+            assert await store.counts() == (3_601, 1_201, 3)
+            assert await store.trim(20) == 1_200
+            assert await store.trim(20) == 0
+            assert [each.timestamp for each in await store.by_user("user 0007", 10)] == [30, 20]
+            assert [each.timestamp for each in await store.by_user("ada", 10)] == [None]
+            assert await store.trim(31) == 2_400
+            assert await store.counts() == (1, 1, 1)
+            assert await store.add(rows[:1], START) == 1
+
     async def test_removing_an_item_leaves_the_rest_of_the_history(self, tmp_path: Path) -> None:
         """All rows of that user and item go, at both ends of the index; another user's rows of it stay."""
         rows = [

@@ -71,6 +71,13 @@ class MemoryInteractions:
         kinds = None if event_types is None else frozenset(event_types)
         return self._delete(user_id, lambda row: int(row.item) == item and (kinds is None or row.event_type in kinds))
 
+    async def trim(self, before: int) -> int:
+        """Delete rows of before a time (ms), those without time stay; return how many there were."""
+        return sum(
+            self._delete(user_id, lambda row: row.timestamp is not None and row.timestamp < before)
+            for user_id in list(self._users)
+        )
+
     async def forget(self, user_id: str) -> int:
         """Delete a user's rows; return how many there were."""
         return self._delete(user_id, lambda row: True)

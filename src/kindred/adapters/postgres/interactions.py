@@ -46,6 +46,18 @@ WITH RECURSIVE each (value) AS (
 ) SELECT count(value) FROM each
 """
 
+_USERS_AT_ONCE = 500
+# One index seek per user, as above.
+_NEXT_USERS = """
+WITH RECURSIVE each (value, number) AS (
+    (SELECT user_id, 1 FROM interactions WHERE user_id > $1 ORDER BY user_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT user_id FROM interactions WHERE user_id > each.value ORDER BY user_id LIMIT 1), number + 1
+    FROM each WHERE each.value IS NOT NULL AND number < $2
+) SELECT value FROM each WHERE value IS NOT NULL
+"""
+_TRIM = "DELETE FROM interactions WHERE user_id > $1 AND user_id <= $2 AND time > $3 AND time < $4"
+
 Row = tuple[str, int, bytes, int, str, float | None]
 
 
@@ -103,6 +115,15 @@ class PostgresInteractions(PostgresStore):
             "AND ($3::text[] IS NULL OR event_type = ANY($3::text[]))"
         )
         return await self._execute(statement, user_id, int(item), event_types)
+
+    async def trim(self, before: int) -> int:
+        """Delete rows of before a time (ms), user by user in pieces; those without time stay. Return how many went."""
+        gone, after = 0, ""
+        while found := await self._fetch(_NEXT_USERS, after, _USERS_AT_ONCE):
+            last = found[-1][0]
+            gone += await self._execute(_TRIM, after, last, _UNKNOWN_TIME, before)
+            after = last
+        return gone
 
     async def forget(self, user_id: str) -> int:
         """Delete a user's rows; return how many there were."""

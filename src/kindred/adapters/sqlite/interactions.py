@@ -34,6 +34,7 @@ _CHECKPOINT_PAGES = 8_000
 _LATEST = 2**63 - 1
 _INSERT = "INSERT OR IGNORE INTO interactions (user, time, row_id, item, type, value) VALUES "
 _ROWS_PER_STATEMENT = 100
+_USERS_PER_TRIM = 1_000
 _COLUMNS = (
     "row_id, (SELECT user_id FROM users WHERE users.user = interactions.user), item, "
     "(SELECT name FROM event_types WHERE event_types.type = interactions.type), time, value"
@@ -102,6 +103,18 @@ class SqliteInteractions(SqliteStore):
         kinds = None if event_types is None else list(event_types)
         return await self._write(lambda connection: _remove(connection, user_id, int(item), kinds))
 
+    async def trim(self, before: int) -> int:
+        """Delete rows of before a time (ms), a thousand users to a transaction; those without time stay."""
+        gone, first = 0, 0
+        while True:
+            went, following = await self._write(
+                lambda connection, first=first: _trim(connection, before, first)  # type: ignore[misc]
+            )
+            gone += went
+            if following is None:
+                return gone
+            first = following
+
     async def forget(self, user_id: str) -> int:
         """Delete a user's rows; return how many there were."""
         return await self._write(lambda connection: _forget(connection, user_id))
@@ -161,6 +174,27 @@ def _remove(connection: sqlite3.Connection, user_id: str, item: int, event_types
         connection.execute("DELETE FROM users WHERE user = ?", found)
     connection.execute("UPDATE totals SET amount = amount - ? WHERE name = 'rows'", (gone,))
     return gone
+
+
+def _trim(connection: sqlite3.Connection, before: int, first: int) -> tuple[int, int | None]:
+    """Delete old rows of some users from number `first` on; return how many, and where to go on."""
+    statement = "SELECT user FROM users WHERE user >= ? ORDER BY user LIMIT 1 OFFSET ?"
+    found = connection.execute(statement, (first, _USERS_PER_TRIM)).fetchone()
+    following = None if found is None else int(found[0])
+    users = (first, _LATEST if following is None else following)
+    gone = connection.execute(
+        "DELETE FROM interactions WHERE user IN (SELECT user FROM users WHERE user >= ? AND user < ?) "
+        "AND time > ? AND time < ?",
+        (*users, UNKNOWN_TIME, before),
+    ).rowcount
+    if gone:
+        connection.execute(
+            "DELETE FROM users WHERE user >= ? AND user < ? "
+            "AND NOT EXISTS (SELECT 1 FROM interactions WHERE interactions.user = users.user)",
+            users,
+        )
+        connection.execute("UPDATE totals SET amount = amount - ? WHERE name = 'rows'", (gone,))
+    return gone, following
 
 
 def _forget(connection: sqlite3.Connection, user_id: str) -> int:
