@@ -55,11 +55,12 @@ class IncrementConfig(Config, frozen=True, kw_only=True):
 
     `max_items`: most items that one increment changes, those with the most new rows; the others wait. `max_spread`:
     most lists of other items that it makes anew because a changed item enters them. `max_deltas`: most increments over
-    one base. `heavy_users`: what becomes of a user who makes more than `user_share` of all that is new since the base
-    and has more than `user_rows` new items: `trim` leaves out the oldest of them until it is no more, `refuse` refuses
-    the increment. `norm_drift`: by how much, relative to before, the median length of changed factors may move, and the
-    longest exceed the longest before. `canary_users`: users whose newest item before the base is looked for.
-    `canary_depth`: length of the list it is looked for in. `canary_loss`: share of finds that may get lost.
+    one base. `heavy_users`: what becomes of users who make too much of all that is new since the base: `trim` leaves
+    out the oldest of it until they do not, `refuse` refuses the increment. `user_share`: more than this part of it is
+    too much. `user_rows`: a user with at most so many new items never makes too much. `norm_drift`: by how much,
+    relative to before, the median length of changed factors may move, and the longest exceed the longest before.
+    `canary_users`: users whose newest item before the base is looked for. `canary_depth`: length of the list it is
+    looked for in. `canary_loss`: share of finds that may get lost.
     """
 
     max_items: Annotated[int, Meta(ge=1, le=40_000)] = 20_000
