@@ -196,13 +196,26 @@ class _Folding:
                 draft.profile = change.profile
             case MergeInto():
                 self._seal(change)
-            case Removal() | Handoff() if draft.alias is not None:
+            case Handoff() if draft.alias is not None and not self._comes_back(change):
+                self._rekey(change.position)
+            case Removal() if draft.alias is not None:
                 self._rekey(change.position)
             case Removal():
                 self.removed.append(change)
                 draft.remove(change)
             case Handoff():
                 self._absorb(change)
+
+    def _comes_back(self, change: Handoff) -> bool:
+        """Unseal a user to whom a circle of merges leads back, or the records would go round for ever; say whether.
+
+        Two merges into one another may both be accepted before either is folded: the first by name stays.
+        """
+        user, alias = self.person.user_id, self.draft.alias
+        if change.source != user and not (alias == change.source and user < change.source):
+            return False
+        self.draft.alias = self.draft.sealed = None
+        return True
 
     def _rekey(self, position: Position) -> None:
         """Send an event on to whom this user turned out to be."""

@@ -74,6 +74,31 @@ def test_what_a_sealed_user_does_goes_to_the_known_one():
         assert record.interactions == 0
 
 
+def test_two_merges_into_one_another_come_to_an_end():
+    """Both were accepted before either was folded: one user stays, with both histories, the other is their alias."""
+    records, folded, queue = {"a": None, "b": None}, {"a": START, "b": START}, []
+    for number, user in enumerate("ab"):
+        queue.append((user, Act(START, number, START_TIME, number, "view", START_TIME, math.nan)))
+    queue += [("a", MergeInto(START, "m1", "b")), ("b", MergeInto(START, "m2", "a"))]
+    for place in range(50):
+        if not queue:
+            break
+        user, change = queue.pop(0)
+        change = change._replace(position=at(place))
+        made = fold_user(user, records[user], folded[user], [change], CONFIG)
+        records[user], folded[user] = made.record, made.position or folded[user]
+        for out in made.outgoing:
+            if isinstance(out, Handing):
+                queue.append((out.into, Handoff(START, out.merge_id, user, out.record)))
+            else:
+                queue.append((out.into, change))
+    assert not queue
+    assert records["a"].alias is None
+    assert records["b"].alias == "a"
+    assert records["a"].seen_items().tolist() == [0, 1]
+    assert records["a"].interactions == 2
+
+
 def test_removing_an_item_and_taking_back_a_like():
     """The item leaves rows and seen items; a like alone leaves the rest of them."""
     rows = [("view", 1), ("like", 1), ("view", 2)]
