@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from kindred.core.bundle import DataWindow
 from kindred.core.candidates import Floats, Mask, Ordinals
 from kindred.models.arrays import known
-from kindred.models.preference import Interactions, PreferenceConfig, preferences
+from kindred.models.preference import Interactions, PreferenceConfig, Preferences, preferences
 from kindred.training.config import IncrementConfig
 from kindred.training.dataset import Dataset
 
@@ -66,20 +66,43 @@ def _trimmed(
         return kept, np.empty(0, np.int32), 0.0, 0.0
     users, owner, sizes = np.unique(pairs.users, return_inverse=True, return_counts=True)
     weights = np.bincount(owner, pairs.confidence, len(users)).astype(np.float64)
-    many = sizes > config.user_rows
-    heavy = many & (weights > config.user_share * weights.sum())
-    before = _largest(weights, many)
-    if not heavy.any() or config.heavy_users != "trim":
-        return kept, users[heavy].astype(np.int32), before, before
-    others = float(weights[~heavy].sum())
-    for number in np.flatnonzero(heavy).tolist():
-        mine = np.flatnonzero(owner == number)
-        newest = mine[np.argsort(-pairs.timestamps[mine], kind="stable")]
-        fits = _fitting(pairs.confidence[newest], others, config)
-        gone = pairs.items[newest[fits:]]
+    left, before = sizes.copy(), _largest(weights, sizes > config.user_rows)
+    if config.heavy_users == "trim":
+        _trim(pairs, owner, weights, left, config)
+    for number in np.flatnonzero(left < sizes).tolist():
+        newest = _newest(pairs, owner, number)
+        gone = pairs.items[newest[left[number] :]]
         kept &= ~((rows.users == users[number]) & since_base & np.isin(rows.items, gone))
-        weights[number], many[number] = pairs.confidence[newest[:fits]].sum(), fits > config.user_rows
-    return kept, users[heavy].astype(np.int32), before, _largest(weights, many)
+    return kept, users[left < sizes].astype(np.int32), before, _largest(weights, left > config.user_rows)
+
+
+def _trim(
+    pairs: Preferences,
+    owner: NDArray[np.intp],
+    weights: NDArray[np.float64],
+    left: NDArray[np.int64],
+    config: IncrementConfig,
+) -> None:
+    """Lower `weights (u,)` and how many of their newest items are `left (u,)` to users until nobody makes too much.
+
+    What one user loses makes the shares of the others larger, so it is looked at again.
+    """
+    while True:
+        total = float(weights.sum())
+        heavy = np.flatnonzero((left > config.user_rows) & (weights > config.user_share * total))
+        if not len(heavy):
+            return
+        others = total - float(weights[heavy].sum())
+        for number in heavy.tolist():
+            newest = _newest(pairs, owner, number)
+            # One at least goes, or rounding could keep this going for ever.
+            fits = min(_fitting(pairs.confidence[newest], others, config), int(left[number]) - 1)
+            left[number], weights[number] = fits, float(pairs.confidence[newest[:fits]].sum(dtype=np.float64))
+
+
+def _newest(pairs: Preferences, owner: NDArray[np.intp], number: int) -> NDArray[np.intp]:
+    mine = np.flatnonzero(owner == number)
+    return mine[np.argsort(-pairs.timestamps[mine], kind="stable")]
 
 
 def _fitting(confidence: Floats, others: float, config: IncrementConfig) -> int:
