@@ -41,7 +41,18 @@ class InteractionColumns:
     values: NDArray[np.float64]
 
 
-class InteractionStore(Resource, Protocol):
+class Retained(Protocol):
+    """Rows that leave after some time."""
+
+    async def trim(self, before: int) -> int:
+        """Delete rows of before a time (ms), those without time stay; return how many there were.
+
+        In pieces, so that other writers get their turn; one that was cut off is made whole by calling again.
+        """
+        ...
+
+
+class InteractionStore(Retained, Resource, Protocol):
     """The full history behind the hot state."""
 
     async def add(self, rows: Sequence[InteractionRow], position: Position) -> int:
@@ -62,13 +73,6 @@ class InteractionStore(Resource, Protocol):
 
     async def remove(self, user_id: str, item: int, event_types: Sequence[str] | None = None) -> int:
         """Delete a user's rows of one item, or those of some event types alone; return how many there were."""
-        ...
-
-    async def trim(self, before: int) -> int:
-        """Delete rows of before a time (ms), those without time stay; return how many there were.
-
-        In pieces, so that other writers get their turn; one that was cut off is made whole by calling again.
-        """
         ...
 
     async def forget(self, user_id: str) -> int:
