@@ -56,6 +56,14 @@ def test_models_and_tokens(kindred: Kindred) -> None:
     assert len(token.splitlines()) == 1
 
 
+def test_an_increment_without_news_publishes_nothing(kindred: Kindred) -> None:
+    done = kindred("train", "--increment")
+    assert done.returncode == 0
+    assert "Nothing is new" in done.stdout + done.stderr
+    assert kindred("train", "--increment", "--json").stdout.strip() == "null"
+    assert len(json.loads(kindred("models", "list", "--json").stdout)) == 1
+
+
 def test_nothing_there_yet_is_said(fresh: Kindred) -> None:
     assert fresh("doctor").returncode == 1
     slate = fresh("recommend", "1")
