@@ -27,7 +27,7 @@ def test_the_fleet_s_settings_can_be_used(tmp_path: Path) -> None:
 def test_every_command_of_the_fleet_exists() -> None:
     """What the services run are commands of the program."""
     services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
-    commands = {tuple(each["command"])[0] for each in services.values() if each.get("image") == "kindred"}
+    commands = {each["command"][0] for each in services.values() if each.get("image") == "kindred"}
     known = (DEPLOY.parent / "docs" / "guide" / "command-line.md").read_text()
     assert commands
     assert not [command for command in commands if f"kindred {command}" not in known]
