@@ -23,6 +23,7 @@ _SAID = {
     401: "No valid token",
     403: "The token lacks a scope",
     404: "Nothing of that id is known",
+    409: "What is known already forbids it",
     410: "It was kept once and its retention has passed",
     413: "The body is over the limit",
     422: "A documented field that is not available yet",

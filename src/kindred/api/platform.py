@@ -12,7 +12,10 @@ from kindred.core.position import Position
 from kindred.core.trace import Trace
 from kindred.monitoring.prometheus import PrometheusMeter
 from kindred.ports.catalog import CatalogStore, ProfileStore
+from kindred.ports.interactions import InteractionStore
+from kindred.ports.log import EventLog
 from kindred.ports.operations import TokenStore
+from kindred.ports.state import StateStore
 from kindred.recommend.ask import Ask, ListAnswer, ListAsk, Served, SimilarAnswer, SimilarAsk
 
 
@@ -72,6 +75,21 @@ class Shelves(Protocol):
     @property
     def tokens(self) -> TokenStore:
         """Return the bearer tokens."""
+        ...
+
+    @property
+    def state(self) -> StateStore:
+        """Return the folded state."""
+        ...
+
+    @property
+    def log(self) -> EventLog:
+        """Return the log of events."""
+        ...
+
+    @property
+    def interactions(self) -> InteractionStore:
+        """Return the history."""
         ...
 
 

@@ -8,7 +8,10 @@ from typing import Any
 import httpx
 
 from kindred.adapters.memory.catalog import MemoryCatalog
+from kindred.adapters.memory.event_log import MemoryEventLog
+from kindred.adapters.memory.interactions import MemoryInteractions
 from kindred.adapters.memory.profiles import MemoryProfiles
+from kindred.adapters.memory.state import MemoryStateStore
 from kindred.adapters.memory.tokens import MemoryTokens
 from kindred.api.server import create_asgi
 from kindred.api.tokens import mint
@@ -42,6 +45,9 @@ class Shelves:
     catalog: MemoryCatalog = field(default_factory=MemoryCatalog)
     profiles: MemoryProfiles = field(default_factory=MemoryProfiles)
     tokens: MemoryTokens = field(default_factory=MemoryTokens)
+    log: MemoryEventLog = field(default_factory=MemoryEventLog)
+    state: MemoryStateStore = field(default_factory=MemoryStateStore)
+    interactions: MemoryInteractions = field(default_factory=MemoryInteractions)
 
 
 class FoldingJournal:

@@ -2,13 +2,14 @@
 
 from litestar.types import ControllerRouterHandler
 
-from kindred.api.routes import answers, documents, items, operations, tracking, users
+from kindred.api.routes import answers, documents, items, operations, people, tracking, users
 
 HANDLERS: list[ControllerRouterHandler] = [
     *answers.HANDLERS,
     *tracking.HANDLERS,
     *items.HANDLERS,
     *users.HANDLERS,
+    *people.HANDLERS,
     *operations.HANDLERS,
     *documents.HANDLERS,
 ]

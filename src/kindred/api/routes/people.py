@@ -1,0 +1,102 @@
+"""One person: merge an anonymous user into a known one, and take items out of a history."""
+
+from litestar import Response, delete, post
+from litestar.params import FromPath, JSONBody
+
+from kindred.api.access import accepted, described
+from kindred.api.bodies import SINGLE_LIMIT, StrictBody
+from kindred.api.edge import path_id
+from kindred.api.platform import Injected, Platform
+from kindred.api.schemas.people import MergeBody, MergeOutcome, RemovalOutcome
+from kindred.api.tokens import WRITE
+from kindred.api.writing import settle
+from kindred.core.errors import Conflict
+from kindred.core.event import HistoryRemoved, Merged
+from kindred.core.ids import check_id, new_id
+from kindred.features.groups import user_key
+from kindred.features.users import UserRecord, decode_user
+
+_REMOVES = described(WRITE, "users", responses=accepted(RemovalOutcome, "Durable; it will be done soon"))
+
+
+async def known_record(platform: Platform, user_id: str) -> UserRecord | None:
+    """Return what the state holds of exactly this user, alias or not."""
+    (found,) = (await platform.stores.state.read([user_key(user_id)])).records
+    return None if found is None else decode_user(found.value)
+
+
+async def follow(platform: Platform, user_id: str) -> tuple[str, UserRecord | None]:
+    """Return the user at the end of a chain of merges, and their record; a circle ends where it closes."""
+    met = {user_id}
+    record = await known_record(platform, user_id)
+    while record is not None and record.alias is not None and record.alias not in met:
+        user_id = record.alias
+        met.add(user_id)
+        record = await known_record(platform, user_id)
+    return user_id, record
+
+
+@post(
+    "/api/v1/users/{user_id:str}/merge",
+    dto=StrictBody[MergeBody],
+    return_dto=None,
+    status_code=200,
+    request_max_body_size=SINGLE_LIMIT,
+    **described(WRITE, "users", 409, 413, responses=accepted(MergeOutcome, "Durable; it will be done soon")),
+)
+async def merge_user(data: JSONBody[MergeBody], platform: Injected, user_id: FromPath[str]) -> Response[MergeOutcome]:
+    """Merge an anonymous user into a known one; later events of the former count for the latter."""
+    source = path_id(user_id, "/user_id")
+    wanted = check_id(str(data.into), "/into")
+    if source == wanted:
+        raise Conflict(f"user {source!r} cannot be merged into itself: name another user in `into`")
+    target, _ = await follow(platform, wanted)
+    if target == source:
+        raise Conflict(f"user {wanted!r} was merged into {source!r} already: the other way round would be a circle")
+    standing = await known_record(platform, source)
+    if standing is not None and standing.alias is not None:
+        owner, _ = await follow(platform, source)
+        if owner != target:
+            raise Conflict(f"user {source!r} was merged into {owner!r} already: a user has one target")
+        position = None if standing.sealed is None else str(standing.sealed)
+        return Response(MergeOutcome(user_id=source, into=target, status="unchanged", position=position))
+    now = platform.clock.now()
+    event = Merged(event_id=new_id("merge"), timestamp=now, ingested_at=now, user_id=source, into=target)
+    (at,), stored = await settle(platform, [event])
+    body = MergeOutcome(user_id=source, into=target, status="stored" if stored else "queued", position=str(at))
+    return Response(body, status_code=200 if stored else 202)
+
+
+@delete("/api/v1/users/{user_id:str}/history/{item_id:str}", status_code=200, **_REMOVES)
+async def remove_history(
+    platform: Injected, user_id: FromPath[str], item_id: FromPath[str]
+) -> Response[RemovalOutcome]:
+    """Take an item out of a user's history; it may be recommended to them again."""
+    return await _remove(platform, user_id, item_id, reactions=False)
+
+
+@delete("/api/v1/users/{user_id:str}/reactions/{item_id:str}", status_code=200, **_REMOVES)
+async def remove_reactions(
+    platform: Injected, user_id: FromPath[str], item_id: FromPath[str]
+) -> Response[RemovalOutcome]:
+    """Take back a user's likes and dislikes of an item; the rest of the history stays."""
+    return await _remove(platform, user_id, item_id, reactions=True)
+
+
+async def _remove(platform: Platform, user_id: str, item_id: str, reactions: bool) -> Response[RemovalOutcome]:
+    now = platform.clock.now()
+    event = HistoryRemoved(
+        event_id=new_id("evt"),
+        timestamp=now,
+        ingested_at=now,
+        user_id=path_id(user_id, "/user_id"),
+        item_id=path_id(item_id, "/item_id"),
+        reactions=reactions,
+    )
+    (at,), stored = await settle(platform, [event])
+    status = "stored" if stored else "queued"
+    body = RemovalOutcome(user_id=event.user_id, item_id=event.item_id, status=status, position=str(at))  # type: ignore[arg-type]
+    return Response(body, status_code=200 if stored else 202)
+
+
+HANDLERS = [merge_user, remove_history, remove_reactions]
