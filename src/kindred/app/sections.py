@@ -7,6 +7,7 @@ from msgspec import Meta
 from kindred.core.config import Config
 from kindred.ingest.consumer import ConsumerConfig
 from kindred.ingest.event_types import EventRules, EventTypesConfig
+from kindred.jobs.config import LakeConfig, RetentionConfig, ScheduleConfig
 from kindred.models.als import AlsConfig
 from kindred.models.blend import BlendConfig
 from kindred.models.content import ContentConfig
@@ -83,6 +84,9 @@ SECTIONS: dict[str, type[Config]] = {
     "training": TrainingConfig,
     "increment": IncrementConfig,
     "relevance": RelevanceConfig,
+    "lake": LakeConfig,
+    "retention": RetentionConfig,
+    "schedule": ScheduleConfig,
 }
 
 PAGES = ("home", "search", "item_page", "category")

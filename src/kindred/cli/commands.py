@@ -13,10 +13,12 @@ from kindred.cli.doctor import doctor
 from kindred.cli.events import events
 from kindred.cli.exits import Exit, report
 from kindred.cli.features import features
+from kindred.cli.jobs import job, jobs
 from kindred.cli.lake import lake
 from kindred.cli.loading import import_data
 from kindred.cli.models import models
 from kindred.cli.output import note
+from kindred.cli.running import run_all
 from kindred.cli.serving import serve
 from kindred.cli.settings import config
 from kindred.cli.slates import popular, recommend, similar, trending
@@ -41,8 +43,9 @@ app = App(
 app.command(demo)
 app.command(import_data, name="import")
 app.command(train)
-app.command(serve, name=["serve", "run"])
-for _command in (consume, recommend, similar, trending, popular, evaluate, doctor):
+app.command(serve)
+app.command(run_all, name="run")
+for _command in (consume, job, jobs, recommend, similar, trending, popular, evaluate, doctor):
     app.command(_command)
 for _group in (config, events, features, lake, models, state, token):
     app.command(_group)

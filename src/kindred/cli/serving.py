@@ -15,7 +15,6 @@ from kindred.cli.session import read_settings
 from kindred.core.errors import InvalidInput, KindredError
 
 if TYPE_CHECKING:
-    from kindred.app.sections import ServerConfig
     from kindred.settings.load import Settings
 
 
@@ -29,23 +28,30 @@ def serve(
 
     Several servers may share one data folder: one of them folds, the others stand by.
     """
+    settings = read_settings()
+    address = chosen_address(settings, host, port)
+    log_to_stderr()
+    run(serve_until_stopped(settings, *address, consume=consume))
+
+
+def chosen_address(settings: "Settings", host: str | None, port: int | None) -> tuple[str, int]:
+    """Return host and port: as asked for, else as the settings say; raise InvalidInput for an impossible port."""
     from kindred.app.sections import ServerConfig
 
-    settings = read_settings()
     chosen = settings.section(ServerConfig)
     port = chosen.port if port is None else port
     if not 0 <= port <= 65_535:
         raise InvalidInput(f"--port is 0 to 65535, not {port}")
-    log_to_stderr()
-    run(_serve(settings, chosen, chosen.host if host is None else host, port, consume))
+    return chosen.host if host is None else host, port
 
 
-async def _serve(settings: "Settings", chosen: "ServerConfig", host: str, port: int, consume: bool) -> None:
+async def serve_until_stopped(settings: "Settings", host: str, port: int, *, consume: bool) -> None:
+    """Serve until SIGTERM or SIGINT, and close what was opened."""
     from kindred.api.limits import HttpConfig
     from kindred.api.server import bind
     from kindred.api.server import serve as serve_http
     from kindred.app.app import build_app
-    from kindred.app.sections import event_rules
+    from kindred.app.sections import ServerConfig, event_rules
 
     bind(host, port).close()
     app = await build_app(settings)
@@ -58,6 +64,7 @@ async def _serve(settings: "Settings", chosen: "ServerConfig", host: str, port: 
         for reason in app.serving.ready():
             note(f"Not ready: {reason}", style="yellow")
         rules = event_rules(settings)
+        chosen = settings.section(ServerConfig)
         limits = HttpConfig(rate=chosen.rate, burst=chosen.burst)
         await serve_http(app, host, port, rules=rules, config=limits, started=lambda taken: _announce(host, taken))
     finally:

@@ -11,8 +11,9 @@ import polars as pl
 
 from kindred.core.clock import DAY, HOUR, MINUTE, Clock, SystemClock
 from kindred.core.errors import LeaseHeld
+from kindred.jobs.config import LakeConfig
 from kindred.jobs.erasures import Gone, erasures, without_people
-from kindred.jobs.lake import LEASE, LakeConfig, lake_lease
+from kindred.jobs.lake import LEASE, lake_lease
 from kindred.jobs.lake_files import LakeFolder
 from kindred.ports.operations import Leases
 from kindred.training.lake_events import LakeFile, LakeManifest

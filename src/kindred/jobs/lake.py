@@ -6,17 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 import polars as pl
-from msgspec import Meta
 
 from kindred.core.clock import Clock, SystemClock
-from kindred.core.config import Config
 from kindred.core.errors import LeaseHeld
 from kindred.core.ids import new_id
 from kindred.core.position import Position
+from kindred.jobs.config import LakeConfig
 from kindred.jobs.lake_files import LakeFolder, by_hour
 from kindred.ports.log import EventLog, LogRecord
 from kindred.ports.operations import Leases
@@ -25,18 +23,6 @@ from kindred.training.log_rows import event_columns
 
 GROUP = "lake"
 LEASE = "lake"
-
-
-class LakeConfig(Config, frozen=True, kw_only=True):
-    """How the lake is written.
-
-    `step_rows`: records taken over at once, what bounds memory. `file_rows`: rows of a compacted file, at most.
-    `keep_replaced`: seconds for which files that compaction replaced stay for those who still read them.
-    """
-
-    step_rows: Annotated[int, Meta(ge=1, le=1_000_000)] = 50_000
-    file_rows: Annotated[int, Meta(ge=1_000, le=10_000_000)] = 250_000
-    keep_replaced: Annotated[int, Meta(ge=0)] = 3_600
 
 
 @dataclass(slots=True)

@@ -3,18 +3,16 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Protocol
-
-from msgspec import Meta
+from typing import Protocol
 
 from kindred.core.clock import DAY, Clock, SystemClock
-from kindred.core.config import Config
 from kindred.core.errors import InvalidInput
 from kindred.core.event import decode_event
 from kindred.core.position import Position
 from kindred.ingest.folding import GROUP
 from kindred.ingest.forwarding import ITEM_SIDE, item_side, log_side, read_forwarded
 from kindred.ingest.items import GROUP as ITEMS
+from kindred.jobs.config import RetentionConfig
 from kindred.jobs.dead_letters import all_letters
 from kindred.ports.interactions import InteractionStore
 from kindred.ports.log import DeadLetters, EventLog
@@ -26,17 +24,6 @@ _AT_ONCE = 1_000
 
 Old = Callable[[bytes], bool | None]
 """Says of a record's bytes whether it is old, None where they do not tell."""
-
-
-class RetentionConfig(Config, frozen=True, kw_only=True):
-    """How long the hot stores keep what the lake keeps for good.
-
-    `history_days`: interactions older than this leave the history (0 = none do). `log_days`: events and dead letters
-    older than this leave the log, once the lake holds them and every consumer has folded them.
-    """
-
-    history_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
-    log_days: Annotated[int, Meta(ge=1, le=30)] = 30
 
 
 class RetentionStores(Protocol):

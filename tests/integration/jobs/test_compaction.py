@@ -10,8 +10,8 @@ from kindred.core.event import Imported, Merged, ProfileErased
 from kindred.core.position import Position
 from kindred.jobs import lake_files
 from kindred.jobs.compaction import CompactionReport, Compactor
+from kindred.jobs.config import LakeConfig
 from kindred.jobs.erasures import person_digest
-from kindred.jobs.lake import LakeConfig
 from kindred.training.collect import collect
 from kindred.training.lake_events import LakeEvents
 

@@ -12,7 +12,8 @@ from kindred.core.position import Position
 from kindred.core.profile import Profile
 from kindred.ingest.importing.lake import Lake
 from kindred.jobs import lake_files
-from kindred.jobs.lake import LEASE, LakeConfig, LakeWriter
+from kindred.jobs.config import LakeConfig
+from kindred.jobs.lake import LEASE, LakeWriter
 from kindred.training.collect import collect, positions
 from kindred.training.lake_events import LakeEvents
 

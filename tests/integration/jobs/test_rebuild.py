@@ -20,7 +20,8 @@ from kindred.features.users import decode_user
 from kindred.ingest.consumer import LEASE
 from kindred.jobs.compaction import Compactor
 from kindred.jobs.comparison import compare
-from kindred.jobs.lake import LakeConfig, LakeWriter
+from kindred.jobs.config import LakeConfig
+from kindred.jobs.lake import LakeWriter
 from kindred.jobs.rebuild import Rebuild, take_over
 from kindred.ports.state import StateRecord, StateWrite
 from kindred.training.lake_events import LakeEvents

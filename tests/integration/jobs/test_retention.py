@@ -10,8 +10,9 @@ from kindred.core.clock import FixedClock
 from kindred.core.position import Position
 from kindred.ingest.folding import IngestStores
 from kindred.ingest.forwarding import ITEM_SIDE
-from kindred.jobs.lake import LakeConfig, LakeWriter
-from kindred.jobs.retention import RetentionConfig, RetentionReport, retain
+from kindred.jobs.config import LakeConfig, RetentionConfig
+from kindred.jobs.lake import LakeWriter
+from kindred.jobs.retention import RetentionReport, retain
 from kindred.ports.log import DeadLetter
 from kindred.training.lake_events import LakeEvents
 
