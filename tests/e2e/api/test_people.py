@@ -41,3 +41,21 @@ def test_removals_are_recorded(person: httpx.Client) -> None:
         done = person.delete(f"/api/v1/users/u/{part}/a%2Fb")
         assert done.status_code == {"stored": 200, "queued": 202}[done.json()["status"]]
         assert (done.json()["user_id"], done.json()["item_id"]) == ("u", "a/b")
+
+
+def test_history_is_paged_by_whole_milliseconds_and_removed_from(person: httpx.Client) -> None:
+    for item, second in (("a", 1), ("b", 2), ("c", 2), ("d", 3)):
+        track(person, "u", item, timestamp=f"2026-01-01T00:00:0{second}Z")
+
+    def read(**query: int) -> dict:
+        return person.get("/api/v1/users/u/history", params=query).json()
+
+    eventually(lambda: len(read()["history"]) == 4)
+    first = read(limit=2)
+    assert first["history"][0]["item_id"] == "d"
+    assert {row["item_id"] for row in first["history"]} == {"d", "b", "c"}
+    rest = read(limit=2, before=first["next_before"])
+    assert [row["item_id"] for row in rest["history"]] == ["a"]
+    assert rest["next_before"] is None
+    person.delete("/api/v1/users/u/history/b")
+    eventually(lambda: {row["item_id"] for row in read()["history"]} == {"a", "c", "d"})

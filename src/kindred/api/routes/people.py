@@ -1,20 +1,34 @@
-"""One person: merge an anonymous user into a known one, and take items out of a history."""
+"""One person: merge an anonymous user into a known one, read a history, and take items out of it."""
 
-from litestar import Response, delete, post
-from litestar.params import FromPath, JSONBody
+import math
+from collections.abc import Sequence
+from typing import Annotated
+
+from litestar import Response, delete, get, post
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from kindred.api.access import accepted, described
 from kindred.api.bodies import SINGLE_LIMIT, StrictBody
 from kindred.api.edge import path_id
 from kindred.api.platform import Injected, Platform
-from kindred.api.schemas.people import MergeBody, MergeOutcome, RemovalOutcome
-from kindred.api.tokens import WRITE
+from kindred.api.routes.items import Limit
+from kindred.api.schemas.people import HistoryEntry, HistoryPage, MergeBody, MergeOutcome, RemovalOutcome
+from kindred.api.tokens import READ, WRITE
 from kindred.api.writing import settle
+from kindred.core.clock import LATEST, format_time
 from kindred.core.errors import Conflict
 from kindred.core.event import HistoryRemoved, Merged
 from kindred.core.ids import check_id, new_id
 from kindred.features.groups import user_key
 from kindred.features.users import UserRecord, decode_user
+from kindred.ports.interactions import InteractionRow
+
+LONGEST_PAGE = 5_000
+"""Rows that a page may grow to so that no millisecond is split."""
+
+Before = Annotated[
+    int | None, QueryParameter(ge=0, le=LATEST, description="ms since 1970 UTC: an answer's `next_before`")
+]
 
 _REMOVES = described(WRITE, "users", responses=accepted(RemovalOutcome, "Durable; it will be done soon"))
 
@@ -67,6 +81,51 @@ async def merge_user(data: JSONBody[MergeBody], platform: Injected, user_id: Fro
     return Response(body, status_code=200 if stored else 202)
 
 
+@get("/api/v1/users/{user_id:str}/history", **described(READ, "users"))
+async def get_history(
+    platform: Injected, user_id: FromPath[str], limit: Limit = 50, before: Before = None
+) -> HistoryPage:
+    """Return what a user did, newest first; an alias reads as the known user."""
+    owner, _ = await follow(platform, path_id(user_id, "/user_id"))
+    rows, next_before, cut = await _page(platform, owner, limit, before)
+    return HistoryPage(user_id=owner, history=await _entries(platform, rows), next_before=next_before, cut=cut)
+
+
+async def _page(
+    platform: Platform, user_id: str, limit: int, before: int | None
+) -> tuple[list[InteractionRow], int | None, bool]:
+    """Return a page of whole milliseconds, where the next one starts, and whether its last one had to be cut."""
+    store = platform.stores.interactions
+    rows = await store.by_user(user_id, limit + 1, before)
+    if len(rows) <= limit:
+        return rows, None, False
+    edge = _time(rows[limit - 1])
+    if _time(rows[limit]) == edge:
+        rows = await store.by_user(user_id, LONGEST_PAGE + 1, before)
+    whole = [row for row in rows if _time(row) >= edge]
+    page = whole[:LONGEST_PAGE]
+    return page, edge if edge >= 0 and len(rows) > len(page) else None, len(whole) > len(page)
+
+
+def _time(row: InteractionRow) -> int:
+    return -1 if row.timestamp is None else row.timestamp
+
+
+async def _entries(platform: Platform, rows: Sequence[InteractionRow]) -> list[HistoryEntry]:
+    ordinals = list({int(row.item) for row in rows})
+    found = dict(zip(ordinals, await platform.stores.catalog.by_ordinals(ordinals), strict=True))
+    return [
+        HistoryEntry(
+            item_id=None if (known := found[int(row.item)]) is None else known.item.item_id,
+            title=None if known is None else known.item.title,
+            event_type=row.event_type,
+            timestamp=None if row.timestamp is None else format_time(row.timestamp),
+            value=None if math.isnan(row.value) else row.value,
+        )
+        for row in rows
+    ]
+
+
 @delete("/api/v1/users/{user_id:str}/history/{item_id:str}", status_code=200, **_REMOVES)
 async def remove_history(
     platform: Injected, user_id: FromPath[str], item_id: FromPath[str]
@@ -99,4 +158,4 @@ async def _remove(platform: Platform, user_id: str, item_id: str, reactions: boo
     return Response(body, status_code=200 if stored else 202)
 
 
-HANDLERS = [merge_user, remove_history, remove_reactions]
+HANDLERS = [merge_user, get_history, remove_history, remove_reactions]
