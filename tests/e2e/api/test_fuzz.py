@@ -35,7 +35,7 @@ def test_generated_calls_answer_as_documented(served: StandIn, mode: GenerationM
     headers = {"Authorization": f"Bearer {served.tokens['admin']}"}
     operations = [found.ok() for found in schema.get_all_operations()]
     varying = [each for each in operations if each.path not in _UNVARYING and not each.path.endswith(".svg")]
-    assert len(varying) == 17
+    assert len(varying) >= 17
     for operation in varying:
         _exercise(operation, mode, headers)
 
