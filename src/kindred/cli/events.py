@@ -8,10 +8,10 @@ from kindred.cli.output import Json, emit_json, note, show, table
 from kindred.cli.session import opened_app, opened_stores
 from kindred.core.errors import InvalidInput, StoreUnavailable
 from kindred.core.position import Position
-from kindred.ingest.folding import IngestStores
 
 if TYPE_CHECKING:
     from kindred.app.app import App as Platform
+    from kindred.ingest.folding import IngestStores
     from kindred.ports.log import DeadLetter
 
 _SHOWN = 400
@@ -104,7 +104,9 @@ async def _fold(app: "Platform") -> None:
         raise StoreUnavailable("no consumer has folded the log to its end: see `kindred doctor`") from error
 
 
-def _ingest(app: "Platform") -> IngestStores:
+def _ingest(app: "Platform") -> "IngestStores":
+    from kindred.ingest.folding import IngestStores
+
     s = app.stores
     return IngestStores(s.log, s.state, s.interactions, s.catalog, s.profiles, s.lake, s.dead_letters, s.item_log)
 
