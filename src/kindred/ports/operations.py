@@ -95,7 +95,7 @@ class Notifier(Resource, Protocol):
     """Tells other processes that something has changed; a message may be lost, so everyone still polls, more slowly."""
 
     async def publish(self, topic: str) -> None:
-        """Tell everyone who waits for `topic`; a notifier that cannot be reached loses the message and raises nothing."""
+        """Tell everyone who waits for `topic`; one that cannot be reached loses the message and raises nothing."""
         ...
 
     async def wait(self, topics: Sequence[str], timeout: float) -> str | None:

@@ -5,7 +5,6 @@ from typing import Literal
 import msgspec
 
 from kindred.api.schemas.fields import Id
-from kindred.api.schemas.users import UserView
 
 
 class MergeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,27 +52,3 @@ class HistoryPage(msgspec.Struct, frozen=True, kw_only=True):
     history: list[HistoryEntry]
     next_before: int | None
     cut: bool
-
-
-class StateCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """How much the folded state holds of a user."""
-
-    interactions: int
-    recent_interactions: int
-    seen_items: int
-    sessions: int
-    exposures: int
-    counters: int
-
-
-class ExportDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is kept of a person; `merges` names the merges that were folded in, `truncated` a cut history."""
-
-    user_id: str
-    requested_user_id: str
-    alias_of: str | None
-    merges: list[str]
-    profile: UserView | None
-    state: StateCounts
-    history: list[HistoryEntry]
-    truncated: bool
