@@ -25,8 +25,9 @@ async def asked(server: Server) -> dict[str, object]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.timeout(500)
-@pytest.mark.parametrize("seconds", [8, pytest.param(60, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seconds", [8, 60])
 @pytest.mark.parametrize("engine", ["state", "kafka", "postgres", "cache"])
 async def test_a_store_is_away_for_a_while(platform: Callable[[str], Platform], engine: str, seconds: int) -> None:
     """The server process is killed and comes back with its data."""
