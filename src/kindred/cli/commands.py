@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from kindred import __version__
+from kindred.cli.backup import backup, restore
 from kindred.cli.consuming import consume
 from kindred.cli.demo import demo
 from kindred.cli.doctor import doctor
@@ -45,7 +46,7 @@ app.command(import_data, name="import")
 app.command(train)
 app.command(serve)
 app.command(run_all, name="run")
-for _command in (consume, job, jobs, recommend, similar, trending, popular, evaluate, doctor):
+for _command in (backup, restore, consume, job, jobs, recommend, similar, trending, popular, evaluate, doctor):
     app.command(_command)
 for _group in (config, events, features, lake, models, state, token):
     app.command(_group)

@@ -1,6 +1,7 @@
 """What every store has in common."""
 
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -36,4 +37,18 @@ class Resource(Protocol):
 
     async def close(self) -> None:
         """Release files and connections; a second call does nothing."""
+        ...
+
+
+@runtime_checkable
+class Copyable(Protocol):
+    """A store kept in files, of which a consistent copy can be made while it is in use."""
+
+    @property
+    def place(self) -> Path:
+        """Return the file or the folder that holds everything."""
+        ...
+
+    async def copy_to(self, place: Path) -> None:
+        """Write a durable copy to `place`, where nothing stands yet; it opens as this store does."""
         ...

@@ -37,6 +37,27 @@ class LocalModelStore:
         """Return durable and shared: any process opens what one published."""
         return Capabilities(durable=True, shared=True)
 
+    @property
+    def place(self) -> Path:
+        """Return the folder of bundles."""
+        return self._folder
+
+    async def copy_to(self, place: Path) -> None:
+        """Copy all bundles that can be read, and which of them is active; whoever calls it keeps trainers out."""
+        active = await self.active()
+
+        def work() -> None:
+            with files.translating(str(place)):
+                files.make_folder(place)
+                for each in self._manifests():
+                    shutil.copytree(self._folder / each.version, place / each.version)
+                if active is not None:
+                    files.replace_file(place / ACTIVE, f"{active}\n".encode())
+                for path in sorted(place.rglob("*"), reverse=True):
+                    files.sync(path)
+
+        await asyncio.to_thread(work)
+
     async def stage(self) -> Path:
         """Return a new empty folder beside the bundles, so that publishing is a rename; raise StoreFull."""
         with files.translating(str(self._folder)):

@@ -86,6 +86,24 @@ def _prepare(connection: sqlite3.Connection, synchronous: Synchronous, schema: s
         connection.executescript(schema)
 
 
+def copy_database(source: Path, target: Path) -> None:
+    """Write a consistent copy of a database in use to a new file that only its owner may read, durably."""
+    with translating(str(target)):
+        make_folder(target.parent)
+        os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        reading, writing = sqlite3.connect(source), sqlite3.connect(target)
+        try:
+            reading.backup(writing)
+        finally:
+            writing.close()
+            reading.close()
+        handle = os.open(target, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """Run the block in one write transaction: committed at its end, rolled back when it raises."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from kindred.adapters.sqlite.connection import exclusive, open_connection, transaction, translating
+from kindred.adapters.sqlite.connection import copy_database, exclusive, open_connection, transaction, translating
 from kindred.adapters.sqlite.event_log_writer import GroupWriter
 from kindred.adapters.sqlite.log_epochs import PARTITION, Epochs
 from kindred.core.errors import StoreUnavailable
@@ -121,6 +121,15 @@ class SqliteEventLog:
     async def begin_epoch(self) -> int:
         """Number what is appended from now on by a new epoch, after a restore; return its number."""
         return await asyncio.to_thread(self._begin_epoch)
+
+    @property
+    def place(self) -> Path:
+        """Return the file."""
+        return self._path
+
+    async def copy_to(self, place: Path) -> None:
+        """Write a consistent copy to a new file; appends go on."""
+        await asyncio.to_thread(copy_database, self._path, place)
 
     async def check(self) -> None:
         """Read the end of the log; raise StoreUnavailable when that cannot be done."""

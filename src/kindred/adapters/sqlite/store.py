@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from kindred.adapters.sqlite.connection import (
     Synchronous,
+    copy_database,
     exclusive,
     make_folder,
     open_connection,
@@ -83,6 +84,15 @@ class SqliteStore:
     def capabilities(self) -> Capabilities:
         """Return what this adapter promises."""
         return self._capabilities
+
+    @property
+    def place(self) -> Path:
+        """Return the file."""
+        return self._path
+
+    async def copy_to(self, place: Path) -> None:
+        """Write a consistent copy to a new file; readers and writers go on."""
+        await asyncio.to_thread(copy_database, self._path, place)
 
     async def check(self) -> None:
         """Return when the file answers; raise StoreUnavailable when it was removed, replaced or cannot be read."""
