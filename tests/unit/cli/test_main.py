@@ -20,7 +20,8 @@ COMMANDS = [
     ["popular"], ["doctor"], ["config"], ["config", "show"], ["config", "check"], ["config", "explain"], ["models"],
     ["models", "list"], ["models", "activate"], ["models", "rollback"], ["token"], ["token", "create"],
     ["token", "list"], ["token", "revoke"], ["consume"], ["backup"], ["restore"], ["job"], ["jobs"],
-    ["state"], ["state", "rebuild"], ["lake"], ["lake", "write"], ["lake", "compact"], ["lake", "query"], ["events"], ["events", "dead-letters"],
+    ["state"], ["state", "rebuild"], ["lake"], ["lake", "write"], ["lake", "compact"], ["lake", "query"], ["events"],
+    ["events", "dead-letters"],
     ["features"], ["features", "list"], ["features", "show"],
 ]  # fmt: skip
 
