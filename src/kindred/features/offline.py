@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kindred.core.candidates import Ordinals
+from kindred.core.candidates import Floats, Ordinals
 from kindred.core.position import START, Position
 from kindred.core.query import Context
 from kindred.features.changes import ItemAct, UserChange
@@ -64,11 +64,22 @@ class Replay:
         self._fold_items([act for fold in folds for act in fold.forward])
         return folds
 
-    def values(self, moment: Moment, catalogue: ItemAttributes) -> FeatureValues:
-        """Return every feature at a moment, of what is folded so far; `catalogue` covers ordinals from 0."""
+    def values(
+        self,
+        moment: Moment,
+        catalogue: ItemAttributes,
+        content: Floats | None = None,
+        collaborative: Floats | None = None,
+    ) -> FeatureValues:
+        """Return every feature at a moment, of what is folded so far; `catalogue` covers ordinals from 0.
+
+        `content (d,)`, `collaborative (d,)` are the user's vectors.
+        """
         records = [self.items.get(ordinal, _NOTHING) for ordinal in moment.ordinals.tolist()]
         record = self.users.get(moment.user_id)
-        return all_values(record, moment.ordinals, records, catalogue, moment.context, self.config)
+        return all_values(
+            record, moment.ordinals, records, catalogue, moment.context, self.config, content, collaborative
+        )
 
     def _fold_items(self, acts: Sequence[ItemAct]) -> None:
         """Add what users did to the items."""
