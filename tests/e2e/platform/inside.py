@@ -1,9 +1,12 @@
 """The stores of a data folder, opened in this process beside the servers that use them."""
 
+import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+
+from tests.e2e.platform.server import kindred
 
 from kindred.app.sections import SCHEMA, StoresConfig
 from kindred.app.stores import Stores, open_stores
@@ -50,6 +53,16 @@ async def is_folded(stores: Stores) -> bool:
         return True
     folded = {place.partition: place for place in await stores.item_log.committed("items")}
     return all(folded[end.partition] >= end for end in await stores.item_log.ends())
+
+
+def assert_equals_a_rebuild(home: Path) -> None:
+    """Let `kindred state rebuild` fold the log anew; fail the test where a record differs from the live one."""
+    done = kindred(home, "state", "rebuild", "--from", "log", "--json", check=False, timeout=600)
+    assert done.stdout, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["equal"], done.returncode) == (True, 0), f"{report}\n{done.stderr}"
+    assert report["compared"][USER]
+    assert report["compared"][ITEM]
 
 
 async def user_record(stores: Stores, user_id: str) -> UserRecord | None:

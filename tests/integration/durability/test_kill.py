@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.platform.fixtures import StartServer
-from tests.e2e.platform.inside import EVERYTHING, is_folded, item_counts, logged, opened, user_records
+from tests.e2e.platform.inside import (
+    EVERYTHING,
+    assert_equals_a_rebuild,
+    is_folded,
+    item_counts,
+    logged,
+    opened,
+    user_records,
+)
 from tests.e2e.platform.server import Server, eventually_async
 from tests.integration.durability.senders import USERS, Sender, Told
 
@@ -65,3 +73,4 @@ async def test_every_acknowledged_event_survives_kills_once(
         sides = Counter(row.event_type for rows in history.values() for row in rows)
         assert await item_counts(stores) == sides
         assert not await stores.dead_letters.letters(None, 10)
+    await asyncio.to_thread(assert_equals_a_rebuild, empty_home)

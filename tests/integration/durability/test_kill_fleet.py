@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 from tests.e2e.platform.fleet import FLEET, Consumer, Platform, platform
-from tests.e2e.platform.inside import EVERYTHING, is_folded, item_counts, opened, user_records
+from tests.e2e.platform.inside import EVERYTHING, assert_equals_a_rebuild, is_folded, item_counts, opened, user_records
 from tests.e2e.platform.server import Server, eventually_async
 from tests.integration.durability.senders import USERS, Sender, Told
 
@@ -103,3 +103,4 @@ async def test_every_acknowledged_event_survives_a_fleet_under_fire(
     done = await chaos_under_fire(chaos, told, strikes)
     assert {"server", "consumer", "broker", "redis", "zombie"} <= done.keys()
     await all_there_once(made, told)
+    await asyncio.to_thread(assert_equals_a_rebuild, made.home)
