@@ -58,9 +58,10 @@ class ProfileUpdated(_Event, tag="p", frozen=True, kw_only=True, omit_defaults=T
 
 
 class ProfileErased(_Event, tag="e", frozen=True, kw_only=True, omit_defaults=True):
-    """A person asked to be forgotten."""
+    """A person asked to be forgotten; `follows`: as whom this anonymous user is known since."""
 
     user_id: str
+    follows: bool = False
 
 
 class Merged(_Event, tag="g", frozen=True, kw_only=True, omit_defaults=True):

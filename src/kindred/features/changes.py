@@ -69,9 +69,11 @@ class ProfileChange(NamedTuple):
 
 
 class Erasure(NamedTuple):
-    """A user is forgotten at `position`."""
+    """A user is forgotten at `position`; `follows`: because a person is whom this anonymous user turned out to be."""
 
     position: Position
+    arrival: int = 0
+    follows: bool = False
 
 
 class Removal(NamedTuple):
@@ -97,6 +99,7 @@ class Handoff(NamedTuple):
     merge_id: str
     source: str
     record: bytes
+    arrival: int = 0
 
 
 UserChange: TypeAlias = Act | Shown | ProfileChange | Erasure | Removal | MergeInto | Handoff
@@ -116,6 +119,17 @@ class Rekeyed(NamedTuple):
 
     position: Position
     into: str
+
+
+class Forgetting(NamedTuple):
+    """The anonymous user `user_id` was merged into one who is forgotten since `arrival`, and is forgotten too."""
+
+    position: Position
+    user_id: str
+    arrival: int
+
+
+Outgoing: TypeAlias = Handing | Rekeyed | Forgetting
 
 
 class ItemAct(NamedTuple):

@@ -6,6 +6,8 @@ from typing import Annotated
 from msgspec import Meta
 
 from kindred.core.config import Config
+from kindred.core.errors import InvalidInput
+from kindred.core.position import Position
 from kindred.ports.state import StateKey
 
 USER = "user@2"
@@ -83,6 +85,20 @@ def placement_key(placement: str, partition: int) -> StateKey:
 def erased_key(user_id: str) -> StateKey:
     """Return where it is written that a user was forgotten; the key is a hash, so it names nobody."""
     return StateKey(ERASED, blake2b(user_id.encode(), digest_size=16).hexdigest())
+
+
+def erasure_mark(position: Position, arrival: int) -> bytes:
+    """Write what stands at `erased_key`: the position of the request, and its arrival (ms)."""
+    return f"{position} {arrival}".encode()
+
+
+def read_erasure_mark(data: bytes) -> tuple[Position, int]:
+    """Read what `erasure_mark` wrote; raise InvalidInput when it is something else."""
+    try:
+        position, _, arrival = data.decode().partition(" ")
+        return Position.parse(position), int(arrival or 0)
+    except ValueError as error:
+        raise InvalidInput("a mark of an erasure is a position and a time") from error
 
 
 def trending_key(window: str) -> StateKey:

@@ -46,6 +46,7 @@ class Replay:
     users: dict[str, UserRecord | None] = field(default_factory=dict)
     items: dict[int, ItemRecord] = field(default_factory=dict)
     _folded: dict[str, Position] = field(default_factory=dict)
+    _forgotten: dict[str, int] = field(default_factory=dict)
 
     def fold(self, arrivals: Sequence[Arrival]) -> list[UserFold]:
         """Fold changes in order of arrival, all of them at once, and return what became of each user."""
@@ -53,7 +54,13 @@ class Replay:
         for _, user_id, change in arrivals:
             by_user.setdefault(user_id, []).append(change)
         people = [
-            Person(user_id, self.users.get(user_id), self._folded.get(user_id, START), changes)
+            Person(
+                user_id,
+                self.users.get(user_id),
+                self._folded.get(user_id, START),
+                changes,
+                self._forgotten.get(user_id, 0),
+            )
             for user_id, changes in by_user.items()
         ]
         folds = fold_users(people, self.config.fold)
@@ -61,6 +68,8 @@ class Replay:
             if fold.position is not None:
                 self.users[person.user_id] = fold.record
                 self._folded[person.user_id] = fold.position
+            if fold.erased is not None:
+                self._forgotten[person.user_id] = fold.forgotten
         self._fold_items([act for fold in folds for act in fold.forward])
         return folds
 

@@ -10,10 +10,12 @@ from kindred.core.position import Position
 from kindred.features.changes import (
     Act,
     Erasure,
+    Forgetting,
     Handing,
     Handoff,
     ItemAct,
     MergeInto,
+    Outgoing,
     PlacementCredit,
     ProfileChange,
     Rekeyed,
@@ -30,12 +32,16 @@ from kindred.features.users import MOST_MERGES, UserRecord, decode_user, encode_
 
 
 class Person(NamedTuple):
-    """A user whose record stands at `folded` (None: nothing known), with changes in order of position."""
+    """A user whose record stands at `folded` (None: nothing known), with changes in order of position.
+
+    `forgotten`: arrival (ms) of the erasure that left no record, 0 = none.
+    """
 
     user_id: str
     record: UserRecord | None
     folded: Position
     changes: Sequence[UserChange]
+    forgotten: int = 0
 
 
 class UserFold(NamedTuple):
@@ -43,9 +49,10 @@ class UserFold(NamedTuple):
 
     `position` is that of the last change that took effect, or None when none did. `forward`: acts that items must
     count (their own sources leave out what they hold already). `stored`: acts that history must hold. `duplicates`
-    and `late` are counts; `erased` is the position of an erasure, so that older history goes. `removed`: items that
-    left the history; `absorbed`: (position, user) whose history is this user's now. `outgoing`: what goes to the log
-    again; `credits`: what placements gained.
+    and `late` are counts; `erased` is the position of an erasure, so that older history goes, `forgotten` the arrival
+    (ms) of the last one there was, 0 = none. `removed`: items that left the history; `absorbed`: (position, user) whose
+    history is this user's now. `refused`: positions of merges that came after another one. `outgoing`: what goes to the
+    log again; `credits`: what placements gained.
     """
 
     record: UserRecord | None
@@ -55,9 +62,11 @@ class UserFold(NamedTuple):
     duplicates: int
     late: int
     erased: Position | None
+    forgotten: int
     removed: list[Removal]
     absorbed: list[tuple[Position, str]]
-    outgoing: list[Handing | Rekeyed]
+    refused: list[Position]
+    outgoing: list[Outgoing]
     credits: list[PlacementCredit]
 
 
@@ -117,7 +126,7 @@ class _Folding:
 
     def __init__(self, owner: int, person: Person, batch: _Batch) -> None:
         self.owner, self.person, self.batch, self.config = owner, person, batch, batch.config
-        self.draft = Draft(person.record or UserRecord(), batch.config)
+        self.draft = Draft(person.record or UserRecord(forgotten=person.forgotten), batch.config)
         self.known = person.record is not None
         self.counters = self.draft.before.counters
         self.position: Position | None = None
@@ -126,7 +135,8 @@ class _Folding:
         self.stored: list[Act] = []
         self.removed: list[Removal] = []
         self.absorbed: list[tuple[Position, str]] = []
-        self.outgoing: list[Handing | Rekeyed] = []
+        self.refused: list[Position] = []
+        self.outgoing: list[Outgoing] = []
         self.credits: list[PlacementCredit] = []
         self.duplicates = self.late = self._handed = 0
 
@@ -146,6 +156,8 @@ class _Folding:
     def _act(self, act: Act) -> None:
         """Fold one interaction, or recognise it as a duplicate."""
         draft, config, position = self.draft, self.config, act.position
+        if act.arrival < draft.forgotten:
+            return
         if draft.alias is not None:
             self._rekey(position)
             return
@@ -170,6 +182,8 @@ class _Folding:
     def _shown(self, shown: Shown) -> None:
         """Fold what was shown."""
         draft, position = self.draft, shown.position
+        if shown.arrival < draft.forgotten:
+            return
         if draft.alias is not None:
             self._rekey(position)
             return
@@ -187,7 +201,9 @@ class _Folding:
     def _other(self, change: ProfileChange | Erasure | Removal | MergeInto | Handoff) -> None:
         """Fold what changes a person and not their history."""
         if isinstance(change, Erasure):
-            self._erase(change.position)
+            self._erase(change)
+            return
+        if isinstance(change, Handoff) and self._came_too_late(change):
             return
         self.position, self.known = change.position, True
         draft = self.draft
@@ -223,22 +239,36 @@ class _Folding:
             self.position = position
             self.outgoing.append(Rekeyed(position, self.draft.alias))
 
-    def _erase(self, position: Position) -> None:
+    def _came_too_late(self, handoff: Handoff) -> bool:
+        """Say whether a record was on its way to someone who asked to be forgotten meanwhile: it is forgotten too."""
+        if not self.draft.forgotten or handoff.arrival > self.draft.forgotten:
+            return False
+        self.outgoing.append(Forgetting(handoff.position, handoff.source, self.draft.forgotten))
+        return True
+
+    def _erase(self, change: Erasure) -> None:
         """Forget everything up to here; what was handed over before belongs to another by now."""
-        self.position = self.erased = position
+        # What follows from another's erasure may be told twice after a crash.
+        if change.follows and change.arrival <= self.draft.forgotten:
+            return
+        self.position = self.erased = change.position
         self.batch.take(self.owner, b"")
-        self.draft, self.counters, self.known = Draft(UserRecord(), self.config), b"", False
+        self.outgoing += [Forgetting(change.position, alias, change.arrival) for alias in self.draft.aliases]
+        forgotten = max(change.arrival, self.draft.forgotten)
+        self.draft, self.counters, self.known = Draft(UserRecord(forgotten=forgotten), self.config), b"", False
         del self.stored[self._handed :]
         self.removed, self.absorbed = [], []
 
     def _seal(self, change: MergeInto) -> None:
         """Hand the record over and keep only whose it is now."""
         if self.draft.alias is not None or change.into == self.person.user_id:
+            if change.into != self.draft.alias:
+                self.refused.append(change.position)
             return
         counters = self.batch.take(self.owner, self.counters)
         record = self.draft.record(counters)
         self.outgoing.append(Handing(change.position, change.merge_id, change.into, encode_user(record)))
-        sealed = UserRecord(alias=change.into, sealed=change.position)
+        sealed = UserRecord(alias=change.into, sealed=change.position, forgotten=self.draft.forgotten)
         self.draft, self.counters, self._handed = Draft(sealed, self.config), b"", len(self.stored)
 
     def _absorb(self, change: Handoff) -> None:
@@ -247,13 +277,14 @@ class _Folding:
             return
         brought = decode_user(change.record)
         merged = [*self.draft.merged, change.merge_id][-MOST_MERGES:]
+        aliases = list(dict.fromkeys([*self.draft.aliases, *(brought.aliases if brought else ()), change.source]))
         if brought is not None:
             standing = self.draft.record(self.batch.take(self.owner, self.counters))
             # What the known user says of themselves stands over what was known of the anonymous one.
             brought = msgspec.structs.replace(brought, profile=None if standing.profile else brought.profile)
             joined = merge_user(standing, brought, self.config)
             self.draft, self.counters = Draft(joined, self.config), joined.counters
-        self.draft.merged = merged
+        self.draft.merged, self.draft.aliases = merged, aliases
         self.absorbed.append((change.position, change.source))
 
     def finished(self, counters: bytes) -> UserFold:
@@ -269,8 +300,10 @@ class _Folding:
             self.duplicates,
             self.late,
             self.erased,
+            self.draft.forgotten,
             self.removed,
             self.absorbed,
+            self.refused,
             self.outgoing,
             self.credits,
         )

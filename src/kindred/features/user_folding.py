@@ -35,8 +35,9 @@ class Draft:
     """The parts of a record that its owner's changes touch; `record` puts them together again."""
 
     __slots__ = (
-        *("_config", "_ledger", "_rolled_ms", "alias", "before", "codes", "interactions", "items", "merged", "profile"),
-        *("recent", "rolled_count", "sealed", "seen", "sessions", "timestamps", "types", "values"),
+        *("_config", "_ledger", "_rolled_ms", "alias", "aliases", "before", "codes", "forgotten", "interactions"),
+        *("items", "merged", "profile", "recent", "rolled_count", "sealed", "seen", "sessions", "timestamps", "types"),
+        "values",
     )
 
     def __init__(self, before: UserRecord, config: FoldConfig) -> None:
@@ -48,6 +49,7 @@ class Draft:
         self.interactions, self.recent = before.interactions, before.recent()
         self.profile, self.sessions = before.profile, before.sessions
         self.alias, self.sealed, self.merged = before.alias, before.sealed, before.merged
+        self.aliases, self.forgotten = before.aliases, before.forgotten
         self.rolled_count = self._rolled_ms = 0
         self._ledger = Ledger(before.exposures, before.outcomes, before.places, config)
 
@@ -185,6 +187,8 @@ class Draft:
             self.alias,
             self.sealed,
             self.merged,
+            self.aliases,
+            self.forgotten,
         )
 
     def _see(self, item: int) -> None:

@@ -26,7 +26,8 @@ class UserRecord(msgspec.Struct, frozen=True, array_like=True):
     `recent_offsets` int64, `recent_arrivals` int64 ms: what recognises a duplicate, oldest first. `counters`: entries
     of `USER_COUNTERS`. `sessions`: the newest (start, end) int64 ms. `exposures`, `outcomes`: what attribution looks
     at, `places` the names of its placements. `alias`: who this anonymous user turned out to be, at `sealed`; `merged`:
-    the merges that were folded in.
+    the merges that were folded in, `aliases` whose they were. `forgotten`: arrival (ms) of the last erasure, 0 = never;
+    what arrived before it and comes later is over for ever.
     """
 
     types: list[str] = []
@@ -48,6 +49,8 @@ class UserRecord(msgspec.Struct, frozen=True, array_like=True):
     alias: str | None = None
     sealed: Position | None = None
     merged: list[str] = []
+    aliases: list[str] = []
+    forgotten: int = 0
 
     def rows(self) -> HistoryRows:
         """Return the newest interactions, newest first; the arrays are views of the record."""
@@ -136,4 +139,6 @@ def merge_user(left: UserRecord | None, right: UserRecord, config: FoldConfig) -
         left.alias,
         left.sealed,
         left.merged,
+        left.aliases,
+        left.forgotten,
     )

@@ -6,10 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kindred.core.clock import Clock
-from kindred.core.event import Imported, Interaction
+from kindred.core.event import Imported, Interaction, encode_event
 from kindred.core.position import START, Position
 from kindred.features.changes import ItemAct, PlacementCredit, UserChange
-from kindred.features.groups import FoldConfig, erased_key, placement_key, user_key
+from kindred.features.groups import (
+    FoldConfig,
+    erased_key,
+    erasure_mark,
+    placement_key,
+    read_erasure_mark,
+    user_key,
+)
 from kindred.features.placements import PlacementRecord, decode_placement, encode_placement, fold_placement
 from kindred.features.user_fold import Person, UserFold, fold_users
 from kindred.features.users import decode_user, encode_user
@@ -26,7 +33,7 @@ from kindred.ingest.user_changes import user_changes, wanted_items
 from kindred.ports.catalog import CatalogStore, ProfileStore
 from kindred.ports.interactions import InteractionStore
 from kindred.ports.log import DeadLetter, DeadLetters, EventLog, LogRecord
-from kindred.ports.state import StateKey, StateRecord, StateStore, StateWrite
+from kindred.ports.state import StateRecord, StateStore, StateWrite
 from kindred.ports.telemetry import Meter
 
 GROUP = "consumer"
@@ -143,8 +150,9 @@ class UserStage:
             )
         finally:
             await history
-        if made.letters:
-            await stores.dead_letters.bury(made.letters)
+        letters = [*made.letters, *_refused(made, folds)]
+        if letters:
+            await stores.dead_letters.bury(letters)
         await append_outgoing(made.people, folds, self.log)
         writes = [
             *item_writes,
@@ -185,9 +193,11 @@ class UserStage:
         erased = dict(zip(new, marks.records, strict=True)) if marks is not None else {}
         found = []
         for user, stored in zip(users, view.records, strict=True):
+            mark = erased.get(user)
             record = decode_user(stored.value) if stored is not None else None
-            folded = stored or erased[user]
-            found.append(Person(user, record, START if folded is None else folded.position, changes[user]))
+            folded = stored or mark
+            forgotten = 0 if mark is None else read_erasure_mark(mark.value)[1]
+            found.append(Person(user, record, START if folded is None else folded.position, changes[user], forgotten))
         return found
 
     async def _item_writes(self, acts: Sequence[ItemAct], partition: int) -> list[StateWrite]:
@@ -254,19 +264,25 @@ class UserStage:
                 self._meter.count(name, count)
 
 
+def _refused(made: Plan, folds: _Folded) -> list[DeadLetter]:
+    """Return the merges of users who were merged into someone else before: first in the log wins."""
+    positions = {position for _, fold in folds for position in fold.refused}
+    if not positions:
+        return []
+    reason = "merge_refused: the user was merged into another one before"
+    return [DeadLetter(place, reason, encode_event(event)) for place, event in made.people if place in positions]
+
+
 async def _user_writes(folds: _Folded) -> list[StateWrite]:
     """Store the records of users that changed, or the tombstones of forgotten ones, behind the marks of erasure."""
     marks: list[StateWrite] = []
     writes: list[StateWrite] = []
     for person, fold in folds:
         if fold.erased is not None:
-            marks.append(_mark(erased_key(person.user_id), fold.erased))
+            mark = erasure_mark(fold.erased, fold.forgotten)
+            marks.append(StateWrite(erased_key(person.user_id), StateRecord(fold.erased, mark)))
         if fold.position is not None:
             writes.append(StateWrite(user_key(person.user_id), StateRecord(fold.position, encode_user(fold.record))))
             if len(writes) % RECORDS_AT_ONCE == 0:
                 await asyncio.sleep(0)
     return [*marks, *writes]
-
-
-def _mark(key: StateKey, position: Position) -> StateWrite:
-    return StateWrite(key, StateRecord(position, str(position).encode()))

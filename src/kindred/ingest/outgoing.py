@@ -1,13 +1,22 @@
-"""What folding adds to the log of events: handed-over records, re-keyed events, copies of import markers."""
+"""What folding adds to the log of events: handed-over records, re-keyed events, erasures that follow, markers."""
 
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from kindred.core.errors import InvalidInput
-from kindred.core.event import HandedOver, HistoryRemoved, Imported, Interaction, Served, encode_event, partition_key
+from kindred.core.event import (
+    HandedOver,
+    HistoryRemoved,
+    Imported,
+    Interaction,
+    ProfileErased,
+    Served,
+    encode_event,
+    partition_key,
+)
 from kindred.core.position import Position
-from kindred.features.changes import Handing, Rekeyed
+from kindred.features.changes import Forgetting, Handing, Outgoing
 from kindred.features.user_fold import Person, UserFold
 from kindred.ingest.plan import PersonEvent
 from kindred.ports.log import EventLog
@@ -36,8 +45,8 @@ async def append_outgoing(
 
 
 def outgoing_event(
-    user_id: str, out: Handing | Rekeyed, events: Mapping[Position, PersonEvent]
-) -> HandedOver | Interaction | Served | HistoryRemoved:
+    user_id: str, out: Outgoing, events: Mapping[Position, PersonEvent]
+) -> HandedOver | Interaction | Served | HistoryRemoved | ProfileErased:
     """Return the event that a fold of `user_id` hands on; `events` by position."""
     event = events[out.position]
     if isinstance(out, Handing):
@@ -49,6 +58,14 @@ def outgoing_event(
             merge_id=out.merge_id,
             source=user_id,
             record=out.record,
+        )
+    if isinstance(out, Forgetting):
+        return ProfileErased(
+            event_id=f"{event.event_id}.follows",
+            timestamp=out.arrival,
+            ingested_at=out.arrival,
+            user_id=out.user_id,
+            follows=True,
         )
     if isinstance(event, Interaction | Served | HistoryRemoved | HandedOver):
         return msgspec.structs.replace(event, user_id=out.into)

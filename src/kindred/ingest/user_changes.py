@@ -127,11 +127,11 @@ def _other(
         case ProfileUpdated():
             return event.profile.user_id, ProfileChange(position, event.profile)
         case ProfileErased():
-            return event.user_id, Erasure(position)
+            return event.user_id, Erasure(position, event.ingested_at, event.follows)
         case Merged():
             return event.user_id, MergeInto(position, event.event_id, event.into)
         case HandedOver():
-            return event.user_id, Handoff(position, event.merge_id, event.source, event.record)
+            return event.user_id, Handoff(position, event.merge_id, event.source, event.record, event.ingested_at)
         case HistoryRemoved():
             return event.user_id, Removal(position, ordinals[event.item_id], event.reactions)
         case Served():

@@ -17,7 +17,7 @@ from kindred.core.event import (
     partition_key,
 )
 from kindred.core.position import Position
-from kindred.features.groups import erased_key, user_key
+from kindred.features.groups import erased_key, read_erasure_mark, user_key
 from kindred.features.users import decode_user
 from kindred.ingest.folding import IngestStores
 from kindred.ingest.forwarding import ITEM_SIDE
@@ -106,6 +106,11 @@ async def _replayable(letter: DeadLetter, stores: IngestStores) -> Event:
     match event:
         case Imported():
             raise InvalidInput("it marks an import, of which parts may be folded: run the import again")
+        case Merged():
+            (record,) = (await stores.state.read([user_key(event.user_id)])).records
+            known = decode_user(record.value) if record is not None else None
+            if known is not None and known.alias is not None:
+                raise InvalidInput(f"the user was merged into {known.alias!r} before, and has one target")
         case ItemUpserted() | ItemDeleted():
             item_id = event.item.item_id if isinstance(event, ItemUpserted) else event.item_id
             (found,) = await stores.catalog.get([item_id])
@@ -144,7 +149,7 @@ async def _forgotten(people: Sequence[str], position: Position, stores: IngestSt
         partition = stores.log.partition_of(user)
         mark, record = (await stores.state.read([erased_key(user), user_key(user)], partition)).records
         if mark is not None:
-            erased = Position.parse(mark.value.decode())
+            erased, _ = read_erasure_mark(mark.value)
             if position <= erased or erased.partition != position.partition:
                 return True
         known = decode_user(record.value) if record is not None else None

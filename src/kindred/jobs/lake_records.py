@@ -9,7 +9,7 @@ import polars as pl
 
 from kindred.core.errors import InvalidInput
 from kindred.core.position import Position
-from kindred.features.groups import ERASED
+from kindred.features.groups import ERASED, erasure_mark
 from kindred.ingest.replay import ReplayedLog
 from kindred.jobs.erasures import PERSON
 from kindred.ports.log import EventLog, LogRecord
@@ -49,13 +49,14 @@ class LakeLog(ReplayedLog):
         """Return the marks of forgotten people whose rows are gone from the lake."""
         files = [file for file in self._manifest.files if file.controls]
         rows = self._lake.scan(files).filter((pl.col("kind") == "erased") & pl.col("raw").is_null())
-        found = rows.select("epoch", "partition", "offset", "metadata").sort("epoch", "partition", "offset").collect()
-        last: dict[str, Position] = {}
-        for epoch, partition, offset, metadata in found.iter_rows():
-            last[msgspec.json.decode(metadata)[PERSON]] = Position(epoch, partition, offset)
+        arrived = pl.col("ingested_at").dt.timestamp("ms")
+        found = rows.select("epoch", "partition", "offset", arrived, "metadata").sort("epoch", "partition", "offset")
+        last: dict[str, tuple[Position, int]] = {}
+        for epoch, partition, offset, arrival, metadata in found.collect().iter_rows():
+            last[msgspec.json.decode(metadata)[PERSON]] = Position(epoch, partition, offset), arrival
         return [
-            StateWrite(StateKey(ERASED, person), StateRecord(place, str(place).encode()))
-            for person, place in last.items()
+            StateWrite(StateKey(ERASED, person), StateRecord(place, erasure_mark(place, arrival)))
+            for person, (place, arrival) in last.items()
         ]
 
     async def _behind(self, end: Position, limit: int) -> list[LogRecord]:

@@ -12,7 +12,7 @@ from kindred.core.errors import ConfigError, Conflict, InvalidInput
 from kindred.core.event import Event, Merged, ProfileErased, decode_event, encode_event, partition_key
 from kindred.core.ids import new_id
 from kindred.core.position import Position
-from kindred.features.groups import ERASED, USER, erased_key, user_key
+from kindred.features.groups import ERASED, USER, erased_key, erasure_mark, read_erasure_mark, user_key
 from kindred.jobs.copies import DATA, BackupManifest, copy_files, sync
 from kindred.jobs.lake_files import writing
 from kindred.jobs.lake_records import LakeLog
@@ -93,7 +93,7 @@ async def forgotten_in(stores: PeopleStores) -> Forgotten:
     """Gather who asked to be forgotten: from state, log and lake, with the names they had before a merge."""
     found = Forgotten(epoch=max((end.epoch for end in await stores.log.ends()), default=0))
     async for digest, record in stores.state.scan(ERASED):
-        found.add(digest, Position.parse(record.value.decode()))
+        found.add(digest, read_erasure_mark(record.value)[0])
     merged: dict[str, str] = {}
     lake = LakeLog(stores.log, stores.lake)
     for write in lake.forgotten():
@@ -188,7 +188,7 @@ async def begin_again(
             report.epoch = await log.begin_epoch()
     watermark = await state.watermark()
     marks = [
-        StateWrite(StateKey(ERASED, digest), StateRecord(place, str(place).encode()))
+        StateWrite(StateKey(ERASED, digest), StateRecord(place, erasure_mark(place, now)))
         for digest, place in people.items()
     ]
     marks += [StateWrite(user_key(name), StateRecord(people[erased_key(name).key], b"")) for name in names]

@@ -20,7 +20,7 @@ from kindred.core.event import (
 )
 from kindred.core.profile import Profile
 from kindred.features.country_trends import PARTITIONS, decode_country_trends, window_trends_key
-from kindred.features.groups import erased_key
+from kindred.features.groups import erased_key, read_erasure_mark
 from kindred.features.trending_list import decode_trending
 
 USERS = [f"u{number}" for number in range(12)]
@@ -368,7 +368,7 @@ async def test_an_erased_user_leaves_a_mark(tmp_path):
     )
     await world.drain()
     (mark,) = (await world.state.read([erased_key("ann")])).records
-    assert mark.value == str(position).encode()
+    assert read_erasure_mark(mark.value) == (position, NOW)
     assert "ann" not in str(erased_key("ann"))
     assert await world.user("ann") is None
     assert await world.interactions.by_user("ann", 10) == []

@@ -4,12 +4,14 @@ import asyncio
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.integration.ingest.stores import QUICK, happened
 from tests.integration.jobs.test_forgotten import CLOCK, STAMP, fold, ingest, recorded
 
 from kindred.app.sections import StoresConfig
 from kindred.app.stores import Stores, open_stores
+from kindred.core.clock import SystemClock
 from kindred.core.errors import ConfigError, Conflict, InvalidInput, LeaseHeld, StoreUnavailable
 from kindred.core.event import Merged, ProfileErased, ProfileUpdated, encode_event, partition_key
 from kindred.core.item import Item
@@ -141,7 +143,8 @@ async def test_who_was_forgotten_since_stays_forgotten(tmp_path: Path) -> None:
     left = [path for path in again.lake.rglob("*.parquet") if b"ann" in path.read_bytes()]
     retired = [path for path in left if ".1.parquet" in path.name or ".2.parquet" in path.name]
     assert retired == [], "what compaction wrote names nobody"
-    assert await recorded(again, happened(50, "ann", "i1"))
+    since = SystemClock().now()
+    assert await recorded(again, msgspec.structs.replace(happened(50, "ann", "i1"), ingested_at=since))
     assert (await again.state.read([user_key("ann")])).records[0] is not None, "who comes back is a new person"
     await again.close()
 

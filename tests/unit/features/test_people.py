@@ -9,12 +9,22 @@ from hypothesis import strategies as st
 from tests.unit.features.acts import SMALL, START_TIME, acts, cuts, meaning
 
 from kindred.core.position import START, Position
-from kindred.features.changes import Act, Handing, Handoff, MergeInto, Rekeyed, Removal, Shown
+from kindred.features.changes import (
+    Act,
+    Erasure,
+    Forgetting,
+    Handing,
+    Handoff,
+    MergeInto,
+    Rekeyed,
+    Removal,
+    Shown,
+)
 from kindred.features.counters import ENTRY
 from kindred.features.groups import FoldConfig
 from kindred.features.item_counters import CREDITED_CLICKS, CREDITED_CONVERSIONS, CREDITED_DWELL_MS, SUMS
 from kindred.features.sessions import add_session, session_list
-from kindred.features.user_fold import fold_user
+from kindred.features.user_fold import Person, fold_user, fold_users
 from kindred.features.users import decode_user, encode_user
 
 MINUTE = 60_000
@@ -28,9 +38,10 @@ def at(offset):
 
 def fold(changes, batches=(), config=CONFIG):
     """Fold changes batch by batch through the codec; return the last record and everything handed on."""
-    record, folded, out, forward, credits = None, START, [], [], []
+    record, folded, forgotten, out, forward, credits = None, START, 0, [], [], []
     for batch in cuts(changes, batches):
-        made = fold_user("anon", record, folded, batch, config)
+        (made,) = fold_users([Person("anon", record, folded, batch, forgotten)], config)
+        forgotten = made.forgotten
         record, folded = decode_user(encode_user(made.record)), made.position or folded
         out += made.outgoing
         forward += made.forward
@@ -97,6 +108,48 @@ def test_two_merges_into_one_another_come_to_an_end():
     assert records["b"].alias == "a"
     assert records["a"].seen_items().tolist() == [0, 1]
     assert records["a"].interactions == 2
+
+
+def seen(number, arrival):
+    """Return a view that arrived at some time."""
+    return Act(at(number), number, arrival, number, "view", arrival, math.nan)
+
+
+def test_who_is_forgotten_takes_their_anonymous_users_along():
+    """Each of them, those of a chain too, once each; what follows from an erasure is told again to no effect."""
+    first = fold([seen(0, 10), MergeInto(at(1), "m1", "b")])[1][0]
+    second = fold([Handoff(at(0), "m1", "a", first.record, 20), MergeInto(at(1), "m2", "known")])[1][0]
+    handed = [Handoff(at(0), "m2", "b", second.record, 30), Handoff(at(1), "m3", "c", first.record, 40)]
+    for batches in ([], [1], [2]):
+        record, out, _, _ = fold([*handed, Erasure(at(2), 50)], batches)
+        assert record is None
+        assert out == [Forgetting(at(2), user, 50) for user in ("a", "b", "c")]
+    sealed = [MergeInto(at(0), "m1", "known"), Erasure(at(1), 50, follows=True), seen(2, 60)]
+    again = [*sealed, Erasure(at(3), 50, follows=True)]
+    for changes in (sealed, again):
+        record, out, _, _ = fold(changes, [2])
+        assert (record.alias, record.interactions, record.forgotten) == (None, 1, 50)
+        assert [type(each) for each in out] == [Handing]
+    assert fold([*again, Erasure(at(4), 55)])[0] is None, "a person's own request counts whenever it comes"
+
+
+def test_what_was_on_its_way_to_who_is_forgotten_is_forgotten():
+    """A record or an event that arrived before the request and is told after it; what arrives later counts."""
+    brought = fold([seen(0, 10), MergeInto(at(1), "m1", "known")])[1][0]
+    late = [Erasure(at(1), 50), Handoff(at(2), "m1", "anon", brought.record, 40), seen(3, 49), seen(4, 50)]
+    record, out, _, _ = fold([seen(0, 5), *late], [1, 2])
+    assert record.seen_items().tolist() == [4]
+    assert out == [Forgetting(at(2), "anon", 50)]
+    later = Handoff(at(2), "m1", "anon", brought.record, 51)
+    record, out, _, _ = fold([Erasure(at(1), 50), later])
+    assert (record.seen_items().tolist(), record.aliases, out) == ([0], ["anon"], [])
+
+
+def test_the_first_merge_of_a_user_wins():
+    """A second one into someone else is refused, one into the same user changes nothing."""
+    changes = [MergeInto(at(0), "m1", "ann"), MergeInto(at(1), "m2", "bob"), MergeInto(at(2), "m3", "ann")]
+    made = fold_user("anon", None, START, changes, CONFIG)
+    assert (made.record.alias, made.refused, len(made.outgoing)) == ("ann", [at(1)], 1)
 
 
 def test_removing_an_item_and_taking_back_a_like():

@@ -70,7 +70,7 @@ def test_every_kind_of_event_has_its_change():
     assert [change.position.offset for change in found["u"]] == [0, 1, 2, 3, 4, 6]
     assert found["u"][3] == Removal(Position(0, 2, 3), 2, True)
     assert found["u"][4] == MergeInto(Position(0, 2, 4), "m1", "k")
-    assert found["k"] == [Handoff(Position(0, 2, 5), "m1", "u", b"r")]
+    assert found["k"] == [Handoff(Position(0, 2, 5), "m1", "u", b"r", STAMP["ingested_at"])]
 
 
 def test_an_act_carries_what_its_context_says():
