@@ -31,11 +31,16 @@ class Arrival(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """Whose features are wanted, with items `ordinals (n,)`, in which circumstances; `context.time` says as of when."""
+    """Whose features are wanted, with items `ordinals (n,)`, in which circumstances; `context.time` says as of when.
+
+    `content (d,)`, `collaborative (d,)` are what models knew of the user then.
+    """
 
     user_id: str
     ordinals: Ordinals
     context: Context
+    content: Floats | None = None
+    collaborative: Floats | None = None
 
 
 @dataclass(slots=True)
@@ -73,22 +78,12 @@ class Replay:
         self._fold_items([act for fold in folds for act in fold.forward])
         return folds
 
-    def values(
-        self,
-        moment: Moment,
-        catalogue: ItemAttributes,
-        content: Floats | None = None,
-        collaborative: Floats | None = None,
-    ) -> FeatureValues:
-        """Return every feature at a moment, of what is folded so far; `catalogue` covers ordinals from 0.
-
-        `content (d,)`, `collaborative (d,)` are the user's vectors.
-        """
+    def values(self, moment: Moment, catalogue: ItemAttributes) -> FeatureValues:
+        """Return every feature at a moment, of what is folded so far; `catalogue` covers ordinals from 0."""
         records = [self.items.get(ordinal, _NOTHING) for ordinal in moment.ordinals.tolist()]
         record = self.users.get(moment.user_id)
-        return all_values(
-            record, moment.ordinals, records, catalogue, moment.context, self.config, content, collaborative
-        )
+        vectors = moment.content, moment.collaborative
+        return all_values(record, moment.ordinals, records, catalogue, moment.context, self.config, *vectors)
 
     def _fold_items(self, acts: Sequence[ItemAct]) -> None:
         """Add what users did to the items."""

@@ -74,5 +74,5 @@ def values_of(history, **context):
     """Return every feature of user `u` with the items of the shop now."""
     replay = Replay()
     replay.fold(placed(history))
-    moment = Moment("u", np.arange(len(SHOP), dtype=np.int32), Context(time=NOW, **context))
-    return replay.values(moment, SHOP, TASTE, TASTE)
+    moment = Moment("u", np.arange(len(SHOP), dtype=np.int32), Context(time=NOW, **context), TASTE, TASTE)
+    return replay.values(moment, SHOP)
