@@ -218,13 +218,28 @@ class Worker:
         if not await membership.holds(partition, owned.fence):
             self._drop(partition)
             return False
+        if not await self._stands(partition, owned):
+            return False
         owned.position = await fold_or_bury(self._stage, records)
         return True
+
+    async def _stands(self, partition: int, owned: _Owned) -> bool:
+        """Say whether the state holds what was folded into it; where it went back, drop the partition to begin anew."""
+        watermark = await self._stage.watermark(partition)
+        if watermark >= owned.position:
+            return True
+        _logger.warning(
+            "group %s: the state went back from %s to %s, as a copy or a late replica does: folding on from there",
+            self._stage.name, owned.position, watermark,
+        )  # fmt: skip
+        self._drop(partition)
+        return False
 
     async def _idle(self) -> None:
         """Do what is due with time, then wait for a wake-up or the next look."""
         for partition, owned in list(self._owned.items()):
-            await self._stage.tick(partition, owned.position)
+            if await self._stands(partition, owned):
+                await self._stage.tick(partition, owned.position)
         await _pause(self._wake.wait(), self._patience)
         self._patience = self._pace.idle_poll if self._wake.is_set() else min(2 * self._patience, self._pace.idle_most)
         self._wake.clear()

@@ -170,6 +170,21 @@ async def test_a_failing_step_is_tried_again_from_where_the_state_stands(crew):
     assert worker.status.cause == ""
 
 
+@pytest.mark.parametrize("busy", [False, True])
+async def test_a_state_that_goes_back_under_a_worker_is_folded_anew_from_there(crew, busy):
+    """A copy or a late replica took the store's place without a failed call; at work or idle it is seen."""
+    _, stage, _ = crew.start()
+    first = await crew.append(40)
+    await until(lambda: crew.kept.data == first)
+    copy = dict(crew.kept.data), dict(crew.kept.watermarks)
+    second = await crew.append(40)
+    await until(lambda: crew.kept.data == first | second)
+    crew.kept.data, crew.kept.watermarks = copy
+    third = await crew.append(40) if busy else {}
+    await until(lambda: crew.kept.data == first | second | third)
+    assert sorted(stage.dropped) == [0, 1, 2, 3]
+
+
 async def test_poison_is_buried_alone(crew):
     """Its neighbours are folded, in every partition."""
     _, stage, _ = crew.start()
