@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,6 +15,11 @@ from kindred.core.position import Position
 
 USERS = [f"u{number}" for number in range(8)]
 TYPES = ("view", "click", "add_to_cart")
+
+
+def first_time() -> int:
+    """Return a time (ms) to begin with: half a day ago, so that senders stay behind the clock for hours."""
+    return int(time.time() * 1000) - 43_200_000
 
 
 class _Refused(Exception):

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from tests.e2e.platform.inside import (
     user_records,
 )
 from tests.e2e.platform.server import Server, eventually_async
-from tests.integration.durability.senders import USERS, Sender, Told
+from tests.integration.durability.senders import USERS, Sender, Told, first_time
 
 from kindred.core.event import Interaction
 
@@ -29,7 +28,7 @@ async def kill_under_fire(server: Server, told: Told, kills: int) -> None:
     """Kill and restart the server under concurrent senders, each time after some events were acknowledged."""
     dice = random.Random(7)
     stop = asyncio.Event()
-    base = int(time.time() * 1000) - 600_000
+    base = first_time()
     async with server.async_client() as client:
         senders = [asyncio.create_task(Sender(number, base, told).run(client, stop)) for number in range(SENDERS)]
         for _ in range(kills):

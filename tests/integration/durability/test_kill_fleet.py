@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.platform.fleet import FLEET, Consumer, Platform, platform
 from tests.e2e.platform.inside import EVERYTHING, assert_equals_a_rebuild, is_folded, item_counts, opened, user_records
 from tests.e2e.platform.server import Server, eventually_async
-from tests.integration.durability.senders import USERS, Sender, Told
+from tests.integration.durability.senders import USERS, Sender, Told, first_time
 
 __all__ = ["platform"]
 
@@ -53,7 +53,7 @@ class Chaos:
 
 async def chaos_under_fire(chaos: Chaos, told: Told, strikes: int) -> Counter[str]:
     """Strike again and again under senders, each time after some events were acknowledged."""
-    stop, base, done = asyncio.Event(), int(time.time() * 1000) - 600_000, Counter[str]()
+    stop, base, done = asyncio.Event(), first_time(), Counter[str]()
     clients = [server.async_client() for server in chaos.servers]
     senders = [
         asyncio.create_task(Sender(number, base, told).run(clients[number % 2], stop)) for number in range(SENDERS)

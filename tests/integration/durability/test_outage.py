@@ -8,7 +8,7 @@ import pytest
 from tests.e2e.platform.fleet import FLEET, Platform, platform
 from tests.e2e.platform.inside import item_counts, opened
 from tests.e2e.platform.server import Server, eventually_async, kindred
-from tests.integration.durability.senders import Sender, Told
+from tests.integration.durability.senders import Sender, Told, first_time
 from tests.integration.durability.test_kill_fleet import all_there_once
 
 __all__ = ["platform"]
@@ -38,7 +38,7 @@ async def test_a_store_is_away_for_a_while(platform: Callable[[str], Platform], 
         imported = await item_counts(stores)
     server = await asyncio.to_thread(made.server)
     await asyncio.to_thread(made.consumer)
-    stop, base = asyncio.Event(), int(time.time() * 1000) - 600_000
+    stop, base = asyncio.Event(), first_time()
     async with server.async_client() as client:
         senders = [asyncio.create_task(Sender(number, base, told).run(client, stop)) for number in range(SENDERS)]
         await eventually_async(lambda: asyncio.sleep(0, len(told.acknowledged) > 200), 30)
