@@ -1,6 +1,9 @@
 """The event logs keep their port's contract."""
 
 import asyncio
+import errno
+import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -149,6 +152,62 @@ async def test_the_wal_is_folded_back_while_appends_go_on(tmp_path: Path) -> Non
     assert (tmp_path / "log" / "events.sqlite").stat().st_size > 15 << 20
     assert (await log.ends())[0].offset == 29_999
     await log.close()
+
+
+class Disk:
+    """`os.fdatasync` that fails, as a disk does, while it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.broken, self._sync = False, os.fdatasync
+        monkeypatch.setattr(os, "fdatasync", self.sync)
+
+    def sync(self, handle: int) -> None:
+        if self.broken:
+            raise OSError(errno.EIO, "the disk failed")
+        self._sync(handle)
+
+
+async def test_what_follows_a_sync_that_failed_does_not_rest_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, wal = Disk(monkeypatch), tmp_path / "log" / "events.sqlite-wal"
+    log = await sqlite.open_event_log("log", tmp_path)
+    await log.append([("key", b"first")])
+    start, disk.broken = wal.stat().st_size, True
+    with pytest.raises(StoreUnavailable, match="the disk failed"):
+        await log.append([("key", b"lost" * 5_000)])
+    end, disk.broken = wal.stat().st_size, False
+    await log.append([("key", b"next")])
+    # What the failed sync should have covered never reached the disk.
+    (tmp_path / "cut" / "log").mkdir(parents=True)
+    copy = Path(shutil.copy(wal, tmp_path / "cut" / "log"))
+    shutil.copy(wal.with_name("events.sqlite"), copy.parent)
+    with copy.open("r+b") as file:
+        file.seek(start)
+        file.write(bytes(end - start))
+    await log.close()
+    again = await sqlite.open_event_log("log", tmp_path / "cut")
+    found = [record.data for record in await again.read(Position(0, 0, -1), 10)]
+    await again.close()
+    assert [data for data in found if not data.startswith(b"lost")] == [b"first", b"next"]
+
+
+async def test_a_record_that_its_writer_has_not_synced_is_synced_before_it_is_given_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(monkeypatch)
+    writer = await sqlite.open_event_log("log", tmp_path)
+    reader = await sqlite.open_event_log("log", tmp_path)
+    disk.broken = True
+    with pytest.raises(StoreUnavailable):
+        await writer.append([("key", b"x")])
+    for look in (reader.ends(), reader.read(Position(0, 0, -1), 10)):
+        with pytest.raises(StoreUnavailable, match="the disk failed"):
+            await look
+    disk.broken = False
+    assert [record.data for record in await reader.read(Position(0, 0, -1), 10)] == [b"x"]
+    await writer.close()
+    await reader.close()
 
 
 async def test_a_log_restored_to_an_earlier_state_numbers_what_follows_anew(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ async def test_a_copy_truncated_to_the_last_sync_holds_what_was_acknowledged(tmp
             acknowledged.add(answer.json()["event_id"])
         wal = home / "log" / "events.sqlite-wal"
         with (home / "log" / "append.lock").open("a") as lock:
-            # Whoever holds the writers' lock sees a WAL whose every byte belongs to a synced commit.
+            # Every event was answered, so no writer syncs: under the writers' lock each byte of the WAL is synced.
             fcntl.flock(lock, fcntl.LOCK_EX)
             synced = wal.stat().st_size
         for number in range(40):

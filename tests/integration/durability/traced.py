@@ -4,7 +4,7 @@ import random
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 SYSCALLS = "fdatasync,fsync,pwrite64,ftruncate,write,writev,sendto,sendmsg,send"
@@ -17,6 +17,8 @@ _TARGET = re.compile(r"^(\d+)<(.*?)>(?:, |$|\))")
 _STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 _RESULT = re.compile(r"\)\s+= (-?\d+)")
 _WRITES = {"pwrite64"}
+_CHANGES = {*_WRITES, "ftruncate"}
+_SYNCS = {"fdatasync", "fsync"}
 _SENDS = {"write", "writev", "sendto", "sendmsg", "send"}
 
 
@@ -76,65 +78,58 @@ def _unescape(text: str) -> bytes:
     return bytes.fromhex(text.replace("\\x", ""))
 
 
-@dataclass(slots=True)
-class _File:
-    written: bytearray
-    durable: bytes
-    loose: list[tuple[int, bytes]] = field(default_factory=list)
-
-
 class Disk:
-    """The files of a folder as calls leave them: what was written, and what a sync has made durable."""
+    """The files of a folder as calls leave them: what a sync has made durable, and what was done since."""
 
     def __init__(self, folder: Path, base: Mapping[str, bytes]) -> None:
         """Start from `base`: the durable files of `folder` by name."""
         self._folder = f"{folder}/"
-        self._files = {name: _File(bytearray(data), data) for name, data in base.items()}
+        self._durable = {name: bytearray(data) for name, data in base.items()}
+        self._loose: dict[str, list[Call]] = defaultdict(list)
 
     def play(self, calls: list[Call]) -> Iterator[Call]:
         """Apply the calls in order of their ends, giving each one after it took effect."""
-        syncing = self._syncs(calls)
         for call in calls:
             name = call.target.removeprefix(self._folder)
             if call.target != name and call.result >= 0:
-                file = self._files.setdefault(name, _File(bytearray(), b""))
-                if call.name in _WRITES:
-                    assert len(call.data) == call.result, f"the trace holds {len(call.data)} of {call.result} bytes"
-                    _put(file.written, call.offset, call.data)
-                    file.loose.append((call.offset, call.data))
-                elif call.name == "ftruncate":
-                    del file.written[call.offset :]
-                elif call.name in ("fdatasync", "fsync") and not syncing[call.left]:
-                    file.durable, file.loose = bytes(file.written), []
+                if call.name in _SYNCS:
+                    self._sync(name, call)
+                elif call.name in _CHANGES:
+                    self._loose[name].append(call)
             yield call
 
-    def _syncs(self, calls: list[Call]) -> dict[int, bool]:
-        """Say of each sync whether the same file was written while it ran, which it then need not cover."""
-        writes: dict[str, list[Call]] = defaultdict(list)
-        for call in calls:
-            if call.name in _WRITES:
-                writes[call.target].append(call)
-        return {
-            call.left: any(call.entered < write.left and write.entered < call.left for write in writes[call.target])
-            for call in calls
-            if call.name in ("fdatasync", "fsync")
-        }
+    def _sync(self, name: str, sync: Call) -> None:
+        """Make durable what had ended when the sync began; it need not cover what was written while it ran."""
+        image = self._durable.setdefault(name, bytearray())
+        for call in self._loose[name]:
+            if call.left < sync.entered:
+                _apply(image, call)
+        self._loose[name] = [call for call in self._loose[name] if call.left > sync.entered]
 
     def durable(self) -> dict[str, bytes]:
         """Return the files as they are when the power fails now and nothing unsynced reached the disk."""
-        return {name: file.durable for name, file in self._files.items() if file.durable}
+        return {name: bytes(image) for name, image in self._durable.items() if image}
 
     def torn(self, dice: random.Random) -> dict[str, bytes]:
         """Return the files as they are when the power fails now and about half of the unsynced writes were done."""
         found = {}
-        for name, file in self._files.items():
-            image = bytearray(file.durable)
-            for offset, data in file.loose:
-                if dice.random() < 0.5:
-                    _put(image, offset, data)
+        for name in sorted({*self._durable, *self._loose}):
+            image = bytearray(self._durable.get(name, b""))
+            for call in self._loose[name]:
+                if call.name in _WRITES and dice.random() < 0.5:
+                    _apply(image, call)
             if image:
                 found[name] = bytes(image)
         return found
+
+
+def _apply(image: bytearray, call: Call) -> None:
+    """Write or truncate as a call did."""
+    if call.name == "ftruncate":
+        del image[call.offset :]
+        return
+    assert len(call.data) == call.result, f"the trace holds {len(call.data)} of {call.result} bytes"
+    _put(image, call.offset, call.data)
 
 
 def _put(image: bytearray, offset: int, data: bytes) -> None:

@@ -1,6 +1,7 @@
 """The event log in one SQLite file: a row per group commit, dense offsets, writers of all processes in one queue."""
 
 import asyncio
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -9,7 +10,14 @@ from pathlib import Path
 
 import msgspec
 
-from kindred.adapters.sqlite.connection import copy_database, exclusive, open_connection, transaction, translating
+from kindred.adapters.sqlite.connection import (
+    FileLock,
+    copy_database,
+    exclusive,
+    open_connection,
+    transaction,
+    translating,
+)
 from kindred.adapters.sqlite.event_log_writer import GroupWriter
 from kindred.adapters.sqlite.log_epochs import PARTITION, Epochs
 from kindred.core.errors import StoreUnavailable
@@ -24,6 +32,11 @@ CREATE TABLE IF NOT EXISTS epoch (number INTEGER PRIMARY KEY, first INTEGER NOT 
 INSERT OR IGNORE INTO epoch VALUES (0, 0);
 """
 _END = "SELECT first + count FROM chunk ORDER BY first DESC LIMIT 1"
+# One statement is one transaction, and hands the interpreter over to other threads less often than several.
+_APPEND = """
+INSERT INTO chunk SELECT coalesce((SELECT first + count FROM chunk ORDER BY first DESC LIMIT 1), 0), ?, ?
+RETURNING (SELECT max(number) FROM epoch WHERE epoch.first <= chunk.first), first
+"""
 _EPOCHS = "SELECT first FROM epoch ORDER BY number"
 # The last chunk stays: what follows it is numbered by it.
 _OLD = """
@@ -49,9 +62,11 @@ _decoder = msgspec.msgpack.Decoder(list[bytes])
 
 
 class SqliteEventLog:
-    """An event log of one partition; an append returns after the sync that covers it (WAL, `synchronous=FULL`).
+    """An event log of one partition; an append returns after the sync of the WAL that covers it.
 
     Writers queue on `append.lock` beside the file and not on SQLite's busy handler, whose sleeps starve some of them.
+    They give the lock on before they sync, so that the syncs of several processes overlap: the sync of
+    SQLite's `synchronous=FULL`, moved behind the lock; a reader syncs what it is not sure of before it gives it out.
     Two connections write: one appends, the other keeps committed positions and trims; a third one reads. Offsets go on
     through all epochs: an epoch is a range of them.
     """
@@ -62,12 +77,16 @@ class SqliteEventLog:
         self._lock = path.with_name("append.lock")
         self._reading, self._marking = threading.Lock(), threading.Lock()
         self._unfolded = _wal_size(path)
-        self._closed = False
-        self._tail = open_connection(path, schema=_SCHEMA)
+        self._closed = self._doubtful = False
+        self._durable = -1
+        self._tail = open_connection(path, synchronous="NORMAL", schema=_SCHEMA)
         self._marks = open_connection(path, synchronous="NORMAL")
         self._reader = open_connection(path)
         for connection in (self._tail, self._marks):
             connection.execute("PRAGMA wal_autocheckpoint = 0")
+        with self._translating():
+            self._turn = FileLock(self._lock)
+            self._wal = os.open(_wal(path), os.O_RDWR | os.O_CLOEXEC)
         self._writer = GroupWriter(self._write_group, self._fold_wal)
 
     @property
@@ -91,12 +110,17 @@ class SqliteEventLog:
                 return []
             # An unfinished statement would hold the snapshot and keep the WAL from being folded: hence `closing`.
             with closing(self._reader.execute(_READ, (start,))) as rows:
-                return list(_unpack(rows, start, limit, epochs))
+                found = list(_unpack(rows, start, limit, epochs))
+        if found:
+            await self._believe(found[-1].position.offset)
+        return found
 
     async def ends(self) -> list[Position]:
         """Return the last record's position."""
         with self._translating(), self._reading:
-            return [_epochs(self._reader).position(_next_offset(self._reader) - 1)]
+            end = _epochs(self._reader).position(_next_offset(self._reader) - 1)
+        await self._believe(end.offset)
+        return [end]
 
     async def commit(self, group: str, position: Position) -> None:
         """Remember how far `group` is; a machine's end may forget the newest commits, never make them up."""
@@ -142,6 +166,8 @@ class SqliteEventLog:
             await asyncio.to_thread(self._writer.close)
             for connection in (self._tail, self._marks, self._reader):
                 connection.close()
+            self._turn.close()
+            os.close(self._wal)
 
     def _translating(self) -> AbstractContextManager[None]:
         return translating(str(self._path))
@@ -153,12 +179,34 @@ class SqliteEventLog:
     def _write_group(self, records: list[bytes]) -> tuple[int, int]:
         """Store a group; return its epoch and first offset."""
         data = _encoder.encode(records)
-        with self._translating(), exclusive(self._lock), transaction(self._tail):
-            first = _next_offset(self._tail)
-            epoch = _epochs(self._tail).of(first)
-            self._tail.execute("INSERT INTO chunk VALUES (?, ?, ?)", (first, len(records), data))
+        with self._translating():
+            with self._turn:
+                self._settle_doubt()
+                ((epoch, first),) = self._tail.execute(_APPEND, (len(records), data)).fetchall()
+            self._doubtful = True
+            self._sync(first + len(records) - 1)
+            self._doubtful = False
         self._unfolded += len(data) + _COMMIT_BYTES
         return epoch, first
+
+    def _sync(self, offset: int) -> None:
+        """Make durable what stands in the WAL up to `offset`, whoever wrote it; raise OSError."""
+        os.fdatasync(self._wal)
+        self._durable = max(self._durable, offset)
+
+    async def _believe(self, offset: int) -> None:
+        """Return once a record that was read is known to be durable: its writer may not have synced it yet."""
+        if offset > self._durable:
+            with self._translating():
+                await asyncio.to_thread(self._sync, offset)
+
+    def _settle_doubt(self) -> None:
+        """After a sync that failed, begin the WAL anew: what the disk lacks of it would hide all that follows."""
+        if self._doubtful:
+            busy, _, _ = self._tail.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+            if busy:
+                raise StoreUnavailable(f"{self._path}: the disk failed, and readers keep the log from recovering", 1)
+            self._doubtful = False
 
     def _trim(self, before: int) -> int:
         """Delete chunks that end at or before an offset, some at a time so that appends get their turn."""
@@ -173,9 +221,11 @@ class SqliteEventLog:
             self._unfolded += _CHECKPOINT_BYTES
 
     def _begin_epoch(self) -> int:
-        with self._translating(), exclusive(self._lock), transaction(self._tail):
-            number = len(_epochs(self._tail).firsts)
-            self._tail.execute("INSERT INTO epoch VALUES (?, ?)", (number, _next_offset(self._tail)))
+        with self._translating():
+            with exclusive(self._lock), transaction(self._tail):
+                number = len(_epochs(self._tail).firsts)
+                self._tail.execute("INSERT INTO epoch VALUES (?, ?)", (number, _next_offset(self._tail)))
+            os.fdatasync(self._wal)
         return number
 
     def _fold_wal(self) -> None:
@@ -201,9 +251,13 @@ def _next_offset(connection: sqlite3.Connection) -> int:
     return int(row[0]) if row else 0
 
 
+def _wal(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
 def _wal_size(path: Path) -> int:
     try:
-        return path.with_name(path.name + "-wal").stat().st_size
+        return _wal(path).stat().st_size
     except FileNotFoundError:
         return 0
 
