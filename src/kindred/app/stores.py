@@ -3,14 +3,15 @@
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from kindred.app.sections import StoresConfig
 from kindred.core.config import unknown_key
-from kindred.core.errors import ConfigError, StoreUnavailable
+from kindred.core.errors import ConfigError
+from kindred.jobs.folder import enter
 from kindred.ports.catalog import CatalogStore, ProfileStore
 from kindred.ports.interactions import InteractionStore
 from kindred.ports.log import DeadLetters, EventLog
@@ -29,7 +30,10 @@ _SECRET = re.compile(r"(//[^:/@]*:)[^@/]*@")
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """All open ports of one process; `lake` is the folder of the lake, `item_log` None where items need no log."""
+    """All open ports of one process; `lake` is the folder of the lake, `item_log` None where items need no log.
+
+    `entered`: by being open it says that this process uses the data folder; None where the caller has that alone.
+    """
 
     log: EventLog
     state: StateStore
@@ -46,6 +50,7 @@ class Stores:
     notifier: Notifier
     lake: Path
     item_log: EventLog | None = None
+    entered: IO[bytes] | None = None
 
     def resources(self) -> dict[str, Resource]:
         """Return what can be checked and closed, by port."""
@@ -68,20 +73,19 @@ class Stores:
     async def close(self) -> None:
         """Close everything, also where one store refuses; raise what the last of them raised."""
         async with AsyncExitStack() as stack:
+            if self.entered is not None:
+                stack.callback(self.entered.close)
             for resource in self.resources().values():
                 stack.push_async_callback(resource.close)
 
 
-async def open_stores(config: StoresConfig, home: Path) -> Stores:
+async def open_stores(config: StoresConfig, home: Path, *, alone: bool = False) -> Stores:
     """Open one adapter per port; raise ConfigError for an unknown scheme or a combination that loses promises.
 
-    Raises StoreUnavailable when the data folder cannot be made.
+    `alone`: the caller has the data folder to itself, so that it need not be entered. Raises StoreUnavailable when the
+    folder cannot be made or used, LeaseHeld while it is being restored.
     """
     check_combination(config)
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreUnavailable(f"the data folder {home} cannot be made: {error.strerror}; see KINDRED_HOME") from error
 
     async def opened(port: str) -> Any:
         url = getattr(config, port)
@@ -94,10 +98,13 @@ async def open_stores(config: StoresConfig, home: Path) -> Stores:
 
     # One that cannot be opened must not leave the others open.
     async with AsyncExitStack() as stack:
+        entered = None if alone else enter(home)
+        if entered is not None:
+            stack.callback(entered.close)
         stores = await _opened(opened, home / "lake")
         check_promises(config, stores)
         stack.pop_all()
-    return stores
+    return replace(stores, entered=entered)
 
 
 async def _opened(opened: Callable[[str], Awaitable[Any]], lake: Path) -> Stores:

@@ -1,6 +1,8 @@
 """`kindred backup` and `kindred restore`: a copy of the data folder, and the way back."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +15,7 @@ from kindred.cli.session import opened_stores, read_settings
 from kindred.core.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from kindred.jobs.copies import BackupManifest
     from kindred.jobs.restore import Forgotten
     from kindred.settings.load import Settings
 
@@ -51,7 +54,7 @@ async def backup(
         return
     show(f"{len(manifest.files):,} files, {size / 1e6:,.1f} MB, events up to {', '.join(manifest.ends)}: {folder}")
     for port, why in manifest.left_out.items():
-        note(f"left out: {port}, which {why}" if "own means" not in why else f"left out: {port} {why}", style="dim")
+        note(f"left out: {port}: {why}", style="dim")
 
 
 async def restore(
@@ -66,20 +69,25 @@ async def restore(
 ) -> None:
     """Put a backup in place, with all processes stopped; the log goes on in a new epoch.
 
-    Who asked to be forgotten since the backup stays forgotten, as far as the replaced folder (or --newer) knows.
+    All of it is put back or nothing; one that was cut off is undone by the next. Who asked to be forgotten since the
+    backup stays forgotten, as far as the replaced folder (or --newer) knows.
     """
     from kindred.jobs.copies import read_backup
-    from kindred.jobs.restore import RestoreReport, begin_again, check_place, put_back
+    from kindred.jobs.exchange import exchanged, take_back
+    from kindred.jobs.restore import RestoreReport, begin_again, check_place
 
     settings = read_settings()
+    home, urls = settings.home, _urls(settings)
     folder = folder.expanduser().absolute()
     manifest = await asyncio.to_thread(read_backup, folder)
-    check_place(manifest, settings.home, _urls(settings), force)
-    source = newer.expanduser() if newer is not None else settings.home if _has_log(settings, settings.home) else None
-    known = await _forgotten(settings, source) if source is not None else None
-    report = RestoreReport(files=await asyncio.to_thread(put_back, folder, manifest, settings.home))
-    async with opened_stores(settings) as stores:
-        await begin_again(stores, known, report)
+    report = RestoreReport(files=len(manifest.files))
+    async with _stopped(settings, manifest):
+        take_back(home)
+        check_place(manifest, home, urls, force)
+        known = await _forgotten(settings, home.absolute() if newer is None else newer.expanduser().absolute())
+        with exchanged(folder, manifest, home, urls):
+            async with opened_stores(settings, alone=True) as stores:
+                await begin_again(stores, known, report)
     if as_json:
         emit_json(report)
         return
@@ -88,6 +96,8 @@ async def restore(
         note(f"The log goes on in epoch {report.epoch}.")
     if report.forgotten:
         note(f"{report.forgotten:,} people asked to be forgotten since; they are forgotten again.", style="green")
+    for port in sorted(set(manifest.left_out) & {"state", "interactions", "profiles", "catalog", "event_log"}):
+        note(f"{port} was not in the backup: bring it back too ({manifest.left_out[port]})", style="yellow")
 
 
 def _urls(settings: "Settings") -> dict[str, str]:
@@ -96,18 +106,35 @@ def _urls(settings: "Settings") -> dict[str, str]:
     return {name: str(value) for name, value in msgspec.to_builtins(settings.section(StoresConfig)).items()}
 
 
-def _has_log(settings: "Settings", home: Path) -> bool:
-    location = _urls(settings)["event_log"].partition(":")[2]
-    return (home / (location or "log")).exists()
-
-
-async def _forgotten(settings: "Settings", home: Path) -> "Forgotten":
-    """Ask a data folder who asked to be forgotten, while nothing else works on it."""
+@asynccontextmanager
+async def _stopped(settings: "Settings", manifest: "BackupManifest") -> AsyncIterator[None]:
+    """Have the data folder to oneself, and keep those out who work on its stores from elsewhere."""
+    from kindred.app.stores import open_port
     from kindred.ingest.consumer import LEASE
     from kindred.jobs.backup import QUIET, quiet
+    from kindred.jobs.folder import alone
+    from kindred.ports.operations import Leases
+
+    leases: Leases = await open_port("leases", _urls(settings)["leases"], settings.home)
+    try:
+        names = (LEASE, *QUIET) if "event_log" in manifest.stores else QUIET
+        async with quiet(leases, names, 2.0):
+            with alone(settings.home):
+                yield
+    finally:
+        await leases.close()
+
+
+async def _forgotten(settings: "Settings", home: Path) -> "Forgotten | None":
+    """Ask a data folder who asked to be forgotten; None where the one that is restored has nobody to tell of yet."""
+    from kindred.jobs.folder import alone
     from kindred.jobs.restore import forgotten_in
 
-    if not _has_log(settings, home):
+    own = home == settings.home.absolute()
+    if not (home / (_urls(settings)["event_log"].partition(":")[2] or "log")).exists():
+        if own:
+            return None
         raise InvalidInput(f"{home} is no data folder: it has no event log")
-    async with opened_stores(replace(settings, home=home)) as stores, quiet(stores.leases, (LEASE, *QUIET), 2.0):
-        return await forgotten_in(stores)
+    with nullcontext() if own else alone(home):
+        async with opened_stores(replace(settings, home=home), alone=True) as stores:
+            return await forgotten_in(stores)

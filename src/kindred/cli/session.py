@@ -22,13 +22,16 @@ def read_settings() -> "Settings":
 
 
 @asynccontextmanager
-async def opened_stores(settings: "Settings | None" = None) -> AsyncIterator["Stores"]:
-    """Open the stores alone, for commands that answer no question, and close them at the end."""
+async def opened_stores(settings: "Settings | None" = None, *, alone: bool = False) -> AsyncIterator["Stores"]:
+    """Open the stores alone, for commands that answer no question, and close them at the end.
+
+    `alone`: the command has the data folder to itself already.
+    """
     from kindred.app.sections import StoresConfig
     from kindred.app.stores import open_stores
 
     settings = settings or read_settings()
-    stores = await open_stores(settings.section(StoresConfig), settings.home)
+    stores = await open_stores(settings.section(StoresConfig), settings.home, alone=alone)
     try:
         yield stores
     finally:

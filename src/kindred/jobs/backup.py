@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kindred import __version__
 from kindred.core.clock import Clock, SystemClock
-from kindred.core.errors import InvalidInput, LeaseHeld
+from kindred.core.errors import ConfigError, InvalidInput, LeaseHeld
 from kindred.core.ids import new_id
 from kindred.jobs.copies import BackupManifest, copy_files, new_folder, seal
 from kindred.jobs.lake import LEASE as LAKE_LEASE
@@ -24,6 +24,12 @@ ORDER = ("state", "interactions", "profiles", "catalog", "dead_letters", "models
 # An import writes to several stores before its marker stands in the log; trainer and lake replace files.
 QUIET = ("import", "trainer", LAKE_LEASE)
 _SHORT_LIVED = {"cache": "may vanish", "traces": "are kept for a day", "leases": "belong to processes"}
+_OWN_MEANS = {
+    "redis": "Redis copies itself: `redis-cli --rdb FILE`",
+    "postgres": "PostgreSQL copies itself: `pg_dump`",
+    "postgresql": "PostgreSQL copies itself: `pg_dump`",
+    "kafka": "Kafka copies itself: a second cluster by MirrorMaker",
+}
 
 
 @asynccontextmanager
@@ -61,8 +67,10 @@ async def back_up(
 
     `stores` and their `urls` by port. Stores that are no files of the data folder are left out, and named. The log is
     the last, so that it holds whatever the state was folded from. Raises Conflict when the folder is not empty,
-    LeaseHeld while an import, a training or the lake's writer is at work for longer than `patience` seconds.
+    ConfigError where only one of the two is below `home`, LeaseHeld while an import, a training or the lake's writer is
+    at work for longer than `patience` seconds.
     """
+    _check_pair(stores, urls, home)
     data = await asyncio.to_thread(new_folder, folder)
     left_out: dict[str, str] = {port: why for port, why in _SHORT_LIVED.items() if port in stores}
     kept: dict[str, str] = {}
@@ -74,11 +82,11 @@ async def back_up(
             ends = [str(end) for end in await log.ends()]
             if port == "lake":
                 await asyncio.to_thread(_copy_lake, home, data)
-            elif isinstance(stores[port], Copyable) and (place := _below(stores[port], home)) is not None:
+            elif (place := _below(stores[port], home)) is not None:
                 await stores[port].copy_to(data / place)  # type: ignore[attr-defined]
                 kept[port] = urls[port]
             else:
-                left_out[port] = "is no file of the data folder: back it up by its own means"
+                left_out[port] = own_means(urls[port])
         if (home / "kindred.toml").exists():
             copy_files([home / "kindred.toml"], home, data)
     manifest = BackupManifest(
@@ -92,13 +100,28 @@ async def back_up(
     return await asyncio.to_thread(seal, folder, manifest)
 
 
+def own_means(url: str) -> str:
+    """Say how a store is backed up that is no file of the data folder."""
+    return _OWN_MEANS.get(url.partition(":")[0], "it is no file of the data folder: copy it by its own means")
+
+
+def _check_pair(stores: Mapping[str, Resource], urls: Mapping[str, str], home: Path) -> None:
+    """Raise ConfigError where a backup would hold the log without the state, or the state without its log."""
+    here = {port: _below(stores[port], home) is not None for port in ("state", "event_log")}
+    if len(set(here.values())) > 1:
+        (other,) = (port for port, inside in here.items() if not inside)
+        raise ConfigError(
+            f"stores.{other} is no file of the data folder, but what belongs with it is, and one without the other "
+            f"cannot be restored: {own_means(urls[other])}, then copy the data folder, with all processes stopped"
+        )
+
+
 def _below(store: Resource, home: Path) -> Path | None:
-    """Return where a store stands in the data folder, None where it stands elsewhere."""
-    place: Path = store.place.absolute()  # type: ignore[attr-defined]
-    try:
-        return place.relative_to(home.absolute())
-    except ValueError:
+    """Return where a store stands in the data folder, None where it stands elsewhere or cannot be copied."""
+    if not isinstance(store, Copyable):
         return None
+    place = store.place.absolute()
+    return place.relative_to(home.absolute()) if place.is_relative_to(home.absolute()) else None
 
 
 def _copy_lake(home: Path, data: Path) -> None:

@@ -1,7 +1,6 @@
 """A backup's folder: what stands in it, written once and checked before anything is taken out of it."""
 
 import hashlib
-import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -9,9 +8,10 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from kindred.core.errors import Conflict, InvalidInput
-from kindred.jobs.lake_files import writing
+from kindred.jobs.lake_files import sync, writing
 
 MANIFEST = "backup.json"
+VERSION = 1
 DATA = "data"
 _BLOCK = 1 << 20
 
@@ -30,7 +30,7 @@ class BackupManifest(msgspec.Struct, frozen=True, kw_only=True):
     stands, `ends`: what the log holds at least, by partition. `files` by their path in the data folder.
     """
 
-    version: int = 1
+    version: int = VERSION
     created: int
     code_version: str
     stores: dict[str, str]
@@ -75,6 +75,8 @@ def read_backup(folder: Path) -> BackupManifest:
         raise InvalidInput(f"{folder} is no backup: {MANIFEST} is missing (was the backup cut off?)") from error
     except (OSError, msgspec.DecodeError) as error:
         raise InvalidInput(f"{folder / MANIFEST}: cannot be read: {error}") from error
+    if manifest.version != VERSION:
+        raise InvalidInput(f"{folder}: a backup of version {manifest.version}, which this release cannot read")
     for name, listed in manifest.files.items():
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise InvalidInput(f"{folder}: the manifest lists {name!r}, which lies outside")
@@ -95,15 +97,6 @@ def copy_files(paths: Iterable[Path], source: Path, target: Path) -> None:
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, place)
             sync(place)
-
-
-def sync(path: Path) -> None:
-    """Make a file's bytes, or a folder's entries, outlive the end of the machine; raise OSError."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _described(path: Path) -> CopiedFile:

@@ -1,6 +1,5 @@
 """Who asked to be forgotten, and taking their rows out of the lake: events and imports alike."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from kindred.features.groups import erased_key
 from kindred.ingest.fold_columns import FoldColumns, fold_parts
 from kindred.ingest.importing.lake import ImportManifest, Lake
 from kindred.ingest.importing.row_ids import ROW_ID
-from kindred.jobs.lake_files import writing
+from kindred.jobs.lake_files import sync, writing
 from kindred.training.controls import CONTROL_COLUMNS, Controls
 from kindred.training.lake_events import LakeEvents, LakeManifest
 
@@ -127,9 +126,5 @@ def _others(columns: FoldColumns, users: set[str]) -> FoldColumns:
 
 
 def _replace(draft: Path, path: Path) -> None:
-    handle = os.open(draft, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(draft)
     draft.replace(path)

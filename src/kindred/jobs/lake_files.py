@@ -49,7 +49,7 @@ class LakeFolder(LakeEvents):
             with writing(self.folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
                 (self.folder / "first-step").touch()
-                _sync(self.folder)
+                sync(self.folder)
 
     def write(self, rows: pl.DataFrame, generation: int = 0) -> LakeFile:
         """Write rows of one epoch, partition and hour as one durable file that no reader sees yet."""
@@ -77,13 +77,13 @@ class LakeFolder(LakeEvents):
         return described
 
     def _publish(self, draft: Path, target: Path) -> None:
-        _sync(draft)
+        sync(draft)
         if not target.parent.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             for folder in (target.parent.parent, self.folder):
-                _sync(folder)
+                sync(folder)
         draft.replace(target)
-        _sync(target.parent)
+        sync(target.parent)
 
     def commit(self, manifest: LakeManifest) -> None:
         """Replace the manifest: the moment at which a step happens."""
@@ -96,7 +96,7 @@ class LakeFolder(LakeEvents):
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(path)
-            _sync(self.folder)
+            sync(self.folder)
             (self.folder / "first-step").unlink(missing_ok=True)
 
     def drop_retired(self, manifest: LakeManifest, before: int) -> LakeManifest:
@@ -152,7 +152,8 @@ def writing(folder: Path) -> Iterator[None]:
         raise StoreUnavailable(f"{folder}: cannot be written: {error}") from error
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Make a file's bytes, or a folder's entries, outlive the end of the machine; raise OSError."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

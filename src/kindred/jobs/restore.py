@@ -1,7 +1,5 @@
-"""Putting a backup back: files, a new epoch of the log, and what is known since of forgotten people."""
+"""What a restore does besides putting files back: a new epoch of the log, and people who were forgotten since."""
 
-import os
-import shutil
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +11,8 @@ from kindred.core.event import Event, Merged, ProfileErased, decode_event, encod
 from kindred.core.ids import new_id
 from kindred.core.position import Position
 from kindred.features.groups import ERASED, USER, erased_key, erasure_mark, read_erasure_mark, user_key
-from kindred.jobs.copies import DATA, BackupManifest, copy_files, sync
-from kindred.jobs.lake_files import writing
+from kindred.jobs.copies import BackupManifest
+from kindred.jobs.folder import LOCK
 from kindred.jobs.lake_records import LakeLog
 from kindred.ports.catalog import ProfileStore
 from kindred.ports.log import EventLog
@@ -22,7 +20,7 @@ from kindred.ports.state import StateKey, StateRecord, StateStore, StateWrite
 
 _AT_ONCE = 1_000
 # Of a data folder, what says nothing about its content: a folder with these alone counts as empty.
-_EMPTY = ("kindred.toml", "leases", "kindred-errors.txt")
+_EMPTY = ("kindred.toml", "leases", "kindred-errors.txt", LOCK)
 
 
 @runtime_checkable
@@ -138,38 +136,6 @@ def check_place(manifest: BackupManifest, home: Path, urls: Mapping[str, str], f
             raise Conflict(f"{home} holds {found[0]} already: --force replaces what stands there")
 
 
-def put_back(folder: Path, manifest: BackupManifest, home: Path) -> int:
-    """Put a backup's files in place of what stands in a data folder; return how many.
-
-    What stood there is deleted when all is in place, and put back when that fails. No process may use the folder.
-    """
-    aside = home / f".replaced-{os.getpid()}"
-    data = folder / DATA
-    names = sorted({Path(name).parts[0] for name in manifest.files} | {"lake", "cache", "state", "log"})
-    with writing(home):
-        home.mkdir(parents=True, exist_ok=True)
-        aside.mkdir()
-        moved: list[str] = []
-        try:
-            for path in sorted(home.iterdir()):
-                # Beside each SQLite file stand its WAL and its locks.
-                taken = any(path.name == name or path.name.startswith(f"{name}-") for name in names)
-                if taken and path.name != "kindred.toml":
-                    path.rename(aside / path.name)
-                    moved.append(path.name)
-            wanted = [data / name for name in manifest.files if name != "kindred.toml" or not (home / name).exists()]
-            copy_files(wanted, data, home)
-            sync(home)
-        except BaseException:
-            for name in moved:
-                _remove(home / name)
-                (aside / name).rename(home / name)
-            aside.rmdir()
-            raise
-        shutil.rmtree(aside)
-    return len(manifest.files)
-
-
 async def begin_again(
     stores: PeopleStores, newer: Forgotten | None, report: RestoreReport, clock: Clock | None = None
 ) -> None:
@@ -232,10 +198,3 @@ async def _named(stores: PeopleStores, people: Mapping[str, Position], newer: Fo
             if erased_key(name).key in people:
                 names.add(name)
     return sorted(names)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

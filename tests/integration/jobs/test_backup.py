@@ -6,27 +6,31 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.integration.adapters.conftest import small_disk  # noqa: F401
 from tests.integration.ingest.stores import QUICK, happened
 from tests.integration.jobs.test_forgotten import CLOCK, STAMP, fold, ingest, recorded
 
 from kindred.app.sections import StoresConfig
 from kindred.app.stores import Stores, open_stores
 from kindred.core.clock import SystemClock
-from kindred.core.errors import ConfigError, Conflict, InvalidInput, LeaseHeld, StoreUnavailable
+from kindred.core.errors import ConfigError, Conflict, InvalidInput, LeaseHeld, StoreFull, StoreUnavailable
 from kindred.core.event import Merged, ProfileErased, ProfileUpdated, encode_event, partition_key
 from kindred.core.item import Item
 from kindred.core.position import Position
 from kindred.core.profile import Profile
 from kindred.features.groups import user_key
+from kindred.features.users import decode_user
 from kindred.ingest.consumer import Consumer
-from kindred.jobs import copies
+from kindred.jobs import copies, exchange
 from kindred.jobs.backup import back_up
 from kindred.jobs.compaction import Compactor
 from kindred.jobs.comparison import compare
-from kindred.jobs.copies import BackupManifest, read_backup
+from kindred.jobs.copies import MANIFEST, BackupManifest, read_backup
+from kindred.jobs.exchange import exchanged, take_back
+from kindred.jobs.folder import REPLACED, alone
 from kindred.jobs.lake import LakeWriter
 from kindred.jobs.rebuild import Rebuild
-from kindred.jobs.restore import RestoreReport, begin_again, check_place, forgotten_in, put_back
+from kindred.jobs.restore import RestoreReport, begin_again, check_place, forgotten_in
 from kindred.ports.log import DeadLetter
 
 URLS = {name: getattr(StoresConfig(), name) for name in StoresConfig.__struct_fields__}
@@ -44,9 +48,12 @@ async def restored(folder: Path, home: Path, newer: Path | None = None) -> tuple
         old = await open_stores(StoresConfig(), newer)
         known = await forgotten_in(old)
         await old.close()
-    report = RestoreReport(files=put_back(folder, read_backup(folder), home))
+    report = RestoreReport()
+    with exchanged(folder, read_backup(folder), home, URLS):
+        again = await open_stores(StoresConfig(), home, alone=True)
+        await begin_again(again, known, report, CLOCK)
+        await again.close()
     stores = await open_stores(StoresConfig(), home)
-    await begin_again(stores, known, report, CLOCK)
     await fold(stores)
     return stores, report
 
@@ -201,14 +208,28 @@ async def test_a_damaged_or_unfit_backup_changes_nothing(tmp_path: Path) -> None
         read_backup(tmp_path / "copy")
 
 
-async def test_a_restore_that_fails_puts_back_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def content(home: Path) -> dict[str, bytes]:
+    return {path.relative_to(home).as_posix(): path.read_bytes() for path in home.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+async def newer(tmp_path: Path) -> tuple[Path, BackupManifest]:
+    """A data folder that has gone on since its backup in `copy`."""
     home = tmp_path / "home"
     stores = await open_stores(StoresConfig(), home)
     await recorded(stores, happened(1, "ann", "i1"))
     manifest = await made(stores, home, tmp_path / "copy")
     await recorded(stores, happened(2, "bob", "i1"))
+    await LakeWriter(stores.log, stores.leases, stores.lake).run()
     await stores.close()
-    before = {path.relative_to(home): path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    return home, manifest
+
+
+async def test_a_restore_that_fails_puts_back_what_was_there(
+    newer: tuple[Path, BackupManifest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, manifest = newer
+    before = content(home)
     calls = iter(range(100))
 
     def failing(source: str, target: str) -> None:
@@ -216,8 +237,132 @@ async def test_a_restore_that_fails_puts_back_what_was_there(tmp_path: Path, mon
             raise OSError("no room")
         shutil.copy(source, target)
 
-    monkeypatch.setattr(copies.shutil, "copy2", failing)
-    with pytest.raises(StoreUnavailable, match="no room"):
-        put_back(tmp_path / "copy", manifest, home)
-    after = {path.relative_to(home): path.read_bytes() for path in home.rglob("*") if path.is_file()}
-    assert after == before
+    with monkeypatch.context() as patch:
+        patch.setattr(copies.shutil, "copy2", failing)
+        with pytest.raises(StoreUnavailable, match="no room"), exchanged(home.parent / "copy", manifest, home, URLS):
+            raise AssertionError
+    assert content(home) == before
+    with pytest.raises(FileNotFoundError), exchanged(home.parent / "copy", manifest, home, URLS):
+        (home / "what fails behind the exchange undoes it too").read_bytes()
+    assert content(home) == before
+
+
+async def test_a_restore_cut_off_anywhere_is_undone_whole(
+    newer: tuple[Path, BackupManifest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process dies before each of its renames in turn; so does the process that undoes it."""
+    home, manifest = newer
+    before = content(home)
+    renamed = Path.rename
+
+    def dying(left: int):  # type: ignore[no-untyped-def]
+        def rename(self: Path, target: Path) -> Path:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise KeyboardInterrupt
+            return renamed(self, target)
+
+        return rename
+
+    cut = 0
+    while True:
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "rename", dying(cut))
+            patch.setattr(exchange, "take_back", lambda home: None)
+            try:
+                with exchanged(home.parent / "copy", manifest, home, URLS):
+                    pass
+            except KeyboardInterrupt:
+                pass
+            else:
+                break
+        if (home / REPLACED).exists():
+            with pytest.raises(StoreUnavailable, match="cut off: run `kindred restore`"):
+                await open_stores(StoresConfig(), home)
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "rename", dying(cut // 2))
+            try:
+                take_back(home)
+            except KeyboardInterrupt:
+                patch.undo()
+                take_back(home)
+        assert content(home) == before, f"cut off before rename {cut}"
+        cut += 1
+    assert cut > 10
+    assert not (home / "lake" / "events").exists(), "the backup had no lake"
+    assert content(home) != before
+
+
+async def test_a_folder_is_used_by_many_or_restored_by_one(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    one, two = await open_stores(StoresConfig(), home), await open_stores(StoresConfig(), home)
+    await one.close()
+    with pytest.raises(LeaseHeld, match="stop its servers"), alone(home, patience=0.1):
+        raise AssertionError
+    await two.close()
+    with alone(home, patience=0.1):
+        with pytest.raises(LeaseHeld, match="being restored"):
+            await open_stores(StoresConfig(), home)
+        await (await open_stores(StoresConfig(), home, alone=True)).close()
+    await (await open_stores(StoresConfig(), home)).close()
+
+
+async def test_ids_count_once_and_what_came_after_the_backup_is_gone(tmp_path: Path) -> None:
+    """What was acknowledged after the backup may be sent again and counts; what the backup has, does not."""
+    home = tmp_path / "home"
+    stores = await open_stores(StoresConfig(), home)
+    await stores.catalog.upsert([Item(item_id="i1", title="one"), Item(item_id="i2", title="two")], 1)
+    await recorded(stores, happened(1, "ann", "i1"))
+    await made(stores, home, tmp_path / "copy")
+    await recorded(stores, happened(2, "ann", "i2"))
+    assert len(await stores.interactions.by_user("ann", 10)) == 2
+    await stores.close()
+    again, report = await restored(tmp_path / "copy", home, newer=home)
+    assert len(await again.interactions.by_user("ann", 10)) == 1, "nothing of what came later is mixed in"
+    assert await equal(again)
+    assert (await recorded(again, happened(1, "ann", "i1"), happened(2, "ann", "i2")))[0].epoch == report.epoch == 1
+    assert len(await again.interactions.by_user("ann", 10)) == 2
+    record = (await again.state.read([user_key("ann")])).records[0]
+    assert record is not None
+    assert decode_user(record.value).interactions == 2
+    assert await equal(again)
+    await again.close()
+
+
+async def test_a_disk_that_is_full_leaves_no_backup_and_no_half_of_a_restore(
+    newer: tuple[Path, BackupManifest],
+    small_disk: Path,  # noqa: F811
+) -> None:
+    home, manifest = newer
+    (small_disk / "ballast").write_bytes(b"x" * ((4 << 20) - (60 << 10)))
+    stores = await open_stores(StoresConfig(), home)
+    with pytest.raises(StoreFull, match="room"):
+        await made(stores, home, small_disk / "copy")
+    await stores.close()
+    assert not (small_disk / "copy" / MANIFEST).exists()
+    with pytest.raises(InvalidInput, match="was the backup cut off"):
+        read_backup(small_disk / "copy")
+    shutil.rmtree(small_disk / "copy")
+    with pytest.raises(StoreFull, match="room"), exchanged(home.parent / "copy", manifest, small_disk / "home", URLS):
+        raise AssertionError
+    assert content(small_disk / "home") == {}
+
+
+async def test_what_no_backup_is_made_of_names_its_own_tool(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    stores = await open_stores(StoresConfig(), home)
+    elsewhere = await open_stores(StoresConfig(state=f"local:{tmp_path}/state"), tmp_path / "third")
+    ports = {**stores.resources(), "state": elsewhere.state}
+    with pytest.raises(ConfigError, match=r"stores\.state .*redis-cli --rdb"):
+        await back_up(
+            tmp_path / "copy", home, ports, {**URLS, "state": "redis://x"}, stores.log, elsewhere.state, stores.leases
+        )
+    assert not (tmp_path / "copy").exists()
+    ports = {**stores.resources(), "catalog": elsewhere.catalog}
+    urls = {**URLS, "catalog": "postgresql://x"}
+    manifest = await back_up(tmp_path / "copy", home, ports, urls, stores.log, stores.state, stores.leases)
+    assert "pg_dump" in manifest.left_out["catalog"]
+    assert "catalog" not in manifest.stores
+    await stores.close()
+    await elsewhere.close()
