@@ -22,6 +22,7 @@ from rich.table import Table
 from benchmarks.servers import machine
 from kindred.app.sections import SCHEMA, StoresConfig
 from kindred.app.stores import Stores, open_port, open_stores
+from kindred.cli.serving import calm_collector
 from kindred.core.event import EventContext, Interaction
 from kindred.features.groups import ITEM, USER
 from kindred.ingest.consumer import Consumer, ConsumerConfig
@@ -99,6 +100,7 @@ async def measure(name: str, count: int, state: str | None) -> Measured:
                 await journal.record(made[start : start + BATCH])
             consumer = Consumer(_ingest(stores), stores.leases, ConsumerConfig())
             (end,) = await stores.log.ends()
+            calm_collector()
             await consumer.drain_to(end._replace(offset=count // 2 - 1))
             started, cpu = time.perf_counter(), time.process_time()
             await consumer.drain_to(end)

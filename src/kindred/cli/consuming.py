@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from kindred.cli.output import note
-from kindred.cli.serving import log_to_stderr, run
+from kindred.cli.serving import calm_collector, log_to_stderr, run
 from kindred.cli.session import read_settings
 from kindred.core.errors import InvalidInput, KindredError
 
@@ -43,6 +43,7 @@ async def _consume(settings: "Settings", interval: float) -> None:
     stop = asyncio.Event()
     app = await build_app(settings)
     try:
+        calm_collector()
         with _stopping(stop):
             work = asyncio.create_task(app.consumer.run(stop))
             print("Kindred consumes (stop: Ctrl-C)", flush=True)

@@ -57,10 +57,7 @@ async def serve_until_stopped(settings: "Settings", host: str, port: int, *, con
     app = await build_app(settings)
     try:
         await app.start(consume=consume)
-        # What stands now stays: the collector need not look at it again, nor look as often as a script needs.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 50)
+        calm_collector()
         for reason in app.serving.ready():
             note(f"Not ready: {reason}", style="yellow")
         rules = event_rules(settings)
@@ -69,6 +66,16 @@ async def serve_until_stopped(settings: "Settings", host: str, port: int, *, con
         await serve_http(app, host, port, rules=rules, config=limits, started=lambda taken: _announce(host, taken))
     finally:
         await app.close()
+
+
+def calm_collector() -> None:
+    """Tell the garbage collector that what stands now stays, and to look less often than a script needs.
+
+    A batch of events makes tens of thousands of objects that no cycle holds: looking at them took a quarter of a fold.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def _announce(host: str, port: int) -> None:

@@ -17,7 +17,7 @@ _MOST_PLACES = 255
 _LAST_SLOT = 19
 
 CLICK, CONVERSION, DWELL = 1, 2, 3
-_LONGEST_DWELL = 2**32 - 1
+LONGEST_DWELL = 2**32 - 1
 
 
 class Exposure(NamedTuple):
@@ -31,7 +31,7 @@ class Exposure(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """A user did what an exposure is credited with: `kind` is CLICK, CONVERSION or DWELL, `dwell` ms."""
+    """A user did what an exposure is credited with: `kind` is CLICK, CONVERSION or DWELL, `dwell` ms below 2**32."""
 
     timestamp: int
     request: int
@@ -99,9 +99,9 @@ class Ledger:
 
     __slots__ = ("_config", "_horizon", "_window", "exposures", "outcomes", "places")
 
-    def __init__(self, exposures: bytes, outcomes: bytes, places: Sequence[str], config: FoldConfig) -> None:
+    def __init__(self, exposures: bytes, outcomes: bytes, places: list[str], config: FoldConfig) -> None:
         """Continue from the columns `exposures` and `outcomes` of a record; `places` are names of placements."""
-        self.exposures, self.outcomes, self.places = exposures, outcomes, list(places)
+        self.exposures, self.outcomes, self.places = exposures, outcomes, places
         self._config = config
         self._window = config.attribution * 1000
         self._horizon = self._window + config.lateness * 1000 + _CLOCKS_APART
@@ -111,16 +111,15 @@ class Ledger:
         if placement not in self.places:
             if len(self.places) >= _MOST_PLACES:
                 return 0
-            self.places.append(placement)
+            self.places = [*self.places, placement]
         return self.places.index(placement)
 
     def outcome(self, outcome: Outcome, arrival: int) -> Credits:
         """Add an outcome that arrived at `arrival` (ms) and return what it changes."""
-        outcome = outcome._replace(dwell=min(outcome.dwell, _LONGEST_DWELL))
         self._age(arrival)
         exposures = self._exposures_of(outcome.item)
         known = self._outcomes_of(outcome.item) if exposures else []
-        last = len(self.outcomes) - OUTCOME.itemsize
+        last = len(self.outcomes) - _OUTCOME.size
         behind = last < 0 or outcome >= _OUTCOME.unpack_from(self.outcomes, last)
         self.outcomes += _OUTCOME.pack(*outcome)
         if not behind:
@@ -173,12 +172,12 @@ class Ledger:
     def _insert(self, exposures: Sequence[Exposure]) -> None:
         """Put exposures in their places, and drop the oldest over the limit."""
         added = sorted(exposures)
-        last = len(self.exposures) - EXPOSURE.itemsize
+        last = len(self.exposures) - _EXPOSURE.size
         behind = last < 0 or added[0] >= _EXPOSURE.unpack_from(self.exposures, last)
         data = self.exposures + b"".join([_EXPOSURE.pack(*one) for one in added])
         if not behind:
             data = b"".join(_EXPOSURE.pack(*one) for one in sorted(_EXPOSURE.iter_unpack(data)))
-        self.exposures = data[-self._config.exposures * EXPOSURE.itemsize :]
+        self.exposures = data[-self._config.exposures * _EXPOSURE.size :]
 
     def _drop(self, exposure: Exposure) -> None:
         """Take one exposure out."""
@@ -188,9 +187,9 @@ class Ledger:
 
     def _limit_outcomes(self) -> None:
         """Drop outcomes over the limit, with the exposures up to them: these must not be credited twice."""
-        over = len(self.outcomes) - self._config.outcomes * OUTCOME.itemsize
+        over = len(self.outcomes) - self._config.outcomes * _OUTCOME.size
         if over > 0:
-            newest_gone = _TIME.unpack_from(self.outcomes, over - OUTCOME.itemsize)[0]
+            newest_gone = _TIME.unpack_from(self.outcomes, over - _OUTCOME.size)[0]
             self.outcomes = self.outcomes[over:]
             self.exposures = _since(self.exposures, newest_gone + 1, EXPOSURE)
 
@@ -202,7 +201,7 @@ class Ledger:
 
     def _exposures_of(self, item: int) -> list[Exposure]:
         """Return an item's exposures, oldest first."""
-        if self.exposures.find(_ITEM.pack(item)) < 0:
+        if not self.exposures or self.exposures.find(_ITEM.pack(item)) < 0:
             return []
         rows = np.frombuffer(self.exposures, EXPOSURE)
         return [Exposure(*row) for row in rows[rows["item"] == item].tolist()]

@@ -1,7 +1,7 @@
 """What changes a user's record, ready to be folded, and what a fold hands on."""
 
 import math
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 import xxhash
@@ -12,7 +12,7 @@ from kindred.core.profile import Profile
 from kindred.features.groups import FoldConfig
 
 
-class Act(NamedTuple):
+class Act(msgspec.Struct, frozen=True, gc=False):
     """One interaction.
 
     `event` is a 64-bit hash of the event id, `item` an ordinal or -1, `arrival` and `timestamp` milliseconds since 1970
@@ -37,7 +37,7 @@ class Act(NamedTuple):
         return self.arrival - self.timestamp > config.lateness * 1000
 
 
-class Shown(NamedTuple):
+class Shown(msgspec.Struct, frozen=True, gc=False):
     """Items were shown to a user: told by a client (`client`), or by the server that answered.
 
     `items` are ordinals in the order they stood, the first in slot `first` of the placement. A client's tells count as
@@ -61,14 +61,14 @@ class Shown(NamedTuple):
         return self.arrival - self.timestamp > config.lateness * 1000
 
 
-class ProfileChange(NamedTuple):
+class ProfileChange(msgspec.Struct, frozen=True, gc=False):
     """A user's profile as it is from `position` on."""
 
     position: Position
     profile: Profile
 
 
-class Erasure(NamedTuple):
+class Erasure(msgspec.Struct, frozen=True, gc=False):
     """A user is forgotten at `position`; `follows`: because a person is whom this anonymous user turned out to be."""
 
     position: Position
@@ -76,7 +76,7 @@ class Erasure(NamedTuple):
     follows: bool = False
 
 
-class Removal(NamedTuple):
+class Removal(msgspec.Struct, frozen=True, gc=False):
     """An item leaves a user's history, or (`reactions`) only the likes and dislikes of it do; totals stay."""
 
     position: Position
@@ -84,7 +84,7 @@ class Removal(NamedTuple):
     reactions: bool = False
 
 
-class MergeInto(NamedTuple):
+class MergeInto(msgspec.Struct, frozen=True, gc=False):
     """This anonymous user turned out to be `into`: the record is handed over and sealed."""
 
     position: Position
@@ -92,7 +92,7 @@ class MergeInto(NamedTuple):
     into: str
 
 
-class Handoff(NamedTuple):
+class Handoff(msgspec.Struct, frozen=True, gc=False):
     """The record of the anonymous user `source` arrives; `merge_id` makes it count once."""
 
     position: Position
@@ -105,7 +105,7 @@ class Handoff(NamedTuple):
 UserChange: TypeAlias = Act | Shown | ProfileChange | Erasure | Removal | MergeInto | Handoff
 
 
-class Handing(NamedTuple):
+class Handing(msgspec.Struct, frozen=True, gc=False):
     """A sealed record goes to the log, keyed by the known user."""
 
     position: Position
@@ -114,14 +114,14 @@ class Handing(NamedTuple):
     record: bytes
 
 
-class Rekeyed(NamedTuple):
+class Rekeyed(msgspec.Struct, frozen=True, gc=False):
     """The event at `position` goes to the log again, unchanged but for its user, who is `into`."""
 
     position: Position
     into: str
 
 
-class Forgetting(NamedTuple):
+class Forgetting(msgspec.Struct, frozen=True, gc=False):
     """The anonymous user `user_id` was merged into one who is forgotten since `arrival`, and is forgotten too."""
 
     position: Position
@@ -132,7 +132,7 @@ class Forgetting(NamedTuple):
 Outgoing: TypeAlias = Handing | Rekeyed | Forgetting
 
 
-class ItemAct(NamedTuple):
+class ItemAct(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one event of a user adds to one item; `source` is the position of that event in the users' log.
 
     `event_type` is empty where the event itself is not counted. `exposed`: it is an exposure. `extra`: entries of item
@@ -150,7 +150,7 @@ class ItemAct(NamedTuple):
     extra: bytes = b""
 
 
-class PlacementCredit(NamedTuple):
+class PlacementCredit(msgspec.Struct, frozen=True, gc=False):
     """What a placement gained at `slot` (0 to 19, 0 where unknown); may be negative. `dwell_ms`: milliseconds."""
 
     position: Position

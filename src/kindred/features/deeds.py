@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,35 +65,25 @@ class Deeds:
 
 @dataclass(slots=True)
 class DeedList:
-    """Events collected one by one."""
+    """Events collected one by one, as (owner, event type, timestamp, value, watch)."""
 
-    owners: list[int] = field(default_factory=list)
-    codes: list[int] = field(default_factory=list)
-    timestamps: list[int] = field(default_factory=list)
-    values: list[float] = field(default_factory=list)
-    watches: list[float] = field(default_factory=list)
-    names: dict[str, int] = field(default_factory=dict)
+    rows: list[tuple[int, str, int, float, float]] = field(default_factory=list)
 
     def add(self, owner: int, event_type: str, timestamp: int, value: float, watch: float) -> None:
         """Note one event."""
-        self.owners.append(owner)
-        code = self.names.get(event_type)
-        self.codes.append(self.names.setdefault(event_type, len(self.names)) if code is None else code)
-        self.timestamps.append(timestamp)
-        self.values.append(value)
-        self.watches.append(watch)
+        self.rows.append((owner, event_type, timestamp, value, watch))
 
     def columns(self) -> Deeds:
-        """Return the events as columns; those of owner -1 were taken back."""
-        owners = np.array(self.owners, np.int64)
-        left: Any = slice(None) if min(self.owners, default=0) >= 0 else owners >= 0
+        """Return the events as columns."""
+        owners, types, timestamps, values, watches = zip(*self.rows, strict=True) if self.rows else ((),) * 5
+        numbers: dict[str, int] = {}
         return Deeds(
-            owners[left],
-            np.array(self.codes, np.int64)[left],
-            np.array(self.timestamps, np.int64)[left],
-            np.array(self.values, np.float32)[left],
-            np.array(self.watches, np.float64)[left],
-            tuple(self.names),
+            np.array(owners, np.int64),
+            np.array([numbers.setdefault(name, len(numbers)) for name in types], np.int64),
+            np.array(timestamps, np.int64),
+            np.array(values, np.float32),
+            np.array(watches, np.float64),
+            tuple(numbers),
         )
 
 

@@ -1,14 +1,15 @@
 """The event ids that a user record remembers, as three parallel columns of bytes, oldest first."""
 
 from struct import Struct
-from typing import NamedTuple
+
+import msgspec
 
 _U64 = Struct("<Q")
 _I64 = Struct("<q")
 _WIDTH = 8
 
 
-class Recent(NamedTuple):
+class Recent(msgspec.Struct, frozen=True, gc=False):
     """`events` uint64 hashes of event ids, `offsets` int64 in the log, `arrivals` int64 ms; little-endian."""
 
     events: bytes = b""
@@ -30,13 +31,15 @@ class Recent(NamedTuple):
 
     def admit(self, event: int, offset: int, arrival: int, most: int, age: int) -> "Recent | None":
         """Remember an event, at most `most` and none older than `age` ms; None when it is known already."""
-        events, offsets, arrivals = self
+        events, offsets, arrivals = self.events, self.offsets, self.arrivals
         oldest = arrival - age
         place = self.place(event)
         if place >= 0:
             if _I64.unpack_from(arrivals, place)[0] >= oldest:
                 return None
-            events, offsets, arrivals = (column[:place] + column[place + _WIDTH :] for column in self)
+            events, offsets, arrivals = (
+                column[:place] + column[place + _WIDTH :] for column in (events, offsets, arrivals)
+            )
         events += _U64.pack(event)
         offsets += _I64.pack(offset)
         arrivals += _I64.pack(arrival)

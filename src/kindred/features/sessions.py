@@ -2,14 +2,15 @@
 
 import itertools
 from struct import Struct
-from typing import NamedTuple
+
+import msgspec
 
 _PAIR = Struct("<qq")
 _END = Struct("<q")
 _WIDTH = _PAIR.size
 
 
-class Rolled(NamedTuple):
+class Rolled(msgspec.Struct, frozen=True, gc=False):
     """Sessions as packed (start, end) int64 ms, ascending; and how many and how many ms went into the totals."""
 
     intervals: bytes

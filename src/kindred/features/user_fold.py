@@ -1,6 +1,8 @@
 """The fold of users: pure, one event at a time in effect, the same for any cut into batches."""
 
+import math
 from collections.abc import Sequence
+from itertools import compress
 from typing import NamedTuple
 
 import msgspec
@@ -44,7 +46,7 @@ class Person(NamedTuple):
     forgotten: int = 0
 
 
-class UserFold(NamedTuple):
+class UserFold(msgspec.Struct):
     """What a fold made of a user's changes.
 
     `position` is that of the last change that took effect, or None when none did. `forward`: acts that items must
@@ -56,18 +58,18 @@ class UserFold(NamedTuple):
     """
 
     record: UserRecord | None
-    position: Position | None
-    forward: list[ItemAct]
-    stored: list[Act]
-    duplicates: int
-    late: int
-    erased: Position | None
-    forgotten: int
-    removed: list[Removal]
-    absorbed: list[tuple[Position, str]]
-    refused: list[Position]
-    outgoing: list[Outgoing]
-    credits: list[PlacementCredit]
+    position: Position | None = None
+    forward: list[ItemAct] = []
+    stored: list[Act] = []
+    duplicates: int = 0
+    late: int = 0
+    erased: Position | None = None
+    forgotten: int = 0
+    removed: list[Removal] = []
+    absorbed: list[tuple[Position, str]] = []
+    refused: list[Position] = []
+    outgoing: list[Outgoing] = []
+    credits: list[PlacementCredit] = []
 
 
 class _Batch:
@@ -77,68 +79,51 @@ class _Batch:
         self.config = config
         self._deeds = DeedList()
         self._devices: list[int] = []
-        self._first: dict[int, int] = {}
 
     def add(self, owner: int, act: Act) -> None:
         """Note an act."""
-        self._first.setdefault(owner, len(self._devices))
         self._deeds.add(owner, act.event_type, act.timestamp, act.value, act.watch)
         self._devices.append(device_bucket(act.device, self.config))
 
     def add_shown(self, owner: int, shown: Shown) -> None:
         """Note that something was shown."""
-        self._first.setdefault(owner, len(self._devices))
-        self._deeds.add(owner, shown.event_type, shown.timestamp, np.nan, np.nan)
+        self._deeds.add(owner, shown.event_type, shown.timestamp, math.nan, math.nan)
         self._devices.append(NO_DEVICE)
 
     def take(self, owner: int, counters: bytes) -> bytes:
         """Take an owner's events out of the batch and return `counters` with them."""
-        first = self._first.pop(owner, None)
-        if first is None:
+        mine = [row[0] == owner for row in self._deeds.rows]
+        if not any(mine):
             return counters
-        chosen = [place for place in range(first, len(self._devices)) if self._deeds.owners[place] == owner]
+        others = [not each for each in mine]
         taken = _Batch(self.config)
-        for place in chosen:
-            deeds = self._deeds
-            taken._deeds.add(
-                0,
-                list(deeds.names)[deeds.codes[place]],
-                deeds.timestamps[place],
-                deeds.values[place],
-                deeds.watches[place],
-            )
-            taken._devices.append(self._devices[place])
-            deeds.owners[place] = -1
+        taken._deeds.rows = [(0, *row[1:]) for row in compress(self._deeds.rows, mine)]
+        taken._devices = list(compress(self._devices, mine))
+        self._deeds.rows = list(compress(self._deeds.rows, others))
+        self._devices = list(compress(self._devices, others))
         return taken.counted([counters])[0]
 
     def counted(self, counters: Sequence[bytes], parts: Sequence[Amounts] = ()) -> list[bytes]:
         """Return each owner's counters with their events and `parts`."""
         if not self._devices and not parts:
             return list(counters)
-        deeds = self._deeds.columns()
-        devices = np.array(self._devices, np.int64)[np.array(self._deeds.owners, np.int64) >= 0]
-        added = Amounts.join([user_amounts(deeds, devices, self.config), *parts])
+        devices = np.array(self._devices, np.int64)
+        added = Amounts.join([user_amounts(self._deeds.columns(), devices, self.config), *parts])
         return add_up(counters, added, USER_COUNTERS.keep)
 
 
 class _Folding:
     """One user while changes are being folded into their record."""
 
+    __slots__ = ("_handed", "batch", "config", "counters", "draft", "known", "made", "owner", "person")
+
     def __init__(self, owner: int, person: Person, batch: _Batch) -> None:
         self.owner, self.person, self.batch, self.config = owner, person, batch, batch.config
         self.draft = Draft(person.record or UserRecord(forgotten=person.forgotten), batch.config)
         self.known = person.record is not None
         self.counters = self.draft.before.counters
-        self.position: Position | None = None
-        self.erased: Position | None = None
-        self.forward: list[ItemAct] = []
-        self.stored: list[Act] = []
-        self.removed: list[Removal] = []
-        self.absorbed: list[tuple[Position, str]] = []
-        self.refused: list[Position] = []
-        self.outgoing: list[Outgoing] = []
-        self.credits: list[PlacementCredit] = []
-        self.duplicates = self.late = self._handed = 0
+        self.made = UserFold(person.record)
+        self._handed = 0
 
     def run(self) -> None:
         """Fold all changes."""
@@ -155,48 +140,51 @@ class _Folding:
 
     def _act(self, act: Act) -> None:
         """Fold one interaction, or recognise it as a duplicate."""
-        draft, config, position = self.draft, self.config, act.position
+        draft, made, config, position = self.draft, self.made, self.config, act.position
         if act.arrival < draft.forgotten:
             return
         if draft.alias is not None:
             self._rekey(position)
             return
         if not draft.admit(act.event, position.offset, act.arrival):
-            self.duplicates += 1
+            made.duplicates += 1
             return
-        self.position, self.known = position, True
-        self.stored.append(act)
+        made.position, self.known = position, True
+        made.stored.append(act)
         if act.late(config):
-            self.late += 1
+            made.late += 1
             return
         self.batch.add(self.owner, act)
         if act.timestamp >= 0:
             draft.session(act.timestamp)
         if act.item < 0:
             return
-        extra = draft.outcome(act, self.credits)
-        self.forward.append(_item_act(act, draft.country, extra))
+        extra = draft.outcome(act, made.credits)
+        country = act.country or draft.country
+        made.forward.append(
+            ItemAct(position, act.item, act.event_type, act.timestamp, act.value, act.watch, False, country, extra)
+        )
         if act.event_type not in config.passing:
             draft.row(act)
 
     def _shown(self, shown: Shown) -> None:
         """Fold what was shown."""
-        draft, position = self.draft, shown.position
+        draft, made, position = self.draft, self.made, shown.position
         if shown.arrival < draft.forgotten:
             return
         if draft.alias is not None:
             self._rekey(position)
             return
         if shown.client and not draft.admit(shown.event, position.offset, shown.arrival):
-            self.duplicates += 1
+            made.duplicates += 1
             return
-        self.position, self.known = position, True
+        made.position, self.known = position, True
         if shown.late(self.config):
-            self.late += 1
+            made.late += 1
             return
         if shown.client:
             self.batch.add_shown(self.owner, shown)
-        self.forward += draft.shown(shown, self.credits)
+        made.forward += draft.shown(shown, made.credits)
 
     def _other(self, change: ProfileChange | Erasure | Removal | MergeInto | Handoff) -> None:
         """Fold what changes a person and not their history."""
@@ -205,7 +193,7 @@ class _Folding:
             return
         if isinstance(change, Handoff) and self._came_too_late(change):
             return
-        self.position, self.known = change.position, True
+        self.made.position, self.known = change.position, True
         draft = self.draft
         match change:
             case ProfileChange():
@@ -217,7 +205,7 @@ class _Folding:
             case Removal() if draft.alias is not None:
                 self._rekey(change.position)
             case Removal():
-                self.removed.append(change)
+                self.made.removed.append(change)
                 draft.remove(change)
             case Handoff():
                 self._absorb(change)
@@ -236,14 +224,14 @@ class _Folding:
     def _rekey(self, position: Position) -> None:
         """Send an event on to whom this user turned out to be."""
         if self.draft.alias is not None:
-            self.position = position
-            self.outgoing.append(Rekeyed(position, self.draft.alias))
+            self.made.position = position
+            self.made.outgoing.append(Rekeyed(position, self.draft.alias))
 
     def _came_too_late(self, handoff: Handoff) -> bool:
         """Say whether a record was on its way to someone who asked to be forgotten meanwhile: it is forgotten too."""
         if not self.draft.forgotten or handoff.arrival > self.draft.forgotten:
             return False
-        self.outgoing.append(Forgetting(handoff.position, handoff.source, self.draft.forgotten))
+        self.made.outgoing.append(Forgetting(handoff.position, handoff.source, self.draft.forgotten))
         return True
 
     def _erase(self, change: Erasure) -> None:
@@ -251,25 +239,25 @@ class _Folding:
         # What follows from another's erasure may be told twice after a crash.
         if change.follows and change.arrival <= self.draft.forgotten:
             return
-        self.position = self.erased = change.position
+        self.made.position = self.made.erased = change.position
         self.batch.take(self.owner, b"")
-        self.outgoing += [Forgetting(change.position, alias, change.arrival) for alias in self.draft.aliases]
+        self.made.outgoing += [Forgetting(change.position, alias, change.arrival) for alias in self.draft.aliases]
         forgotten = max(change.arrival, self.draft.forgotten)
         self.draft, self.counters, self.known = Draft(UserRecord(forgotten=forgotten), self.config), b"", False
-        del self.stored[self._handed :]
-        self.removed, self.absorbed = [], []
+        del self.made.stored[self._handed :]
+        self.made.removed, self.made.absorbed = [], []
 
     def _seal(self, change: MergeInto) -> None:
         """Hand the record over and keep only whose it is now."""
         if self.draft.alias is not None or change.into == self.person.user_id:
             if change.into != self.draft.alias:
-                self.refused.append(change.position)
+                self.made.refused.append(change.position)
             return
         counters = self.batch.take(self.owner, self.counters)
         record = self.draft.record(counters)
-        self.outgoing.append(Handing(change.position, change.merge_id, change.into, encode_user(record)))
+        self.made.outgoing.append(Handing(change.position, change.merge_id, change.into, encode_user(record)))
         sealed = UserRecord(alias=change.into, sealed=change.position, forgotten=self.draft.forgotten)
-        self.draft, self.counters, self._handed = Draft(sealed, self.config), b"", len(self.stored)
+        self.draft, self.counters, self._handed = Draft(sealed, self.config), b"", len(self.made.stored)
 
     def _absorb(self, change: Handoff) -> None:
         """Take an anonymous user's record over, once."""
@@ -285,28 +273,14 @@ class _Folding:
             joined = merge_user(standing, brought, self.config)
             self.draft, self.counters = Draft(joined, self.config), joined.counters
         self.draft.merged, self.draft.aliases = merged, aliases
-        self.absorbed.append((change.position, change.source))
+        self.made.absorbed.append((change.position, change.source))
 
     def finished(self, counters: bytes) -> UserFold:
         """Return what became of the user."""
-        record = self.person.record
-        if self.position is not None:
-            record = self.draft.record(counters, rolled=False) if self.known else None
-        return UserFold(
-            record,
-            self.position,
-            self.forward,
-            self.stored,
-            self.duplicates,
-            self.late,
-            self.erased,
-            self.draft.forgotten,
-            self.removed,
-            self.absorbed,
-            self.refused,
-            self.outgoing,
-            self.credits,
-        )
+        self.made.forgotten = self.draft.forgotten
+        if self.made.position is not None:
+            self.made.record = self.draft.record(counters, rolled=False) if self.known else None
+        return self.made
 
 
 def fold_users(people: Sequence[Person], config: FoldConfig) -> list[UserFold]:
@@ -330,18 +304,3 @@ def fold_user(
 ) -> UserFold:
     """Fold one user's changes."""
     return fold_users([Person(user_id, record, folded, changes)], config)[0]
-
-
-def _item_act(act: Act, country: str, extra: bytes) -> ItemAct:
-    """Return what an act adds to its item."""
-    return ItemAct(
-        act.position,
-        act.item,
-        act.event_type,
-        act.timestamp,
-        act.value,
-        act.watch,
-        False,
-        act.country or country,
-        extra,
-    )

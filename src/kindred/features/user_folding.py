@@ -12,6 +12,7 @@ from kindred.features.attribution import (
     CLICK,
     CONVERSION,
     DWELL,
+    LONGEST_DWELL,
     Credits,
     Exposure,
     Ledger,
@@ -86,9 +87,8 @@ class Draft:
         self.interactions += 1
         self._see(act.item)
         most = self._config.history_rows
-        times = memoryview(self.timestamps).cast("q")
-        place = bisect_left(times, -act.timestamp, key=neg) if self.items and act.timestamp <= times[0] else 0
-        if place < len(times) and times[place] == act.timestamp:
+        place = self._place(act.timestamp)
+        if place < 0:
             added = HistoryRows.of([(act.item, act.timestamp, act.event_type, act.value)])
             self._take_rows(merge_rows(self._rows(), added, most))
             return
@@ -103,6 +103,15 @@ class Draft:
         self.timestamps = _spliced(self.timestamps, 8 * place, _I64.pack(act.timestamp))[: 8 * most]
         self.codes = _spliced(self.codes, place, code)[:most]
         self.values = _spliced(self.values, 4 * place, _F32.pack(act.value))[: 4 * most]
+
+    def _place(self, timestamp: int) -> int:
+        """Return where a row of that time (ms) stands among the newest ones, -1 where rows of the same time do."""
+        times = self.timestamps
+        if not times or timestamp > _I64.unpack_from(times)[0]:
+            return 0
+        listed = memoryview(times).cast("q")
+        place = bisect_left(listed, -timestamp, key=neg)
+        return -1 if place < len(listed) and listed[place] == timestamp else place
 
     def remove(self, removal: Removal) -> None:
         """Take an item, or the reactions to it, out of the rows."""
@@ -119,19 +128,19 @@ class Draft:
     def outcome(self, act: Act, credits: list[PlacementCredit]) -> bytes:
         """Put an act down to what was shown; return the item's entries of it, and add to `credits` of placements."""
         config, found = self._config, b""
-        kinds = []
         if act.event_type in config.clicks:
-            kinds.append((CLICK, 0))
+            found += self._outcome(act, CLICK, 0, credits)
         if act.event_type in config.conversions:
-            kinds.append((CONVERSION, 0))
+            found += self._outcome(act, CONVERSION, 0, credits)
         if act.watch == act.watch:
-            kinds.append((DWELL, round(act.watch * 1000)))
-        for kind, dwell in kinds:
-            outcome = Outcome(act.timestamp, act.request, act.item, kind, dwell)
-            changed = self._ledger.outcome(outcome, act.arrival)
-            if changed:
-                found += self._credit(act.position, changed, credits)
+            found += self._outcome(act, DWELL, min(round(act.watch * 1000), LONGEST_DWELL), credits)
         return found
+
+    def _outcome(self, act: Act, kind: int, dwell: int, credits: list[PlacementCredit]) -> bytes:
+        """Put one thing that an act did down to what was shown."""
+        outcome = Outcome(act.timestamp, act.request, act.item, kind, dwell)
+        changed = self._ledger.outcome(outcome, act.arrival)
+        return self._credit(act.position, changed, credits) if changed else b""
 
     def shown(self, shown: Shown, credits: list[PlacementCredit]) -> list[ItemAct]:
         """Note exposures; return what they add to items, and add to `credits` of placements."""
@@ -142,7 +151,7 @@ class Draft:
         ]
         acts = []
         for exposure, told in zip(exposures, self._ledger.shown(exposures, shown.arrival), strict=True):
-            extra = self._credit(position, told.credits, credits)
+            extra = self._credit(position, told.credits, credits) if told.credits else b""
             if told.new:
                 credits.append(PlacementCredit(position, shown.placement, exposure.slot, 1))
             if told.moved is not None:
@@ -177,7 +186,9 @@ class Draft:
             self.values,
             self.seen,
             self.interactions,
-            *self.recent,
+            self.recent.events,
+            self.recent.offsets,
+            self.recent.arrivals,
             self.profile,
             counters,
             self.sessions,
@@ -202,8 +213,6 @@ class Draft:
 
     def _credit(self, position: Position, changed: Credits, credits: list[PlacementCredit]) -> bytes:
         """Return the entries of changed credits, and note them for their placements."""
-        if not changed:
-            return b""
         places = self._ledger.places
         entries: list[tuple[int, int]] = []
         for exposure, credit in changed.items():

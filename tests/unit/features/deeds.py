@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+from msgspec import structs
 
 from kindred.core.clock import DAY, parse_time
 from kindred.core.item import Item
@@ -62,8 +63,10 @@ def placed(history):
     ordered = sorted(history, key=lambda each: each.arrival)
     return [
         each._replace(
-            change=each.change._replace(
-                position=Position(0, 0, place), **({"event": place + 1} if hasattr(each.change, "event") else {})
+            change=structs.replace(
+                each.change,
+                position=Position(0, 0, place),
+                **({"event": place + 1} if hasattr(each.change, "event") else {}),
             )
         )
         for place, each in enumerate(ordered)

@@ -3,6 +3,7 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.unit.features.acts import SMALL, acts, amounts, cuts, meaning
 
 from kindred.core.position import START, Position
@@ -30,8 +31,8 @@ def columns(all_acts) -> HistoryRows:
 
 def on_time(all_acts: list[Act]) -> list[Act]:
     """Let imported rows arrive when they happened, and leave out those without an item."""
-    kept = [act._replace(arrival=act.timestamp) for act in all_acts if act.item >= 0]
-    return [act._replace(position=Position(0, 0, place)) for place, act in enumerate(kept)]
+    kept = [replace(act, arrival=act.timestamp) for act in all_acts if act.item >= 0]
+    return [replace(act, position=Position(0, 0, place)) for place, act in enumerate(kept)]
 
 
 def told(all_acts: list[Act]) -> list[Act | Shown]:

@@ -5,6 +5,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.unit.features.acts import START_TIME, acts, cuts
 
 from kindred.core.clock import DAY, HOUR
@@ -42,7 +43,7 @@ def test_any_cut_and_any_order_gives_the_same(all_acts, points, dice):
     """Order and batches do not show in the counters."""
     shuffled = all_acts.copy()
     dice.shuffle(shuffled)
-    shuffled = [act._replace(position=Position(0, 0, place)) for place, act in enumerate(shuffled)]
+    shuffled = [replace(act, position=Position(0, 0, place)) for place, act in enumerate(shuffled)]
     whole, parts = item_acts(all_acts), [item_acts(part) for part in cuts(all_acts, points)]
     assert fold_all([whole]).counters == fold_all(parts).counters == fold_all([item_acts(shuffled)]).counters
 
@@ -52,7 +53,7 @@ def test_any_cut_and_any_order_gives_the_same(all_acts, points, dice):
 def test_partitions_interleave_in_any_way_and_zombies_repeat(partitions, seed):
     """Each partition's acts come in order; whoever repeats some of them from an older place on changes nothing."""
     sources = [
-        [act._replace(position=Position(0, number, act.position.offset)) for act in each]
+        [replace(act, position=Position(0, number, act.position.offset)) for act in each]
         for number, each in enumerate(partitions)
     ]
     expected = fold_all([item_acts([act for each in sources for act in each])])

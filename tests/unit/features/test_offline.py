@@ -5,6 +5,7 @@ import math
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.unit.features.acts import START_TIME, acts
 
 from kindred.core.clock import DAY, HOUR
@@ -34,7 +35,7 @@ def histories(draw):
     for number, act in enumerate(draw(acts(most=40))):
         user = draw(st.sampled_from(["a", "k"]))
         position = Position(0, 0, number)
-        change = act._replace(position=position)
+        change = replace(act, position=position)
         match draw(st.integers(0, 11)):
             case 0:
                 change = Removal(position, draw(st.integers(0, 9)), draw(st.booleans()))
@@ -54,7 +55,7 @@ def handed_over(arrivals):
     """Put the handoff that a merge makes behind it, as the consumer does, a millisecond later."""
     replay, whole = Replay(), []
     for place, (arrival, user, change) in enumerate(arrivals):
-        moved = change._replace(position=Position(0, 0, 2 * place))
+        moved = replace(change, position=Position(0, 0, 2 * place))
         whole.append(Arrival(arrival, user, moved))
         for fold in replay.fold(whole[-1:]):
             for out in fold.outgoing:

@@ -6,6 +6,7 @@ import random
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.unit.features.acts import SMALL, START_TIME, acts, cuts, meaning
 
 from kindred.core.position import START, Position
@@ -53,19 +54,19 @@ def fold(changes, batches=(), config=CONFIG):
 @given(acts(duplicates=False, late=False), acts(duplicates=False, late=False), st.integers(0, 30), st.integers(0, 30))
 def test_a_merge_gives_what_one_user_would_have(anonymous, known, sealed, handed):
     """Wherever in the known user's events the record arrives, and however the batches were cut."""
-    both = [act._replace(event=act.event + 10_000) for act in known]
+    both = [replace(act, event=act.event + 10_000) for act in known]
     last = START_TIME + 100_000
-    anonymous, both = ([act._replace(arrival=last) for act in each] for each in (anonymous, both))
+    anonymous, both = ([replace(act, arrival=last) for act in each] for each in (anonymous, both))
     changes = [*anonymous, MergeInto(at(len(anonymous)), "m1", "known")]
     record, out, _, _ = fold(changes, [sealed], SMALL)
     assert record.alias == "known"
     assert meaning(record)[:3] == ([], [], 0)
     (handing,) = out
     arriving = [*both[:handed], Handoff(START, "m1", "anon", handing.record), *both[handed:]]
-    arriving = [change._replace(position=at(place)) for place, change in enumerate(arriving)]
+    arriving = [replace(change, position=at(place)) for place, change in enumerate(arriving)]
     twice = [*arriving, Handoff(at(len(arriving)), "m1", "anon", handing.record)]
     merged = fold(twice, [handed], SMALL)[0]
-    alone = [act._replace(position=at(place)) for place, act in enumerate([*anonymous, *both])]
+    alone = [replace(act, position=at(place)) for place, act in enumerate([*anonymous, *both])]
     whole = fold(alone, [], SMALL)[0]
     expected = meaning(whole) if whole else ([], [], 0, None, {}, [])
     assert meaning(merged) == expected
@@ -95,7 +96,7 @@ def test_two_merges_into_one_another_come_to_an_end():
         if not queue:
             break
         user, change = queue.pop(0)
-        change = change._replace(position=at(place))
+        change = replace(change, position=at(place))
         made = fold_user(user, records[user], folded[user], [change], CONFIG)
         records[user], folded[user] = made.record, made.position or folded[user]
         for out in made.outgoing:
@@ -207,7 +208,7 @@ def test_attribution_does_not_depend_on_order(seed, batches):
 
     def totals(order, cut):
         arrival = START_TIME + 21 * 60 * MINUTE
-        placed = [change._replace(position=at(place), arrival=arrival) for place, change in enumerate(order)]
+        placed = [replace(change, position=at(place), arrival=arrival) for place, change in enumerate(order)]
         _, _, forward, credits = fold(placed, cut)
         by_place = {}
         for credit in credits:

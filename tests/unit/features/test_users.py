@@ -5,6 +5,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.unit.features.acts import SMALL, START_TIME, acts, cuts, meaning
 
 from kindred.core.errors import InvalidInput
@@ -59,10 +60,10 @@ def test_a_replay_changes_nothing(all_acts, cut):
 def test_arrival_order_within_the_lateness_does_not_matter(all_acts, dice):
     """Events of one user in any order of arrival give the value that their times give."""
     last = START_TIME + 40_000
-    aligned = [act._replace(arrival=last) for act in all_acts]
+    aligned = [replace(act, arrival=last) for act in all_acts]
     shuffled = aligned.copy()
     dice.shuffle(shuffled)
-    shuffled = [act._replace(position=Position(0, 0, place)) for place, act in enumerate(shuffled)]
+    shuffled = [replace(act, position=Position(0, 0, place)) for place, act in enumerate(shuffled)]
     assert meaning(fold_all([aligned])[0]) == meaning(fold_all([shuffled])[0])
 
 
