@@ -4,12 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import feature_read, fold_speed, freshness, import_speed, latency, tracking
+from benchmarks import feature_read, fold_speed, freshness, import_speed, latency, tracking, tracking_kafka
 from benchmarks.quality import funnel
 
 TABLES = {
     "latency": latency.main,
     "tracking": tracking.main,
+    "kafka": tracking_kafka.main,
     "fold": fold_speed.main,
     "features": feature_read.main,
     "freshness": freshness.main,

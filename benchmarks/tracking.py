@@ -1,11 +1,9 @@
 """Tracked events through HTTP, durable before the 202, beside what the disk alone could do with the same bytes.
 
 The limit is measured in the same run: bare appends with `fdatasync` of the same bytes in groups of the same size, by
-one process that does nothing else. With `--kafka HOST:PORT` (or KINDRED_BENCH_KAFKA) the same bytes also go to a
-broker.
+one process that does nothing else.
 """
 
-import argparse
 import json
 import os
 import signal
@@ -118,34 +116,6 @@ def limit(folder: Path, group: float, seconds: float = 1.5) -> float:
         file.unlink()
 
 
-def kafka(broker: str, in_flight: int, seconds: float = SECONDS) -> Load:
-    """Send the same bytes to a broker, acknowledged by all replicas, with at most `in_flight` unanswered."""
-    from confluent_kafka import Producer
-
-    producer = Producer(
-        {"bootstrap.servers": broker, "acks": "all", "enable.idempotence": True, "linger.ms": 1, "client.id": "bench"}
-    )
-    data, waits, open_calls, failed = record(), [], 0, 0
-
-    def answered(error: Any, _: Any, started: float) -> None:
-        nonlocal open_calls, failed
-        open_calls -= 1
-        failed += error is not None
-        waits.append(time.perf_counter() - started)
-
-    begun = time.perf_counter()
-    while time.perf_counter() - begun < seconds:
-        while open_calls < in_flight:
-            sent = time.perf_counter()
-            producer.produce("kindred-bench", data, b"user", callback=lambda e, m, s=sent: answered(e, m, s))
-            open_calls += 1
-        producer.poll(0.001)
-    producer.flush(10)
-    waits.sort()
-    p50, p99 = (1000 * waits[int(len(waits) * share)] for share in (0.5, 0.99))
-    return Load(len(waits) / seconds, p50, p99, f"acknowledged: {len(waits) - failed}, failed: {failed}")
-
-
 @contextmanager
 def consumer(home: Home, wanted: bool) -> Iterator[None]:
     """Fold events in a process of its own, or not at all."""
@@ -183,9 +153,8 @@ def rows(home: Home, table: Table, servers: list[Server], folding: bool) -> None
         table.add_row(name, str(len(servers)), str(connections), *cells)
 
 
-def main(broker: str | None = None) -> None:
+def main() -> None:
     """Print the table."""
-    broker = broker or os.environ.get("KINDRED_BENCH_KAFKA")
     console = Console(width=150)
     table = Table(title=f"Tracked events, durable before the 202, closed loop of {SECONDS} s ({machine()})")
     names = ("events", "servers", "connections", "events/s", "p50 ms", "p99 ms", "group", "bare/s", "of it", "folded")
@@ -201,10 +170,6 @@ def main(broker: str | None = None) -> None:
                 finally:
                     for server in servers:
                         server.stop()
-    for connections in CONNECTIONS if broker else ():
-        found = kafka(str(broker), connections)
-        cells = [f"{found.rate:,.0f}", f"{found.p50:.1f}", f"{found.p99:.1f}", "", "", "", "", "", found.answers]
-        table.add_row("Kafka, acks=all", "", str(connections), *cells)
     console.print(table)
     console.print(
         "group: events per append of the log; bare/s: appends with fdatasync of the same bytes in such groups, without "
@@ -213,6 +178,4 @@ def main(broker: str | None = None) -> None:
 
 
 if __name__ == "__main__":
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--kafka", metavar="HOST:PORT", help="also send the same bytes to this broker")
-    main(options.parse_args().kafka)
+    main()

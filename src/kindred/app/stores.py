@@ -178,7 +178,10 @@ def check_promises(config: StoresConfig, stores: Stores) -> None:
 
 def _beside(url: str) -> str:
     """Return a name for the items' log, made from that of the events' log."""
-    return f"{url}.items" if "/" in url else f"{url.partition(':')[0]}:{url.partition(':')[2] or '4'}"
+    place, mark, query = _SECRET.sub(r"\1…@", url).partition("?")
+    return (
+        f"{place}.items{mark}{query}" if "/" in place else f"{place.partition(':')[0]}:{place.partition(':')[2] or '4'}"
+    )
 
 
 def _shown(url: str) -> str:

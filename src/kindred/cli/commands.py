@@ -17,6 +17,7 @@ from kindred.cli.features import features
 from kindred.cli.jobs import job, jobs
 from kindred.cli.lake import lake
 from kindred.cli.loading import import_data
+from kindred.cli.log import log
 from kindred.cli.models import models
 from kindred.cli.output import note
 from kindred.cli.running import run_all
@@ -48,7 +49,7 @@ app.command(serve)
 app.command(run_all, name="run")
 for _command in (backup, restore, consume, job, jobs, recommend, similar, trending, popular, evaluate, doctor):
     app.command(_command)
-for _group in (config, events, features, lake, models, state, token):
+for _group in (config, events, features, lake, log, models, state, token):
     app.command(_group)
 
 

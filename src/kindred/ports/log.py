@@ -1,7 +1,7 @@
 """The durable, ordered log of events, its dead letters, and who folds which of its partitions."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from kindred.core.position import Position
 from kindred.ports.resource import Resource
@@ -108,4 +108,16 @@ class GroupedLog(EventLog, Protocol):
 
     async def join(self, group: str) -> Membership:
         """Become a member of `group`; partitions move when members come and go."""
+        ...
+
+
+@runtime_checkable
+class RepartitionedLog(EventLog, Protocol):
+    """A log whose number of partitions can change while it is in use."""
+
+    async def repartition(self, partitions: int) -> int:
+        """Begin an epoch of `partitions` partitions and return its number; older epochs are folded to their end first.
+
+        Raises InvalidInput for a number that cannot be, Conflict where another call or the state of the log forbids it.
+        """
         ...
