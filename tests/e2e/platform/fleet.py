@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -116,20 +116,27 @@ def write_settings(home: Path, engines: dict[str, Engine]) -> None:
     (home / "kindred.toml").write_text("\n".join(["[stores]", *lines, ""]))
 
 
-@pytest.fixture
-def platform(tmp_path: Path) -> Iterator[Callable[[str], Platform]]:
-    """Return a function that makes an empty platform of a configuration; engines and processes end with the test."""
+@contextmanager
+def platforms(folder: Path) -> Iterator[Callable[[str], Platform]]:
+    """Give a function that makes an empty platform of a configuration in `folder`, for a block; all ends with it."""
     with ExitStack() as stack:
 
         def make(configuration: str) -> Platform:
-            home = tmp_path / "home"
+            home = folder / "home"
             home.mkdir()
             engines: dict[str, Engine] = {}
             if configuration == FLEET:
                 kinds = {"kafka": Kafka, "state": RedisServer, "cache": CacheRedis, "postgres": Postgres}
                 for name, kind in kinds.items():
-                    engines[name] = stack.enter_context(running(kind, tmp_path / name))
+                    engines[name] = stack.enter_context(running(kind, folder / name))
                 write_settings(home, engines)
             return Platform(home, engines, stack.enter_context(ExitStack()))
 
+        yield make
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[Callable[[str], Platform]]:
+    """Return a function that makes an empty platform of a configuration; engines and processes end with the test."""
+    with platforms(tmp_path) as make:
         yield make

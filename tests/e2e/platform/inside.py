@@ -47,7 +47,7 @@ async def logged(log: EventLog, after: Position = START) -> list[tuple[Position,
 async def is_folded(stores: Stores) -> bool:
     """Say whether the state has reached the ends of the log, and the items those of theirs."""
     for end in await stores.log.ends():
-        if await stores.state.watermark(end.partition) < end:
+        if end.offset >= 0 and await stores.state.watermark(end.partition) < end:
             return False
     if stores.item_log is None:
         return True

@@ -14,6 +14,7 @@ import httpx
 from kindred.core.position import Position
 
 USERS = [f"u{number}" for number in range(8)]
+DEVICES = ("mobile", "fridge")
 TYPES = ("view", "click", "add_to_cart")
 
 
@@ -58,6 +59,7 @@ class Sender:
             "item_id": f"item-{self._random.randrange(50)}",
             "event_type": self._random.choice(TYPES),
             "timestamp": _iso(seconds, thousandths),
+            "context": {"device": self._random.choice(DEVICES)},
         }
         if self._random.random() < 0.5:
             event["event_id"] = f"id-{timestamp}"
