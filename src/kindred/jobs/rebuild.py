@@ -15,6 +15,7 @@ from kindred.ingest.folding import IngestStores, UserStage
 from kindred.ingest.replay import ReplayedLog
 from kindred.ingest.trends import TrendBoard
 from kindred.ingest.worker import fold_or_bury
+from kindred.jobs.counted_items import counted_items
 from kindred.jobs.lake_records import LakeLog
 from kindred.jobs.unchanged import unchanged
 from kindred.ports.catalog import CatalogStore, ProfileStore
@@ -95,7 +96,7 @@ class Rebuild:
         self._source: ReplayedLog = LakeLog(live.log, live.lake) if source == "lake" else ReplayedLog(live.log)
         stores = IngestStores(
             log=self._source,
-            state=fresh,
+            state=counted_items(fresh) if live.log.capabilities.partitioned else fresh,
             interactions=unchanged(live.interactions, add=0, add_columns=0, by_user=[], by_item=[], remove=0, forget=0),
             catalog=unchanged(live.catalog, upsert=[], delete=0),
             profiles=unchanged(live.profiles, upsert=None, delete=0),

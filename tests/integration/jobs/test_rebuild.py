@@ -189,6 +189,30 @@ async def test_a_record_that_moves_on_is_compared_where_it_moved_to(tmp_path) ->
     assert report.positions[0] == (await world.log.ends())[0]
 
 
+async def test_a_rebuild_goes_on_after_the_live_fold_in_every_partition(world: World) -> None:
+    """What is folded later may be of a partition that stands before the others."""
+    built = rebuild(world)
+    for turn in range(3):
+        await world.record(*deeds(60, turn, 1_000 * turn))
+        await world.drain()
+        assert (await compare(built, world.state, await partitions(world))).differing == []
+
+
+async def test_the_fold_of_a_fleets_items_goes_on_from_a_rebuild_of_a_later_epoch(tmp_path) -> None:
+    """The events' log was repartitioned, that of the items was not; nothing of the items is refused as old."""
+    world = World(tmp_path / "lake", partitions=3)
+    for turn in range(2):
+        await world.record(*deeds(60, turn, 1_000 * turn))
+        await world.drain()
+        await world.log._store.repartition(4 + turn)
+    fresh = MemoryStateStore()
+    await rebuild(world, fresh=fresh).fold_to({})
+    world.state = fresh
+    await world.record(*deeds(60, 9, 9_000))
+    await world.drain()
+    assert (await compare(rebuild(world), fresh, await partitions(world))).differing == []
+
+
 async def states(tmp_path) -> tuple[LocalStateStore, LocalStateStore]:
     return LocalStateStore(tmp_path / "live"), LocalStateStore(tmp_path / "fresh")
 
