@@ -42,7 +42,11 @@ async def _run(settings: "Settings", host: str, port: int) -> None:
     # Of its own: the server's may be closed before the last job has ended.
     leases: Leases = await open_port("leases", settings.section(StoresConfig).leases, settings.home)
     scheduler = Scheduler(
-        leases, Timetable(settings.home / FOLDER), config.intervals(), lambda name: start_job(name, config)
+        leases,
+        Timetable(settings.home / FOLDER),
+        config.intervals(),
+        lambda name: start_job(name, config),
+        limit=config.limit,
     )
     keeping = asyncio.create_task(scheduler.run(stop))
     try:

@@ -36,14 +36,16 @@ class ScheduleConfig(Config, frozen=True, kw_only=True):
     """How often `kindred run` does what comes back; seconds from one start to the next, 0 = never.
 
     `lake`: take over events into the lake and compact it. `increment`: learn what is new. `train`: train everything
-    anew. `retention`: drop what is past its time. `nice`: by how much the jobs give way to serving (0 to 19).
-    `threads`: of each job's numeric libraries, 0 = all cores.
+    anew. `retention`: drop what is past its time. `limit`: seconds after which a job that still runs is ended, so that
+    one that hangs does not keep the others waiting; 0 = never. `nice`: by how much the jobs give way to serving (0 to
+    19). `threads`: of each job's numeric libraries, 0 = all cores.
     """
 
     lake: _Seconds = 3_600
     increment: _Seconds = 900
     train: _Seconds = 86_400
     retention: _Seconds = 86_400
+    limit: _Seconds = 21_600
     nice: Annotated[int, Meta(ge=0, le=19)] = 10
     threads: Annotated[int, Meta(ge=0, le=1_024)] = 1
 

@@ -59,4 +59,8 @@ def _locked(handle: IO[bytes], how: int) -> bool:
         fcntl.flock(handle, how | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        raise StoreUnavailable(
+            f"{handle.name} cannot be locked ({error.strerror}): use a file system that can"
+        ) from error
     return True

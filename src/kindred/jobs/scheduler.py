@@ -75,10 +75,14 @@ class Scheduler:
         start: Callable[[str], Awaitable[asyncio.subprocess.Process]],
         clock: Clock | None = None,
         look: float = _LOOK,
+        limit: int = 0,
     ) -> None:
-        """Prepare; `every`: seconds between two starts by job. `start` starts a job, `look`: seconds between looks."""
+        """Prepare; `every`: seconds between two starts by job. `start` starts a job, `look`: seconds between looks.
+
+        A job that runs for more than `limit` seconds is ended; 0: it may run for ever.
+        """
         self._leases, self._timetable, self._every, self._start = leases, timetable, dict(every), start
-        self._clock, self._look = clock or SystemClock(), look
+        self._clock, self._look, self._limit = clock or SystemClock(), look, limit * SECOND or None
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{new_id('sched')}"
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -116,14 +120,18 @@ class Scheduler:
 
     async def _run(self, name: str, fence: int, stop: asyncio.Event) -> None:
         """Run a job to its end, or end it with this scheduler."""
-        before = self._known(name, self._clock.now())
-        record = msgspec.structs.replace(before, started=self._clock.now())
+        started = self._clock.now()
+        before = self._known(name, started)
+        record = msgspec.structs.replace(before, started=started)
         self._timetable.write(name, record)
         _logger.info("job %s begins", name)
         process = await self._start(name)
         ended = asyncio.ensure_future(process.wait())
         try:
             while not ended.done() and not stop.is_set() and await self._leases.holds(LEASE, fence):
+                if self._limit is not None and self._clock.now() - started > self._limit:
+                    _logger.warning("job %s is ended: it ran for longer than schedule.limit allows", name)
+                    break
                 await asyncio.wait({ended}, timeout=self._look)
         finally:
             code = await _end(process, ended)
@@ -134,9 +142,7 @@ class Scheduler:
         finished = self._clock.now()
         self._timetable.write(name, msgspec.structs.replace(record, finished=finished, code=code))
         level = logging.INFO if code == 0 else logging.WARNING
-        _logger.log(
-            level, "job %s ended with code %s after %.0f s", name, code, (finished - (record.started or 0)) / 1000
-        )
+        _logger.log(level, "job %s ended with code %s after %.0f s", name, code, (finished - started) / 1000)
 
 
 async def start_job(name: str, config: ScheduleConfig) -> asyncio.subprocess.Process:

@@ -103,6 +103,7 @@ def test_the_main_pages_have_commands() -> None:
     """The pages a reader starts with are run, not only read."""
     names = {page.stem for page in WITH_COMMANDS}
     assert {"README", "first-steps", "recommendations", "events", "catalogue", "explanations", "operations"} <= names
+    assert {"features", "lake", "recovery", "training", "http", "configuration"} <= names
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ class Bench:
     every: dict[str, int] = field(default_factory=lambda: {"lake": 60})
     code: str = "pass"
     clock: FixedClock = field(default_factory=lambda: FixedClock(NOW))
+    limit: int = 0
     started: list[str] = field(default_factory=list)
     running: int = 0
     most: int = 0
@@ -43,7 +45,7 @@ class Bench:
 
     def scheduler(self, leases: LocalLeases | None = None) -> Scheduler:
         leases = leases or LocalLeases(self.folder / "leases")
-        return Scheduler(leases, self.timetable, self.every, self.start, self.clock, look=0.005)
+        return Scheduler(leases, self.timetable, self.every, self.start, self.clock, look=0.005, limit=self.limit)
 
     async def until(self, done, scheduler: Scheduler | None = None, seconds: float = 20) -> None:  # type: ignore[no-untyped-def]
         stop = asyncio.Event()
@@ -98,6 +100,43 @@ async def test_a_failed_job_is_due_again_at_its_next_time(bench: Bench) -> None:
     assert bench.started == ["lake"]
     bench.clock.time_ms += 60_000
     await bench.until(lambda: len(bench.started) == 2)
+
+
+async def test_a_job_that_hangs_is_ended_and_does_not_keep_the_next_one_waiting(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.every, bench.limit = {"lake": 60, "train": 60}, 30
+    for place, name in enumerate(bench.every):
+        bench.timetable.write(name, JobRecord(since=NOW - 10**6 + place))
+    bench.code = SLEEP
+    begun = asyncio.create_task(bench.until(lambda: len(bench.started) == 2))
+    while not bench.processes:
+        await asyncio.sleep(0.005)
+    await asyncio.sleep(0.05)
+    assert bench.started == ["lake"], "within its limit it goes on"
+    bench.clock.time_ms += 31_000
+    await begun
+    assert bench.started == ["lake", "train"]
+    assert (known(bench) or JobRecord(since=0)).code == -signal.SIGTERM
+    assert "job lake is ended: it ran for longer than schedule.limit" in caplog.text
+
+
+async def test_a_job_that_cannot_be_started_is_tried_at_its_next_time(bench: Bench) -> None:
+    bench.timetable.write("lake", JobRecord(since=NOW - 10**6))
+    start = bench.start
+    tried: list[str] = []
+
+    async def failing(name: str) -> asyncio.subprocess.Process:
+        tried.append(name)
+        if len(tried) == 1:
+            raise OSError("no process is left")
+        return await start(name)
+
+    bench.start = failing  # type: ignore[method-assign]
+    await bench.until(lambda: bool(tried))
+    bench.clock.time_ms += 60_000
+    await bench.until(lambda: (known(bench) or JobRecord(since=0)).code == 0)
+    assert tried == ["lake", "lake"]
 
 
 async def test_stopping_ends_the_job_which_the_next_scheduler_begins_with(bench: Bench) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from kindred.app.sections import SECTIONS, StoresConfig
+from kindred.cli.commands import app
 from kindred.core.slate import ReasonCode
 from kindred.ingest.event_types import EventRules
 from kindred.models.preference import EVENT_WEIGHTS
@@ -66,6 +67,13 @@ def test_all_guide_pages_are_in_the_index() -> None:
     assert [
         page.name for page in GUIDE.glob("*.md") if page.name != "README.md" and f"({page.name})" not in index
     ] == []
+
+
+def test_every_command_is_listed() -> None:
+    listed = text(GUIDE / "command-line.md")
+    names = [name for name in app if not name.startswith("-")]
+    assert len(names) > 20
+    assert [name for name in names if f"`kindred {name}" not in listed] == []
 
 
 def test_reason_codes_are_all_explained() -> None:
