@@ -25,7 +25,7 @@ GROUP = "kindred.adapters"
 
 # Where the name of an extra is not the scheme of its URLs.
 _EXTRAS = {"postgresql": "postgres", "postgres": "postgres"}
-_SECRET = re.compile(r"(//[^:/@]*:)[^@/]*@")
+_SECRET = re.compile(r"((?<=://)[^:/@]*:)[^@/]*(?=@)|([?&][^=&]*(?:password|secret|pem)[^=&]*=)[^&]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ def check_promises(config: StoresConfig, stores: Stores) -> None:
 
 def _beside(url: str) -> str:
     """Return a name for the items' log, made from that of the events' log."""
-    place, mark, query = _SECRET.sub(r"\1…@", url).partition("?")
+    place, mark, query = _masked(url).partition("?")
     return (
         f"{place}.items{mark}{query}" if "/" in place else f"{place.partition(':')[0]}:{place.partition(':')[2] or '4'}"
     )
@@ -186,7 +186,12 @@ def _beside(url: str) -> str:
 
 def _shown(url: str) -> str:
     """Return a URL in quotes without the password that it may carry."""
-    return repr(_SECRET.sub(r"\1…@", url))
+    return repr(_masked(url))
+
+
+def _masked(url: str) -> str:
+    """Return a URL without its password and without the secrets of its query."""
+    return _SECRET.sub(r"\1\2…", url)
 
 
 def _adapters() -> list[Any]:

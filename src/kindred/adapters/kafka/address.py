@@ -17,6 +17,7 @@ LOGGER.setLevel(logging.ERROR)
 MOST_PARTITIONS = 10_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _SERVER = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
+_SECURITY = ("ssl.", "sasl.")
 _FORM = "kafka://host:port[,host:port]/name"
 
 Milliseconds = Annotated[int, Meta(ge=1_000, le=3_600_000)]
@@ -29,7 +30,8 @@ class KafkaOptions(Config, frozen=True, kw_only=True):
     those of topics when they are made; topics that exist keep theirs. `session_timeout_ms`: silence after which a
     consumer is given up and its partitions go to others. `timeout_ms`: how long an append may wait for its
     acknowledgement. `security`, `mechanism` and `ca` (a file of certificates): how brokers are spoken to; the user and
-    the password stand before the host.
+    the password stand before the host. Beside these, librdkafka's own `ssl.…` and `sasl.…` settings may stand in the
+    query, such as `ssl.certificate.location` and `ssl.key.location`.
     """
 
     partitions: Annotated[int, Meta(ge=1, le=MOST_PARTITIONS)] = 4
@@ -44,13 +46,14 @@ class KafkaOptions(Config, frozen=True, kw_only=True):
 
 
 class Address(Config, frozen=True, kw_only=True):
-    """One log on one cluster; `user` and `password` are empty where none are needed."""
+    """One log on one cluster; `user` and `password` are empty where none are needed, `security` is librdkafka's."""
 
     servers: str
     name: str
     user: str = ""
     password: str = ""
     options: KafkaOptions = KafkaOptions()
+    security: dict[str, str] = {}
 
     def __str__(self) -> str:
         """Write the address as messages may show it: without the user, the password and the options."""
@@ -79,7 +82,7 @@ class Address(Config, frozen=True, kw_only=True):
             shared |= {"sasl.username": self.user, "sasl.password": self.password, "sasl.mechanism": mechanism}
         if self.options.ca:
             shared["ssl.ca.location"] = self.options.ca
-        return shared | settings
+        return shared | self.security | settings
 
 
 def parse_address(location: str) -> Address:
@@ -92,12 +95,19 @@ def parse_address(location: str) -> Address:
         raise ConfigError(f"a Kafka URL is {_FORM}; its hosts are {hosts!r}")
     if not _NAME.fullmatch(name):
         raise ConfigError(f"a Kafka URL is {_FORM}; the name has letters, digits, `.`, `_`, `-`, and is {name!r}")
-    options = decode(KafkaOptions, dict(parse_qsl(parts.query, keep_blank_values=True)), f"kafka://…/{name}")
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    security = {key: query.pop(key) for key in list(query) if key.startswith(_SECURITY)}
+    options = decode(KafkaOptions, query, f"kafka://…/{name}")
     user, _, password = credentials.partition(":")
     if user and not options.security.startswith("sasl"):
         raise ConfigError(f"kafka://…/{name}: a user needs ?security=sasl_ssl (or sasl_plaintext)")
     if options.min_insync > options.replication:
         raise ConfigError(f"kafka://…/{name}: min_insync is at most replication ({options.replication})")
     return Address(
-        servers=",".join(servers), name=name, user=unquote(user), password=unquote(password), options=options
+        servers=",".join(servers),
+        name=name,
+        user=unquote(user),
+        password=unquote(password),
+        options=options,
+        security=security,
     )

@@ -19,7 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are ex
 
 from kindred.adapters.kafka.address import Address
 from kindred.adapters.kafka.errors import code_of, translating
-from kindred.core.errors import StoreUnavailable
+from kindred.core.errors import ConfigError, StoreUnavailable
 
 RECORD_BYTES = 4 << 20
 REQUEST_SECONDS = 10.0
@@ -70,9 +70,15 @@ class Topics:
     """The cluster's side of one log, by an administrative client; every method blocks."""
 
     def __init__(self, address: Address) -> None:
-        """Make the client; nothing is sent yet."""
+        """Make the client; nothing is sent yet. Raise ConfigError for settings that the client refuses."""
         self._address = address
-        self._admin = AdminClient(address.client())
+        try:
+            self._admin = AdminClient(address.client())
+        except KafkaException as error:
+            cause = error.args[0].str().removeprefix("Failed to create admin client: ")
+            raise ConfigError(
+                f"{address}: {cause}; see `security`, `mechanism`, `ca` and the ssl.… settings"
+            ) from error
 
     @property
     def admin(self) -> AdminClient:
