@@ -16,12 +16,12 @@ _store: list[str] = []
 
 def id_fault(value: str) -> str | None:
     """Say what breaks the rule of ids (1–128 characters, ≤ 256 bytes, no controls), or None when nothing does."""
+    if 0 < len(value) <= MAX_CHARACTERS and value.isascii() and value.isprintable():
+        return None
     if not value:
         return "must have 1 to 128 characters, has none"
     if len(value) > MAX_CHARACTERS:
         return f"must have 1 to 128 characters, has {len(value)}"
-    if value.isascii() and value.isprintable():
-        return None
     try:
         size = len(value.encode())
     except UnicodeEncodeError:

@@ -50,11 +50,10 @@ def _steps(person: Person, fold: UserFold) -> list[_Step]:
     if fold.erased is not None:
         steps.append((fold.erased, "erase", None))
     steps += [(out.position, "hand", out) for out in fold.outgoing if isinstance(out, Handing)]
-    absorbed = set(fold.absorbed)
     for change in person.changes:
         # What stands at or before the record's position was taken at its time: the source may have new rows since.
         if isinstance(change, Handoff) and change.position > person.folded:
-            counts = (change.position, change.source) in absorbed
+            counts = (change.position, change.source) in fold.absorbed
             steps.append((change.position, "absorb" if counts else "drop", change))
     return sorted(steps, key=lambda step: step[0]) if len(steps) > 1 else steps
 
@@ -120,15 +119,13 @@ def _copied(name: bytes, user_id: str) -> bytes:
 
 def _outliving(fold: UserFold, config: FoldConfig) -> list[Act]:
     """Return the acts whose rows stay: those of an item, that no later step of the same batch takes away."""
-    gone: list[Callable[[Act], bool]] = [_removed_by(removal, config) for removal in fold.removed]
-    return [
-        act
-        for act in fold.stored
-        if act.item >= 0
-        and act.event_type not in config.passing
-        and (fold.erased is None or act.position > fold.erased)
-        and not any(taken(act) for taken in gone)
-    ]
+    left = [act for act in fold.stored if act.item >= 0 and act.event_type not in config.passing]
+    if fold.erased is not None:
+        left = [act for act in left if act.position > fold.erased]
+    for removal in fold.removed:
+        taken = _removed_by(removal, config)
+        left = [act for act in left if not taken(act)]
+    return left
 
 
 def _removed_by(removal: Removal, config: FoldConfig) -> Callable[[Act], bool]:
@@ -141,4 +138,5 @@ def _removed_by(removal: Removal, config: FoldConfig) -> Callable[[Act], bool]:
 
 def row_id(event_id: str, act: Act) -> bytes:
     """Return the 16 bytes that make adding an event to history twice a no-op."""
-    return xxhash.xxh3_128_digest(f"{event_id}\x1f{act.position}".encode())
+    epoch, partition, offset = act.position
+    return xxhash.xxh3_128_digest(f"{event_id}\x1f{epoch}.{partition}.{offset}".encode())

@@ -107,7 +107,7 @@ def check_event(event: Event) -> None:
             check_id(event.item_id, "/item_id")
         case Imported():
             check_id(event.import_id, "/import_id")
-    if not 0 <= event.timestamp <= min(LATEST, event.ingested_at + _CLOCKS_APART):
+    if not (0 <= event.timestamp <= LATEST and event.timestamp <= event.ingested_at + _CLOCKS_APART):
         raise InvalidInput.at("/timestamp", "is before 1970 or far ahead of its arrival")
 
 

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import assert_never
 
 import xxhash
@@ -159,6 +160,7 @@ def _served(position: Position, event: Served, ordinals: Mapping[str, int], expo
     )
 
 
+@lru_cache(maxsize=4096)
 def country_of(location: str | None) -> str:
     """Return the two letters that a location `CC[-region[-city]]` starts with, in capitals, or nothing."""
     if not location:

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import struct
 from collections.abc import AsyncIterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import lmdb
@@ -20,6 +21,7 @@ SCAN_ROWS = 500
 
 # A value is the position it is folded to, then its bytes; a watermark is a position alone.
 _position = struct.Struct("<3q")
+_POSITION_BYTES = _position.size
 _WATERMARK = b"\0watermark\0"
 _TOMBSTONE = b"\0tombstone\0"
 
@@ -115,12 +117,18 @@ class LocalStateStore:
 
 
 def _name(key: StateKey) -> bytes:
-    name = f"{key.group}\0{key.key}".encode()
-    if not key.group or "\0" in key.group:
-        raise InvalidInput.at("/group", "must have characters, and no NUL")
+    group, inner = key
+    name = _prefix(group) + inner.encode()
     if len(name) > MAX_KEY:
         raise InvalidInput.at("/key", f"group and key have at most {MAX_KEY - 1} bytes as UTF-8, not {len(name) - 1}")
     return name
+
+
+@lru_cache(maxsize=256)
+def _prefix(group: str) -> bytes:
+    if not group or "\0" in group:
+        raise InvalidInput.at("/group", "must have characters, and no NUL")
+    return group.encode() + b"\0"
 
 
 def _watermark_name(partition: int) -> bytes:
@@ -137,9 +145,9 @@ def _tombstone_name(name: bytes) -> bytes:
 
 
 def _record(value: bytes | memoryview | None) -> StateRecord | None:
-    if value is None or len(value) == _position.size:
+    if value is None or len(value) == _POSITION_BYTES:
         return None
-    return StateRecord(Position(*_position.unpack_from(value)), bytes(value[_position.size :]))
+    return StateRecord(Position(*_position.unpack_from(value)), bytes(value[_POSITION_BYTES:]))
 
 
 def _move(transaction: lmdb.Transaction, name: bytes, record: StateRecord) -> bool:

@@ -267,8 +267,10 @@ def _unpack(rows: Iterator[tuple[int, bytes]], start: int, limit: int, epochs: E
     size = 0
     for first, chunk in rows:
         skipped = max(start - first, 0)
+        # An epoch begins behind a whole chunk, never inside of one.
+        epoch = epochs.of(first)
         for offset, data in enumerate(_decoder.decode(chunk)[skipped:], first + skipped):
-            yield LogRecord(epochs.position(offset), data)
+            yield LogRecord(Position(epoch, PARTITION, offset), data)
             limit -= 1
             size += len(data)
             if limit == 0 or size >= _READ_BYTES:
