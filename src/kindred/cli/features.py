@@ -80,10 +80,10 @@ async def _read(
     import numpy as np
 
     from kindred.core.query import Context
-    from kindred.features.groups import item_key, user_key
+    from kindred.features.groups import item_key
     from kindred.features.items import decode_item
-    from kindred.features.users import decode_user
     from kindred.features.values.slate import all_values
+    from kindred.recommend.known_user import known_user
 
     ordinals = np.empty(0, np.int32)
     if item_id is not None:
@@ -91,12 +91,11 @@ async def _read(
         if found is None:
             raise NotFound(f"no item {item_id!r} is known")
         ordinals = np.array([found.ordinal], np.int32)
-    keys = [user_key(user_id), *(item_key(ordinal) for ordinal in ordinals.tolist())]
-    stored = (await stores.state.read(keys, stores.log.partition_of(user_id))).records
-    record = decode_user(stored[0].value) if stored[0] is not None else None
+    record = (await known_user(stores.state, user_id, stores.log.partition_of)).record
     if record is None:
         raise NotFound(f"nothing is known of user {user_id!r}")
-    records = [decode_item(each.value if each is not None else b"") for each in stored[1:]]
+    stored = (await stores.state.read([item_key(ordinal) for ordinal in ordinals.tolist()])).records
+    records = [decode_item(each.value if each is not None else b"") for each in stored]
     catalogue = await _catalogue(stores, record, ordinals.tolist(), now)
     return all_values(record, ordinals, records, catalogue, Context(time=now)), catalogue
 

@@ -32,16 +32,14 @@ async def look_at_user(app: "App", user_id: str) -> list[Finding]:
 async def _facts(app: "App", user_id: str) -> "UserFacts":
     from kindred.app.sections import preference_config
     from kindred.core.query import UserFacts
-    from kindred.features.groups import user_key
-    from kindred.features.users import decode_user
     from kindred.recommend.hydrators.user import user_facts
+    from kindred.recommend.known_user import known_user
 
-    view = await app.stores.state.read([user_key(user_id)])
-    record = view.records[0]
-    user = decode_user(record.value) if record is not None else None
-    if record is None or user is None:
+    known = await known_user(app.stores.state, user_id, app.stores.log.partition_of)
+    if known.record is None or known.version is None:
         return UserFacts()
-    return user_facts(user, record.position, app.clock.now(), preference_config(app.settings), view.watermark)
+    config = preference_config(app.settings)
+    return user_facts(known.record, known.version, app.clock.now(), config, known.watermark)
 
 
 async def _history(app: "App", user_id: str, facts: "UserFacts") -> list[Finding]:

@@ -8,12 +8,11 @@ import numpy as np
 from kindred.core.candidates import Floats, Mask, Ordinals
 from kindred.core.errors import InvalidInput, KindredError, NotFound
 from kindred.core.item import CatalogItem
-from kindred.features.groups import user_key
-from kindred.features.users import decode_user
 from kindred.ports.operations import Cache
 from kindred.recommend.ask import SimilarAnswer, SimilarAsk
 from kindred.recommend.explainers.reasons import listed_words
 from kindred.recommend.item_text import item_text
+from kindred.recommend.known_user import known_user
 from kindred.recommend.sources.lists import allowed_rows
 from kindred.recommend.world import World
 
@@ -122,18 +121,18 @@ async def _mask(world: World, ask: SimilarAsk, now: int) -> tuple[Mask, str]:
             if item is not None and item.ordinal < len(mask):
                 mask[item.ordinal] = False
     country = None
-    keys = [] if ask.user_id is None else [user_key(ask.user_id)]
-    view = await world.state.read(keys)
-    for record in view.records:
-        user = None if record is None else decode_user(record.value)
-        if user is not None:
-            seen = user.seen_items()
+    watermark = None
+    if ask.user_id is not None:
+        known = await known_user(world.state, ask.user_id, world.partition_of)
+        watermark = known.watermark
+        if known.record is not None:
+            seen = known.record.seen_items()
             mask[seen[seen < len(mask)]] = False
-            country = user.profile.country if user.profile else None
+            country = known.record.profile.country if known.record.profile else None
     region = world.table.in_region(country)
     if region is not None:
         mask &= region[: len(mask)]
-    return mask, str(view.watermark)
+    return mask, str(watermark or await world.state.watermark())
 
 
 def _scaled(values: Floats) -> Floats:

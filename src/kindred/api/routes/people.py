@@ -22,6 +22,7 @@ from kindred.core.ids import check_id, new_id
 from kindred.features.groups import user_key
 from kindred.features.users import UserRecord, decode_user
 from kindred.ports.interactions import InteractionRow
+from kindred.recommend.known_user import KnownUser, known_user
 
 LONGEST_PAGE = 5_000
 """Rows that a page may grow to so that no millisecond is split."""
@@ -33,21 +34,16 @@ Before = Annotated[
 _REMOVES = described(WRITE, "users", responses=accepted(RemovalOutcome, "Durable; it will be done soon"))
 
 
-async def known_record(platform: Platform, user_id: str) -> UserRecord | None:
-    """Return what the state holds of exactly this user, alias or not."""
+async def _known(platform: Platform, user_id: str) -> KnownUser:
+    """Return who a user is at the end of their merges."""
+    return await known_user(platform.stores.state, user_id, platform.stores.log.partition_of)
+
+
+async def _sealed(platform: Platform, user_id: str) -> UserRecord | None:
+    """Return what the state holds of exactly this user, where that is that they were merged into another."""
     (found,) = (await platform.stores.state.read([user_key(user_id)])).records
-    return None if found is None else decode_user(found.value)
-
-
-async def follow(platform: Platform, user_id: str) -> tuple[str, UserRecord | None]:
-    """Return the user at the end of a chain of merges, and their record; a circle ends where it closes."""
-    met = {user_id}
-    record = await known_record(platform, user_id)
-    while record is not None and record.alias is not None and record.alias not in met:
-        user_id = record.alias
-        met.add(user_id)
-        record = await known_record(platform, user_id)
-    return user_id, record
+    record = None if found is None else decode_user(found.value)
+    return record if record is not None and record.alias is not None else None
 
 
 @post(
@@ -64,21 +60,29 @@ async def merge_user(data: JSONBody[MergeBody], platform: Injected, user_id: Fro
     wanted = check_id(str(data.into), "/into")
     if source == wanted:
         raise Conflict(f"user {source!r} cannot be merged into itself: name another user in `into`")
-    target, _ = await follow(platform, wanted)
+    target = (await _known(platform, wanted)).user_id
     if target == source:
         raise Conflict(f"user {wanted!r} was merged into {source!r} already: the other way round would be a circle")
-    standing = await known_record(platform, source)
-    if standing is not None and standing.alias is not None:
-        owner, _ = await follow(platform, source)
-        if owner != target:
-            raise Conflict(f"user {source!r} was merged into {owner!r} already: a user has one target")
+    standing = await _sealed(platform, source)
+    if standing is not None:
+        await _same_target(platform, source, target)
         position = None if standing.sealed is None else str(standing.sealed)
         return Response(MergeOutcome(user_id=source, into=target, status="unchanged", position=position))
     now = platform.clock.now()
     event = Merged(event_id=new_id("merge"), timestamp=now, ingested_at=now, user_id=source, into=target)
     (at,), stored = await settle(platform, [event])
+    if stored:
+        # Another server may have taken another merge of the same user meanwhile: the first one in the log holds.
+        await _same_target(platform, source, target)
     body = MergeOutcome(user_id=source, into=target, status="stored" if stored else "queued", position=str(at))
     return Response(body, status_code=200 if stored else 202)
+
+
+async def _same_target(platform: Platform, source: str, target: str) -> None:
+    """Raise Conflict where a user was merged into someone else than `target`."""
+    owner = (await _known(platform, source)).user_id
+    if owner not in (source, (await _known(platform, target)).user_id):
+        raise Conflict(f"user {source!r} was merged into {owner!r} already: a user has one target")
 
 
 @get("/api/v1/users/{user_id:str}/history", **described(READ, "users"))
@@ -86,7 +90,7 @@ async def get_history(
     platform: Injected, user_id: FromPath[str], limit: Limit = 50, before: Before = None
 ) -> HistoryPage:
     """Return what a user did, newest first; an alias reads as the known user."""
-    owner, _ = await follow(platform, path_id(user_id, "/user_id"))
+    owner = (await _known(platform, path_id(user_id, "/user_id"))).user_id
     rows, next_before, cut = await _page(platform, owner, limit, before)
     return HistoryPage(user_id=owner, history=await _entries(platform, rows), next_before=next_before, cut=cut)
 

@@ -1,4 +1,4 @@
-"""The user's state: one batched read at the start of every request."""
+"""The user's state: one read at the start of every request, and one more of who was merged into another."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ import numpy as np
 
 from kindred.core.position import Position
 from kindred.core.query import Query, UserFacts
-from kindred.features.groups import user_key
 from kindred.features.history import HistoryRows
-from kindred.features.users import UserRecord, decode_user
+from kindred.features.users import UserRecord
 from kindred.models.preference import Interactions, PreferenceConfig, preferences
 from kindred.pipeline.stages import FailPolicy
+from kindred.recommend.known_user import known_user
 from kindred.recommend.session import passed_over
 from kindred.recommend.world import World
 
@@ -33,13 +33,11 @@ class UserState:
         """Return `facts`: the user's record as preferences of now; `rows`: its interactions, newest first; `shown`:
         what was lately shown to the user, and how often.
         """
-        partition = self.world.partition_of(query.user_id)
-        view = await self.world.state.read([user_key(query.user_id)], partition)
-        record = view.records[0]
-        user = None if record is None else decode_user(record.value)
-        if record is None or user is None:
-            return {"facts": UserFacts(state_version=view.watermark)}
-        facts = user_facts(user, record.position, query.context.time, self.world.preference, view.watermark)
+        known = await known_user(self.world.state, query.user_id, self.world.partition_of)
+        user = known.record
+        if user is None or known.version is None:
+            return {"facts": UserFacts(state_version=known.watermark)}
+        facts = user_facts(user, known.version, query.context.time, self.world.preference, known.watermark)
         return {"facts": facts, "rows": user.rows(), "shown": passed_over(user.exposures)}
 
 
