@@ -27,6 +27,7 @@ from kindred.cli.slates import popular, recommend, similar, trending
 from kindred.cli.state import state
 from kindred.cli.tokens import token
 from kindred.cli.training import evaluate, train
+from kindred.cli.users import users
 
 _HELP = """Recommendations that learn within seconds and explain themselves.
 
@@ -49,7 +50,7 @@ app.command(serve)
 app.command(run_all, name="run")
 for _command in (backup, restore, consume, job, jobs, recommend, similar, trending, popular, evaluate, doctor):
     app.command(_command)
-for _group in (config, events, features, lake, log, models, state, token):
+for _group in (config, events, features, lake, log, models, state, token, users):
     app.command(_group)
 
 

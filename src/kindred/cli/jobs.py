@@ -83,13 +83,16 @@ async def jobs(*, as_json: Json = False) -> None:
 
 
 async def _lake(settings: "Settings", stores: "Stores") -> str:
+    from kindred.ingest.consumer import ConsumerConfig
     from kindred.jobs.compaction import Compactor
     from kindred.jobs.config import LakeConfig
+    from kindred.jobs.forgotten_acts import ForgottenActs
     from kindred.jobs.lake import LakeWriter
 
     config = settings.section(LakeConfig)
     written = await LakeWriter(stores.log, stores.leases, stores.lake, config).run()
-    merged = await Compactor(stores.leases, stores.lake, config).run()
+    acts = ForgottenActs(stores, settings.section(ConsumerConfig).fold)
+    merged = await Compactor(stores.leases, stores.lake, config, acts=acts).run()
     lost = f", {written.lost:,} were gone from the log before" if written.lost else ""
     return f"{written.rows:,} events taken over{lost}, {merged.hours:,} hours merged"
 

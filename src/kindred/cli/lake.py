@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from kindred.cli.output import Json, emit_json, note, show, table
-from kindred.cli.session import opened_stores
+from kindred.cli.session import opened_stores, read_settings
 from kindred.core.errors import InvalidInput
 
 lake = App(name="lake", help="Write, compact and query the lake of events.")
@@ -32,10 +32,14 @@ async def write(*, as_json: Json = False) -> None:
 @lake.command(name="compact")
 async def compact(*, as_json: Json = False) -> None:
     """Merge the files of past hours, mark what clients sent again, and drop the rows of forgotten people."""
+    from kindred.ingest.consumer import ConsumerConfig
     from kindred.jobs.compaction import Compactor
+    from kindred.jobs.forgotten_acts import ForgottenActs
 
-    async with opened_stores() as stores:
-        report = await Compactor(stores.leases, stores.lake).run()
+    settings = read_settings()
+    async with opened_stores(settings) as stores:
+        acts = ForgottenActs(stores, settings.section(ConsumerConfig).fold)
+        report = await Compactor(stores.leases, stores.lake, acts=acts).run()
     if as_json:
         emit_json(asdict(report))
         return

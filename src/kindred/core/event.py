@@ -112,6 +112,16 @@ class Imported(_Event, tag="m", frozen=True, kw_only=True, omit_defaults=True):
     users: int = 0
 
 
+class Anonymous(_Event, tag="a", frozen=True, kw_only=True, omit_defaults=True):
+    """Stands in the lake for an event of someone who was forgotten: what it added to items and placements, no name.
+
+    `remains` is written by the fold; `told`: the placement of which a client said what it showed.
+    """
+
+    remains: bytes
+    told: str = ""
+
+
 Event: TypeAlias = (
     Interaction
     | ItemUpserted
@@ -123,6 +133,7 @@ Event: TypeAlias = (
     | HistoryRemoved
     | Served
     | Imported
+    | Anonymous
 )
 
 _encoder = msgspec.msgpack.Encoder()
@@ -158,3 +169,5 @@ def partition_key(event: Event) -> str:
             return event.item_id
         case Imported():
             return event.import_id
+        case Anonymous():
+            return event.event_id

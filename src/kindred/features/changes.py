@@ -162,8 +162,17 @@ class PlacementCredit(msgspec.Struct, frozen=True, gc=False):
     dwell_ms: int = 0
 
 
+class Remains(msgspec.Struct, frozen=True, array_like=True):
+    """What an event added to others than its user: to items, to placements, and that a client told of `told`."""
+
+    forward: list[ItemAct]
+    credits: list[PlacementCredit]
+    told: str = ""
+
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(ItemAct)
+_remains_decoder = msgspec.msgpack.Decoder(Remains)
 
 
 def encode_act(act: ItemAct) -> bytes:
@@ -177,6 +186,19 @@ def decode_act(data: bytes) -> ItemAct:
         return _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"not an item act: {error}") from error
+
+
+def encode_remains(remains: Remains) -> bytes:
+    """Write what remains of an event."""
+    return _encoder.encode(remains)
+
+
+def decode_remains(data: bytes) -> Remains:
+    """Read what remains of an event; raise InvalidInput when the bytes are something else."""
+    try:
+        return _remains_decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"not what remains of an event: {error}") from error
 
 
 def request_hash(request_id: str | None) -> int:

@@ -18,7 +18,7 @@ from kindred.features.groups import FoldConfig, import_key, item_key, user_key
 from kindred.features.history import HistoryRows
 from kindred.features.items import ItemRecord, decode_item, encode_item, merge_items
 from kindred.features.users import UserRecord, decode_user, encode_user, merge_user
-from kindred.ingest.fold_columns import FoldColumns, fold_parts
+from kindred.ingest.fold_columns import NOBODY, FoldColumns, fold_parts
 from kindred.ports.log import DeadLetter
 from kindred.ports.state import StateRecord, StateStore, StateWrite
 
@@ -121,7 +121,7 @@ def _user_writes(
     profiles = [_profile_decoder.decode(data) if data else None for data in part.profiles]
     writes = []
     for user, before, added in zip(part.users, stored, bulk_users(rows, part.starts, profiles, config), strict=True):
-        if before is not None and before.position >= position:
+        if user == NOBODY or (before is not None and before.position >= position):
             continue
         known: UserRecord | None = decode_user(before.value) if before is not None else None
         merged = merge_user(known, added, config)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 
 from kindred.core.errors import InvalidInput
-from kindred.core.event import Interaction, Served
+from kindred.core.event import Anonymous, Interaction, Served
 from kindred.core.position import Position
 from kindred.features.groups import FoldConfig
 from kindred.ingest.plan import PersonEvent
@@ -28,7 +28,7 @@ class Exposures:
 
     def told(self, placement: str, position: Position) -> None:
         """Note that a client told what a placement showed; the first time counts."""
-        if placement and placement not in self.since:
+        if placement and (placement not in self.since or position < self.since[placement]):
             self.since[placement] = self.new[placement] = position
 
     def by_server(self, placement: str, position: Position) -> bool:
@@ -47,7 +47,7 @@ class Exposures:
 
 
 async def load_exposures(
-    people: Sequence[tuple[Position, PersonEvent]],
+    people: Sequence[tuple[Position, PersonEvent | Anonymous]],
     partition: int,
     state: StateStore,
     cache: MutableMapping[str, Position | None],
@@ -71,7 +71,9 @@ async def load_exposures(
     return Exposures({name: since for name, since in cache.items() if since is not None}, config.client_placements)
 
 
-def _placement(event: PersonEvent, config: FoldConfig) -> str | None:
+def _placement(event: PersonEvent | Anonymous, config: FoldConfig) -> str | None:
+    if isinstance(event, Anonymous):
+        return event.told
     if isinstance(event, Served):
         return event.placement
     if isinstance(event, Interaction) and event.event_type in config.impressions:

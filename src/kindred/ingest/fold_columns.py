@@ -15,6 +15,8 @@ from kindred.core.errors import InvalidInput, StoreUnavailable
 FOLD_FOLDER = "fold"
 _KEYS = ("starts", "ordinals", "timestamps", "types", "values")
 UNKNOWN_TIME = -1
+NOBODY = ""
+"""Whose rows those of forgotten people are: they count for items alone."""
 # What an absent or a damaged file is; anything else that a disk says may pass.
 _FOR_GOOD = (None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
 

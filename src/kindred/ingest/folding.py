@@ -8,7 +8,7 @@ from pathlib import Path
 from kindred.core.clock import Clock
 from kindred.core.event import Imported, Interaction, encode_event
 from kindred.core.position import START, Position
-from kindred.features.changes import ItemAct, PlacementCredit, UserChange
+from kindred.features.changes import ItemAct, PlacementCredit, Remains, UserChange, decode_remains
 from kindred.features.groups import (
     FoldConfig,
     erased_key,
@@ -140,14 +140,14 @@ class UserStage:
         await write_catalogue(made, stores.catalog, watermark, now)
         exposures = await self._exposures(made)
         folds = await self._fold_users(made, exposures, now)
+        counted: list[Remains | UserFold] = [decode_remains(event.remains) for _, event in made.remains]
+        counted += [fold for _, fold in folds]
         await write_profiles(made, stores.profiles, watermark)
         event_ids = {position: event.event_id for position, event in made.people if isinstance(event, Interaction)}
         # The history is stored by a thread of its own: meanwhile the items are folded.
         history = asyncio.ensure_future(write_history(folds, event_ids, made.end, stores.interactions, self._config))
         try:
-            item_writes = await self._item_writes(
-                [act for _, fold in folds for act in fold.forward], made.end.partition
-            )
+            item_writes = await self._item_writes([act for each in counted for act in each.forward], made.end.partition)
         finally:
             await history
         letters = [*made.letters, *_refused(made, folds)]
@@ -156,7 +156,7 @@ class UserStage:
         await append_outgoing(made.people, folds, self.log)
         writes = [
             *item_writes,
-            *await self._placement_writes([credit for _, fold in folds for credit in fold.credits], made.end),
+            *await self._placement_writes([credit for each in counted for credit in each.credits], made.end),
             *exposures.writes(made.end.partition),
             *await _user_writes(folds),
         ]
@@ -168,7 +168,10 @@ class UserStage:
         """Return who tells what was shown, at the placements of this batch."""
         partition = made.end.partition
         told = self._told.setdefault(partition, {})
-        return await load_exposures(made.people, partition, self._stores.state, told, self._config)
+        found = await load_exposures([*made.people, *made.remains], partition, self._stores.state, told, self._config)
+        for position, event in made.remains:
+            found.told(event.told, position)
+        return found
 
     async def _fold_users(self, made: Plan, exposures: Exposures, now: int) -> list[tuple[Person, UserFold]]:
         """Fold each user's changes into what the state holds of them, giving way to other work every so many users."""

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from kindred.core.clock import HOUR, LATEST
 from kindred.core.errors import InvalidInput
 from kindred.core.event import (
+    Anonymous,
     Event,
     HandedOver,
     HistoryRemoved,
@@ -38,7 +39,8 @@ class Plan:
     """What stands in a run of log records up to `end`, by what it concerns.
 
     An import marker is never planned together with other records: it is alone in `marker`. `people` holds every event
-    of a user, in order. `items` holds the last word on each item of the run, None for a deletion.
+    of a user, in order. `items` holds the last word on each item of the run, None for a deletion. `remains`: what
+    forgotten people did, which only the lake tells.
     """
 
     end: Position
@@ -46,6 +48,7 @@ class Plan:
     letters: list[DeadLetter] = field(default_factory=list)
     people: list[tuple[Position, PersonEvent]] = field(default_factory=list)
     items: dict[str, tuple[Position, Item | None]] = field(default_factory=dict)
+    remains: list[tuple[Position, Anonymous]] = field(default_factory=list)
 
 
 def plan(records: Sequence[LogRecord]) -> Plan:
@@ -69,6 +72,8 @@ def plan(records: Sequence[LogRecord]) -> Plan:
                 made.items[event.item.item_id] = (position, event.item)
             case ItemDeleted():
                 made.items[event.item_id] = (position, None)
+            case Anonymous():
+                made.remains.append((position, event))
             case _:
                 made.people.append((position, event))
         made.end = position

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from kindred.core.clock import DAY, HOUR, MINUTE, Clock, SystemClock
 from kindred.core.errors import LeaseHeld
 from kindred.jobs.config import LakeConfig
 from kindred.jobs.erasures import Gone, erasures, without_people
+from kindred.jobs.forgotten_acts import ForgottenActs
 from kindred.jobs.lake import LEASE, lake_lease
 from kindred.jobs.lake_files import LakeFolder
 from kindred.ports.operations import Leases
@@ -40,11 +41,16 @@ class Compactor:
     """Rewrites files of the lake; readers see the old ones or the new ones, never both."""
 
     def __init__(
-        self, leases: Leases, lake: Path, config: LakeConfig | None = None, clock: Clock | None = None
+        self,
+        leases: Leases,
+        lake: Path,
+        config: LakeConfig | None = None,
+        clock: Clock | None = None,
+        acts: ForgottenActs | None = None,
     ) -> None:
-        """Prepare; nothing is read before `run`."""
+        """Prepare; nothing is read before `run`. `acts` keeps what forgotten people add to items; else it goes too."""
         self._leases, self._lake, self._folder = leases, lake, LakeFolder(lake)
-        self._config, self._clock = config or LakeConfig(), clock or SystemClock()
+        self._config, self._clock, self._acts = config or LakeConfig(), clock or SystemClock(), acts
 
     async def run(self) -> CompactionReport:
         """Drop forgotten people's rows, merge closed hours, delete files replaced long ago.
@@ -53,25 +59,33 @@ class Compactor:
         """
         async with lake_lease(self._leases) as fence:
             report = CompactionReport()
-            steps = self._steps(report)
+            gone = await asyncio.to_thread(self._gone)
+            if self._acts is not None and gone.people:
+                remains = await self._acts.of(self._folder, self._folder.manifest(), list(gone.people))
+                gone = replace(gone, remains=remains)
+            steps = self._steps(gone, report)
             while await asyncio.to_thread(next, steps, False) is not False:
                 if not await self._leases.holds(LEASE, fence):
                     raise LeaseHeld("another process took over the lake while this one worked")
             return report
 
-    def _steps(self, report: CompactionReport) -> Iterator[bool]:
+    def _gone(self) -> Gone:
+        """Return who is to be forgotten."""
+        return erasures(self._folder, self._folder.manifest())
+
+    def _steps(self, gone: Gone, report: CompactionReport) -> Iterator[bool]:
         """Do one step after the other, each ended by one replacement of the manifest."""
         now = self._clock.now()
         manifest = self._folder.manifest()
         self._folder.clear(manifest)
         report.files_before = len(manifest.files)
-        gone = erasures(self._folder, manifest)
         if gone.people:
             report.erased_people = len(gone.people)
             report.erased_rows += without_people(self._lake, gone)
             # The names of who is forgotten go last: until then a run that was cut off can be done again.
             for naming in (True, False):
-                for file in [one for one in manifest.files if naming or one.erasures]:
+                # The newest first: what the events before them add does not depend on them.
+                for file in [one for one in reversed(manifest.ordered()) if naming or one.erasures]:
                     manifest = self._forget(manifest, file, gone, naming, now, report)
                     yield True
         for key, group in groupby(_mergeable(manifest, now), key=_hour):
@@ -89,10 +103,10 @@ class Compactor:
         if not gone.touches(self._folder.read(file, ["user_id"])["user_id"]):
             return manifest
         rows = self._folder.read(file)
-        kept = gone.leave_out(rows, naming)
-        if naming and len(kept) == len(rows):
+        kept, taken = gone.leave_out(rows, naming)
+        if naming and not taken:
             return manifest
-        report.erased_rows += len(rows) - len(kept)
+        report.erased_rows += taken
         written = []
         if len(kept):
             written = [self._folder.write(kept, _generation(file) + 1)]

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from kindred.core.errors import Conflict, InvalidInput
 from kindred.core.event import (
+    Anonymous,
     Event,
     HandedOver,
     Imported,
@@ -128,7 +129,7 @@ def _people(event: Event) -> list[str]:
             return [event.user_id, event.source]
         case ProfileUpdated():
             return [event.profile.user_id]
-        case ItemUpserted() | ItemDeleted() | Imported():
+        case ItemUpserted() | ItemDeleted() | Imported() | Anonymous():
             return []
         case _:
             return [event.user_id]

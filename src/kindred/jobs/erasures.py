@@ -1,17 +1,19 @@
 """Who asked to be forgotten, and taking their rows out of the lake: events and imports alike."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import polars as pl
 
 from kindred.core.position import Position
 from kindred.features.groups import erased_key
-from kindred.ingest.fold_columns import FoldColumns, fold_parts
+from kindred.ingest.fold_columns import NOBODY, FoldColumns, fold_parts
 from kindred.ingest.importing.lake import ImportManifest, Lake
 from kindred.ingest.importing.row_ids import ROW_ID
+from kindred.jobs.forgotten_acts import anonymous_rows
 from kindred.jobs.lake_files import sync, writing
 from kindred.training.controls import CONTROL_COLUMNS, Controls
 from kindred.training.lake_events import LakeEvents, LakeManifest
@@ -26,32 +28,50 @@ def person_digest(user_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """People to be forgotten, with the ids they once had as anonymous users: id → position and arrival (ms)."""
+    """People to be forgotten, with the ids they once had as anonymous users: id → position and arrival (ms).
+
+    `remains`: what takes the place of their events, so that counts of items stay.
+    """
 
     people: Mapping[str, tuple[Position, int]]
     controls: Controls
+    remains: Mapping[Position, bytes] = field(default_factory=dict)
 
     def touches(self, users: pl.Series) -> bool:
         """Say whether any of the people is among user ids."""
         return bool(users.is_in(list(self.people)).any())
 
-    def leave_out(self, rows: pl.DataFrame, naming: bool) -> pl.DataFrame:
-        """Leave out event rows of the people; of the rows that ask for it, keep only a hash where not `naming`."""
+    def leave_out(self, rows: pl.DataFrame, naming: bool) -> tuple[pl.DataFrame, int]:
+        """Take out event rows of the people, but for what they added to items; say how many rows that were.
+
+        Of the rows that ask for it, only a hash is kept where not `naming`.
+        """
         marked = rows.with_columns(pl.col("ingested_at").dt.timestamp("ms").alias("arrived"))
         asking = (pl.col("kind") == "erased") & pl.col("user_id").is_in(list(self.people))
-        others = self._controls().unerased(marked.filter(~asking.fill_null(False)))
+        before = marked.filter(~asking.fill_null(False))
+        others = self._controls().unerased(before)
+        theirs = before.join(others, on=["epoch", "partition", "offset"], how="anti")
+        others = pl.concat([others.select(rows.columns), anonymous_rows(theirs, self.remains)])
         asked = marked.filter(asking)
         if not naming:
-            hashes = [f'{{"{PERSON}":"{person_digest(user)}"}}' for user in asked["user_id"]]
+            said = asked.select("user_id", "metadata").iter_rows()
+            hashes = [_hashed(user, metadata) for user, metadata in said]
             asked = asked.with_columns(
                 pl.lit(None, pl.String).alias("user_id"),
                 pl.Series("metadata", hashes, dtype=pl.String),
                 pl.lit(None, pl.Binary).alias("raw"),
             )
-        return pl.concat([others, asked]).sort("epoch", "offset").select(rows.columns)
+        left = pl.concat([others, asked.select(rows.columns)]).sort("epoch", "offset")
+        return left, len(theirs)
 
     def _controls(self) -> Controls:
         return Controls(erased=dict(self.people))
+
+
+def _hashed(user_id: str, metadata: str | None) -> str:
+    """Return what a row that asks to be forgotten says when it names nobody any more."""
+    said = msgspec.json.decode(metadata) if metadata else {}
+    return msgspec.json.encode({**said, PERSON: person_digest(user_id)}).decode()
 
 
 def erasures(lake: LakeEvents, manifest: LakeManifest) -> Gone:
@@ -69,7 +89,10 @@ def erasures(lake: LakeEvents, manifest: LakeManifest) -> Gone:
 
 
 def without_people(folder: Path, gone: Gone) -> int:
-    """Take people's rows out of finished imports; return how many. Row ids stay, so that no import brings them back."""
+    """Take people's rows out of finished imports; return how many.
+
+    Row ids stay, so that no import brings them back, and so does what they add to items, of nobody.
+    """
     lake, count = Lake(folder), 0
     for manifest in lake.manifests():
         if manifest.position is None:
@@ -90,7 +113,7 @@ def without_people(folder: Path, gone: Gone) -> int:
             if not set(users).isdisjoint(columns.users):
                 draft = path.with_name(f".{path.stem}.npz")
                 with writing(folder):
-                    _others(columns, set(users)).save(draft)
+                    _nameless(columns, set(users)).save(draft)
                     _replace(draft, path)
     return count
 
@@ -108,20 +131,20 @@ def _of_import(manifest: ImportManifest, gone: Gone) -> list[str]:
     return users
 
 
-def _others(columns: FoldColumns, users: set[str]) -> FoldColumns:
-    """Return the columns of everyone but `users`."""
-    keep = np.array([user not in users for user in columns.users], np.bool_)
-    lengths = np.diff(columns.starts)
-    rows = np.repeat(keep, lengths)
+def _nameless(columns: FoldColumns, users: set[str]) -> FoldColumns:
+    """Return the columns with the rows of `users` as those of nobody."""
+    theirs = columns.of_users(lambda user: user in users or user == NOBODY)
+    others = columns.of_users(lambda user: user not in users and user != NOBODY)
+    order = np.argsort(theirs.timestamps, kind="stable")
     return FoldColumns(
-        [user for user, kept in zip(columns.users, keep, strict=True) if kept],
-        np.concatenate([[0], np.cumsum(lengths[keep])]).astype(np.int64),
-        columns.ordinals[rows],
-        columns.timestamps[rows],
-        columns.types[rows],
-        columns.values[rows],
+        [*others.users, NOBODY],
+        np.append(others.starts, len(columns)).astype(np.int64),
+        np.concatenate([others.ordinals, theirs.ordinals[order]]),
+        np.concatenate([others.timestamps, theirs.timestamps[order]]),
+        np.concatenate([others.types, theirs.types[order]]),
+        np.concatenate([others.values, theirs.values[order]]),
         columns.names,
-        [profile for profile, kept in zip(columns.profiles, keep, strict=False) if kept],
+        [*others.profiles, b""] if columns.profiles else [],
     )
 
 

@@ -53,7 +53,10 @@ class LakeLog(ReplayedLog):
         found = rows.select("epoch", "partition", "offset", arrived, "metadata").sort("epoch", "partition", "offset")
         last: dict[str, tuple[Position, int]] = {}
         for epoch, partition, offset, arrival, metadata in found.collect().iter_rows():
-            last[msgspec.json.decode(metadata)[PERSON]] = Position(epoch, partition, offset), arrival
+            said = msgspec.json.decode(metadata)
+            before = last.get(said[PERSON])
+            if before is None or not said.get("follows") or arrival > before[1]:
+                last[said[PERSON]] = Position(epoch, partition, offset), arrival
         return [
             StateWrite(StateKey(ERASED, person), StateRecord(place, erasure_mark(place, arrival)))
             for person, (place, arrival) in last.items()

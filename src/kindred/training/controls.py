@@ -53,7 +53,9 @@ class Controls:
             place = Position(epoch, partition, offset), int(arrived or 0)
             said = msgspec.json.decode(metadata) if metadata else {}
             if kind == "erased" and user is not None:
-                self.erased[user] = place
+                # What follows from another's erasure may be told twice, and counts once.
+                if not said.get("follows") or user not in self.erased or place[1] > self.erased[user][1]:
+                    self.erased[user] = place
             elif kind == "merged":
                 self.merged.setdefault(user, said["into"])
             elif kind == "removed":

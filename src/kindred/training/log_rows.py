@@ -10,6 +10,7 @@ import polars as pl
 from kindred.core.clock import LATEST
 from kindred.core.errors import InvalidInput
 from kindred.core.event import (
+    Anonymous,
     Event,
     HandedOver,
     HistoryRemoved,
@@ -41,6 +42,7 @@ _KINDS: dict[type, str] = {
     HistoryRemoved: "removed",
     Served: "served",
     Imported: "imported",
+    Anonymous: "anonymous",
 }
 UNREADABLE = "unreadable"
 _json = msgspec.json.Encoder()
@@ -106,7 +108,7 @@ def _described(event: Event) -> tuple[str | None, str | None, str | None, str | 
         case ProfileUpdated():
             user, rest = event.profile.user_id, msgspec.to_builtins(event.profile)
         case ProfileErased():
-            user = event.user_id
+            user, rest = event.user_id, {"follows": True} if event.follows else {}
         case Merged():
             user, rest = event.user_id, {"into": event.into}
         case HandedOver():

@@ -4,6 +4,7 @@ import asyncio
 import random
 
 import msgspec
+import polars as pl
 import pytest
 from tests.integration.ingest.stores import NOW, QUICK, World, happened
 
@@ -21,6 +22,7 @@ from kindred.ingest.consumer import LEASE
 from kindred.jobs.compaction import Compactor
 from kindred.jobs.comparison import compare
 from kindred.jobs.config import LakeConfig
+from kindred.jobs.forgotten_acts import ForgottenActs
 from kindred.jobs.lake import LakeWriter
 from kindred.jobs.rebuild import Rebuild, take_over
 from kindred.ports.state import StateRecord, StateWrite
@@ -152,14 +154,40 @@ async def test_people_forgotten_by_the_lake_stay_forgotten(tmp_path) -> None:
     await world.record(happened(3, "bob", "i2"))
     await world.drain()
     await to_lake(world)
-    await Compactor(world.leases, world.lake, clock=FixedClock(NOW + DAY)).run()
+    await Compactor(world.leases, world.lake, clock=FixedClock(NOW + DAY), acts=ForgottenActs(world)).run()
     await world.log.trim((await world.log.ends())[0])
     built = rebuild(world, "lake")
     report = await compare(built, world.state, [0])
-    # What forgotten people did to items went with their rows: that alone differs.
-    assert [key.group for key in report.differing] == [ITEM]
+    assert report.differing == []
     assert report.compared[ERASED] == 1
     assert report.compared[USER] == 1
+
+
+async def test_what_forgotten_people_did_to_items_stays_in_the_lake(world: World) -> None:
+    """Outcomes of exposures, repeats, countries, merged users, more than one request; and nobody's name is left."""
+    at = {"timestamp": NOW, "ingested_at": NOW}
+    await world.record(*deeds(250))
+    await world.record(*(ProfileErased(event_id=f"x{n}", user_id=f"u{n}", **at) for n in range(0, 12, 2)))
+    await world.drain()
+    await world.record(*(ProfileErased(event_id=f"y{n}", user_id=f"anon{n}", **at) for n in range(3)))
+    await world.record(*deeds(120, 2, 300))
+    await world.drain()
+    await to_lake(world)
+    compactor = Compactor(world.leases, world.lake, clock=FixedClock(NOW + DAY), acts=ForgottenActs(world))
+    assert (await compactor.run()).erased_rows > 50
+    await world.record(ProfileErased(event_id="z", user_id="u2", **at), *deeds(30, 3, 500))
+    await world.drain()
+    await to_lake(world)
+    await compactor.run()
+    for end in await world.log.ends():
+        await world.log.trim(end)
+    report = await compare(rebuild(world, "lake"), world.state, await partitions(world))
+    assert report.differing == []
+    assert report.compared[ITEM] == 9
+    lake = LakeEvents(world.lake)
+    rows = lake.scan(lake.manifest().files).filter(pl.col("kind") == "anonymous").collect()
+    assert rows["user_id"].null_count() == rows["event_id"].null_count() == rows["request_id"].null_count() == len(rows)
+    assert len(rows) > 50
 
 
 async def test_a_record_that_moves_on_is_compared_where_it_moved_to(tmp_path) -> None:

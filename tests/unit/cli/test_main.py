@@ -21,7 +21,7 @@ COMMANDS = [
     ["models", "list"], ["models", "activate"], ["models", "rollback"], ["token"], ["token", "create"],
     ["token", "list"], ["token", "revoke"], ["consume"], ["backup"], ["restore"], ["job"], ["jobs"],
     ["state"], ["state", "rebuild"], ["lake"], ["lake", "write"], ["lake", "compact"], ["lake", "query"], ["events"],
-    ["log"], ["log", "repartition"],
+    ["log"], ["log", "repartition"], ["users"], ["users", "export"],
     ["events", "dead-letters"],
     ["features"], ["features", "list"], ["features", "show"],
 ]  # fmt: skip

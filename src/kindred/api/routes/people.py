@@ -1,11 +1,12 @@
-"""One person: merge an anonymous user into a known one, read a history, and take items out of it."""
+"""One person: merge an anonymous user into a known one, read and export what is held, take items out of a history."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated
 
+import msgspec
 from litestar import Response, delete, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.response import Stream
 
 from kindred.api.access import accepted, described
 from kindred.api.bodies import SINGLE_LIMIT, StrictBody
@@ -15,7 +16,8 @@ from kindred.api.routes.items import Limit
 from kindred.api.schemas.people import HistoryEntry, HistoryPage, MergeBody, MergeOutcome, RemovalOutcome
 from kindred.api.tokens import READ, WRITE
 from kindred.api.writing import settle
-from kindred.core.clock import LATEST, format_time
+from kindred.app.person_export import Line, export_person, interaction, moment, named_items
+from kindred.core.clock import LATEST
 from kindred.core.errors import Conflict
 from kindred.core.event import HistoryRemoved, Merged
 from kindred.core.ids import check_id, new_id
@@ -103,31 +105,40 @@ async def _page(
     rows = await store.by_user(user_id, limit + 1, before)
     if len(rows) <= limit:
         return rows, None, False
-    edge = _time(rows[limit - 1])
-    if _time(rows[limit]) == edge:
+    edge = moment(rows[limit - 1])
+    if moment(rows[limit]) == edge:
         rows = await store.by_user(user_id, LONGEST_PAGE + 1, before)
-    whole = [row for row in rows if _time(row) >= edge]
+    whole = [row for row in rows if moment(row) >= edge]
     page = whole[:LONGEST_PAGE]
     return page, edge if edge >= 0 and len(rows) > len(page) else None, len(whole) > len(page)
 
 
-def _time(row: InteractionRow) -> int:
-    return -1 if row.timestamp is None else row.timestamp
-
-
 async def _entries(platform: Platform, rows: Sequence[InteractionRow]) -> list[HistoryEntry]:
-    ordinals = list({int(row.item) for row in rows})
-    found = dict(zip(ordinals, await platform.stores.catalog.by_ordinals(ordinals), strict=True))
-    return [
-        HistoryEntry(
-            item_id=None if (known := found[int(row.item)]) is None else known.item.item_id,
-            title=None if known is None else known.item.title,
-            event_type=row.event_type,
-            timestamp=None if row.timestamp is None else format_time(row.timestamp),
-            value=None if math.isnan(row.value) else row.value,
-        )
-        for row in rows
-    ]
+    items = await named_items(platform.stores.catalog, rows)
+    return [HistoryEntry(**interaction(row, items[int(row.item)])) for row in rows]
+
+
+@get(
+    "/api/v1/users/{user_id:str}/export",
+    media_type="application/x-ndjson",
+    **described(READ, "users", summary="Export a person, a JSON object to a line"),
+)
+async def export_user(platform: Injected, user_id: FromPath[str]) -> Stream:
+    """Return everything that state, profiles and history hold of a user, line by line; the last line is `end`."""
+    lines = export_person(platform.stores, path_id(user_id, "/user_id"), platform.clock.now())
+    # What a store says at once becomes a problem; what breaks off later lacks its last line.
+    first = await anext(lines)
+    return Stream(_written(first, lines), media_type="application/x-ndjson")
+
+
+async def _written(first: Line, lines: AsyncIterator[Line]) -> AsyncIterator[bytes]:
+    encoder = msgspec.json.Encoder()
+    yield encoder.encode(first) + b"\n"
+    count = 1
+    async for line in lines:
+        yield encoder.encode(line) + b"\n"
+        count += 1
+    yield encoder.encode({"kind": "end", "lines": count}) + b"\n"
 
 
 @delete("/api/v1/users/{user_id:str}/history/{item_id:str}", status_code=200, **_REMOVES)
@@ -162,4 +173,4 @@ async def _remove(platform: Platform, user_id: str, item_id: str, reactions: boo
     return Response(body, status_code=200 if stored else 202)
 
 
-HANDLERS = [merge_user, get_history, remove_history, remove_reactions]
+HANDLERS = [merge_user, get_history, export_user, remove_history, remove_reactions]
