@@ -50,10 +50,12 @@ def events(kinds: Sequence[tuple[str, float]], count: int) -> list[Interaction]:
     """Make up events of the kinds by weight: users evenly, items by popularity, as they happen, told within 2 s."""
     dice = random.Random(1)
     chosen = dice.choices([kind for kind, _ in kinds], [weight for _, weight in kinds], k=count)
-    return [_event(number, kind, dice) for number, kind in enumerate(chosen)]
+    return [event(number, kind, dice) for number, kind in enumerate(chosen)]
 
 
-def _event(number: int, kind: str, dice: random.Random) -> Interaction:
+def event(number: int, kind: str, dice: random.Random) -> Interaction:
+    """Make up one event of a kind, told within 2 s."""
+
     def item() -> str:
         return f"i{int(dice.paretovariate(0.8)) % ITEMS}"
 
@@ -98,7 +100,7 @@ async def measure(name: str, count: int, state: str | None) -> Measured:
             journal, made = Journal(stores.log), events(MIXES[name], count)
             for start in range(0, count, BATCH):
                 await journal.record(made[start : start + BATCH])
-            consumer = Consumer(_ingest(stores), stores.leases, ConsumerConfig())
+            consumer = Consumer(ingest_stores(stores), stores.leases, ConsumerConfig())
             (end,) = await stores.log.ends()
             calm_collector()
             await consumer.drain_to(end._replace(offset=count // 2 - 1))
@@ -111,7 +113,8 @@ async def measure(name: str, count: int, state: str | None) -> Measured:
             await stores.close()
 
 
-def _ingest(stores: Stores) -> IngestStores:
+def ingest_stores(stores: Stores) -> IngestStores:
+    """Return those of the stores that a consumer folds into."""
     return IngestStores(
         log=stores.log,
         state=stores.state,

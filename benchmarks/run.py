@@ -4,7 +4,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import feature_read, fold_speed, freshness, import_speed, latency, tracking, tracking_kafka
+from benchmarks import (
+    consumer_memory,
+    feature_read,
+    fold_freshness,
+    fold_speed,
+    freshness,
+    import_speed,
+    latency,
+    tracking,
+    tracking_kafka,
+)
 from benchmarks.quality import funnel
 
 TABLES = {
@@ -12,6 +22,8 @@ TABLES = {
     "tracking": tracking.main,
     "kafka": tracking_kafka.main,
     "fold": fold_speed.main,
+    "fold-freshness": fold_freshness.main,
+    "memory": consumer_memory.main,
     "features": feature_read.main,
     "freshness": freshness.main,
     "import": import_speed.main,

@@ -31,7 +31,7 @@ class Server:
 
     def pss_mib(self) -> float:
         """Return the proportional set size of the process, MiB."""
-        return pss_mib(self.process.pid)
+        return memory_mib(self.process.pid)[0]
 
     def stop(self) -> None:
         """End the process as an operator would."""
@@ -79,12 +79,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def pss_mib(pid: int) -> float:
-    """Return a process's proportional set size, MiB."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    raise SystemExit("no PSS in smaps_rollup")
+def memory_mib(pid: int) -> tuple[float, float]:
+    """Return a process's proportional set size and the part of it that no file stands behind, MiB."""
+    lines = (line.split() for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
+    kibibytes = {words[0]: int(words[1]) for words in lines}
+    return kibibytes["Pss:"] / 1024, kibibytes["Pss_Anon:"] / 1024
 
 
 @contextlib.contextmanager

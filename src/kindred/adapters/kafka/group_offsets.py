@@ -49,8 +49,9 @@ class GroupOffsets:
     def _places(self, group: str, epochs: Sequence[Epoch]) -> dict[tuple[int, int], TopicPartition]:
         numbers = {epoch.topic: epoch.number for epoch in epochs}
         asked = ConsumerGroupTopicPartitions(self.name(group))
+        admin = self._topics.admin
         with translating(self._address):
-            listed = self._topics.admin.list_consumer_group_offsets([asked], request_timeout=REQUEST_SECONDS)
+            listed = admin.list_consumer_group_offsets([asked], request_timeout=REQUEST_SECONDS)
             places = listed[self.name(group)].result(REQUEST_SECONDS + 5).topic_partitions or []
         return {
             (numbers[place.topic], place.partition): place
@@ -68,8 +69,9 @@ class GroupOffsets:
         fence = known.metadata if known is not None else None
         place = TopicPartition(epoch.topic, position.partition, position.offset + 1, fence or "")
         asked = ConsumerGroupTopicPartitions(self.name(group), [place])
+        admin = self._topics.admin
         try:
-            done = self._topics.admin.alter_consumer_group_offsets([asked], request_timeout=REQUEST_SECONDS)
+            done = admin.alter_consumer_group_offsets([asked], request_timeout=REQUEST_SECONDS)
             results = done[self.name(group)].result(REQUEST_SECONDS + 5).topic_partitions
         except KafkaException as error:
             raise self.refused(group, error) from error

@@ -82,7 +82,7 @@ class Topics:
 
     @property
     def admin(self) -> AdminClient:
-        """Return the client itself."""
+        """Return the client; hold on to it until it has answered, for requests of one that nobody holds never end."""
         return self._admin
 
     def name(self, epoch: int) -> str:
@@ -91,8 +91,9 @@ class Topics:
 
     def check(self) -> None:
         """Ask for the cluster's brokers; raise StoreUnavailable when nobody answers."""
+        admin = self.admin
         with translating(self._address):
-            self._wait(self._admin.describe_cluster(request_timeout=REQUEST_SECONDS))
+            self._wait(admin.describe_cluster(request_timeout=REQUEST_SECONDS))
 
     def discover(self) -> Epochs | None:
         """Return every epoch whose topic exists, None where there is none."""
@@ -135,8 +136,9 @@ class Topics:
 
     def _create(self, topic: str, partitions: int, settings: Mapping[str, str], *, only_try: bool = False) -> None:
         wanted = NewTopic(topic, partitions, self._address.options.replication, config=dict(settings))
+        admin = self.admin
         with translating(self._address):
-            asked = self._admin.create_topics([wanted], request_timeout=REQUEST_SECONDS, validate_only=only_try)
+            asked = admin.create_topics([wanted], request_timeout=REQUEST_SECONDS, validate_only=only_try)
             self._wait(asked[topic])
 
     def replicated(self) -> dict[str, str]:
@@ -149,8 +151,9 @@ class Topics:
         """Make brokers refuse records for an epoch's topic; returns once the leader of every partition does so."""
         entry = ConfigEntry("max.message.bytes", "0", incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ResourceType.TOPIC, epoch.topic, incremental_configs=[entry])
+        admin = self.admin
         with translating(self._address):
-            done = self._admin.incremental_alter_configs([resource], request_timeout=REQUEST_SECONDS)
+            done = admin.incremental_alter_configs([resource], request_timeout=REQUEST_SECONDS)
             self._wait(done[resource])
         self._until(lambda: self._refuses(epoch), f"topic {epoch.topic} is not sealed yet")
 
@@ -176,9 +179,9 @@ class Topics:
         offset = min(offset, end)
         if offset <= first:
             return 0
-        place = TopicPartition(topic, partition, offset)
+        place, admin = TopicPartition(topic, partition, offset), self.admin
         with translating(self._address):
-            done = self._admin.delete_records([place], request_timeout=REQUEST_SECONDS)
+            done = admin.delete_records([place], request_timeout=REQUEST_SECONDS)
             return int(self._wait(done[place]).low_watermark) - first
 
     def _offsets(self, topic: str, partitions: Iterable[int], spec: OffsetSpec) -> list[int]:
@@ -186,7 +189,8 @@ class Topics:
         deadline = time.monotonic() + REQUEST_SECONDS
         with translating(self._address):
             while True:
-                answers = self._admin.list_offsets(
+                admin = self.admin
+                answers = admin.list_offsets(
                     asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=REQUEST_SECONDS
                 )
                 try:
@@ -227,8 +231,9 @@ class Topics:
 
     def _partitions(self, topic: str) -> int | None:
         """Return how many partitions a topic has, None while it is not there or one of them has no leader."""
+        admin = self.admin
         with translating(self._address):
-            described = self._admin.describe_topics(TopicCollection([topic]), request_timeout=REQUEST_SECONDS)
+            described = admin.describe_topics(TopicCollection([topic]), request_timeout=REQUEST_SECONDS)
             try:
                 partitions = self._wait(described[topic]).partitions
             except KafkaException as error:
