@@ -12,6 +12,7 @@ from kindred.core.ids import check_id
 if TYPE_CHECKING:
     from kindred.app.stores import Stores
     from kindred.core.item import Item
+    from kindred.features.item_blocks import Blocks
     from kindred.features.registry import Feature
     from kindred.features.users import UserRecord
     from kindred.features.values.attributes import ItemAttributes
@@ -80,8 +81,6 @@ async def _read(
     import numpy as np
 
     from kindred.core.query import Context
-    from kindred.features.groups import item_key
-    from kindred.features.items import decode_item
     from kindred.features.values.slate import all_values
     from kindred.recommend.known_user import known_user
 
@@ -94,18 +93,23 @@ async def _read(
     record = (await known_user(stores.state, user_id, stores.log.partition_of)).record
     if record is None:
         raise NotFound(f"nothing is known of user {user_id!r}")
-    stored = (await stores.state.read([item_key(ordinal) for ordinal in ordinals.tolist()])).records
-    records = [decode_item(each.value if each is not None else b"") for each in stored]
+    heads = await _heads(stores, ordinals.tolist())
     catalogue = await _catalogue(stores, record, ordinals.tolist(), now)
-    return all_values(record, ordinals, records, catalogue, Context(time=now)), catalogue
+    return all_values(record, ordinals, heads, catalogue, Context(time=now)), catalogue
+
+
+async def _heads(stores: "Stores", ordinals: list[int]) -> "Blocks":
+    """Read what requests read of items."""
+    from kindred.features.groups import ITEM
+    from kindred.features.item_blocks import HEAD, read_heads
+
+    return read_heads(await stores.state.heads(ITEM, [str(ordinal) for ordinal in ordinals], HEAD.itemsize))
 
 
 async def _catalogue(stores: "Stores", record: "UserRecord", wanted: list[int], now: int) -> "ItemAttributes":
     """Return the whole catalogue as columns, with what the records say of the items that matter here."""
     import numpy as np
 
-    from kindred.features.groups import item_key
-    from kindred.features.items import decode_item
     from kindred.features.values.attributes import attributes_of
     from kindred.features.values.items import ItemReading, item_columns
 
@@ -116,10 +120,8 @@ async def _catalogue(stores: "Stores", record: "UserRecord", wanted: list[int], 
         seq = page[-1].seq
     whole = attributes_of([items.get(ordinal) for ordinal in range(max(items, default=-1) + 1)])
     known = sorted({*record.rows().items.tolist(), *wanted} & set(range(len(whole))))
-    view = await stores.state.read([item_key(ordinal) for ordinal in known])
-    records = [decode_item(each.value if each is not None else b"") for each in view.records]
     ordinals = np.array(known, np.int32)
-    columns = item_columns(ItemReading.of(records, now, whole.take(ordinals)))
+    columns = item_columns(ItemReading.of(await _heads(stores, known), now, whole.take(ordinals)))
     whole.popularity[ordinals], whole.quality[ordinals] = columns["popularity_score"], columns["quality_score"]
     return whole
 

@@ -11,7 +11,7 @@ from kindred.core.position import Position
 from kindred.ports.state import StateKey
 
 USER = "user@2"
-ITEM = "item@2"
+ITEM = "item@3"
 ITEM_COUNTRY = "item_country@1"
 PLACEMENT = "placement@1"
 ERASED = "erased@1"

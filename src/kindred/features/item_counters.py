@@ -11,25 +11,22 @@ from kindred.features.deeds import PRICE_UNIT, RATING_UNIT, SHARE_UNIT, Deeds
 from kindred.features.groups import FoldConfig
 
 _FIVE = 5 * MINUTE
-# An hour, what is begun of it at both ends, and clocks five minutes ahead; the same for a day and thirty.
-_FIVES, _HOURS, _DAYS = 16, 27, 33
+# An hour, what is begun of it at both ends, and clocks five minutes ahead; the same for a day, a week and thirty days.
+_FIVES, _HOURS, _WEEK, _DAYS = 16, 27, 10, 33
 ACTIVE_HOURS, ACTIVE_DAYS = 192, 33
 
 TYPES = Counter("types", 0, 0, 0, "events by type; bucket = hash of the type's name")
 VIEWS_5M = Counter("views_5m", 1, _FIVE, _FIVES, "views")
 VIEWS_H = Counter("views_h", 2, HOUR, _HOURS, "views")
 VIEWS_D = Counter("views_d", 3, DAY, _DAYS, "views")
-CLICKS_5M = Counter("clicks_5m", 4, _FIVE, _FIVES, "clicks")
 CLICKS_H = Counter("clicks_h", 5, HOUR, _HOURS, "clicks")
-CLICKS_D = Counter("clicks_d", 6, DAY, _DAYS, "clicks")
 EXPOSED_5M = Counter("exposed_5m", 7, _FIVE, _FIVES, "exposures, once per request and item")
 EXPOSED_H = Counter("exposed_h", 8, HOUR, _HOURS, "exposures, once per request and item")
-EXPOSED_D = Counter("exposed_d", 9, DAY, _DAYS, "exposures, once per request and item")
+EXPOSED_D = Counter("exposed_d", 9, DAY, _WEEK, "exposures, once per request and item")
 CREDITED_5M = Counter("credited_5m", 10, _FIVE, _FIVES, "exposures that were clicked, by the exposure's time")
 CREDITED_H = Counter("credited_h", 11, HOUR, _HOURS, "exposures that were clicked, by the exposure's time")
-CREDITED_D = Counter("credited_d", 12, DAY, _DAYS, "exposures that were clicked, by the exposure's time")
+CREDITED_D = Counter("credited_d", 12, DAY, _WEEK, "exposures that were clicked, by the exposure's time")
 CONVERSIONS_H = Counter("conversions_h", 13, HOUR, _HOURS, "conversions")
-CONVERSIONS_D = Counter("conversions_d", 14, DAY, _DAYS, "conversions")
 SUMS = Counter("sums", 15, 0, 0, "totals; bucket = one of the codes below")
 WEEK_HOURS = Counter("week_hours", 16, 0, 0, "activity by hour of the week UTC, 0 = Monday 0:00, to 167")
 MONTHS = Counter("months", 17, 0, 0, "activity by month, 0 = January, to 11")
@@ -38,9 +35,8 @@ ACTIVE_D = Counter("active_d", 19, DAY, ACTIVE_DAYS, "activity: all events but q
 
 ITEM_COUNTERS = CounterSet.of(
     (
-        *(TYPES, VIEWS_5M, VIEWS_H, VIEWS_D, CLICKS_5M, CLICKS_H, CLICKS_D, EXPOSED_5M, EXPOSED_H, EXPOSED_D),
-        *(CREDITED_5M, CREDITED_H, CREDITED_D, CONVERSIONS_H, CONVERSIONS_D, SUMS, WEEK_HOURS, MONTHS),
-        *(ACTIVE_H, ACTIVE_D),
+        *(TYPES, VIEWS_5M, VIEWS_H, VIEWS_D, CLICKS_H, EXPOSED_5M, EXPOSED_H, EXPOSED_D),
+        *(CREDITED_5M, CREDITED_H, CREDITED_D, CONVERSIONS_H, SUMS, WEEK_HOURS, MONTHS, ACTIVE_H, ACTIVE_D),
     )
 )
 
@@ -55,24 +51,25 @@ RATING_SUM = 7
 RATING_COUNT = 8
 PRICE_SUM = 9
 PRICE_COUNT = 10
-"""Buckets of `SUMS`: completions and ratings in thousandths, prices in hundredths, times in milliseconds."""
+TOTALS = 11
+"""Buckets of `SUMS`, and how many: completions and ratings in thousandths, prices in hundredths, times in ms."""
 
-_WEEK_HOURS = 168
+HOURS_OF_WEEK = 168
 # 1970 began on a Thursday.
 _MONDAY = 72
-_MONTHS = 12
+MONTHS_OF_YEAR = 12
 
 
 def hour_of_week(timestamps: Integers) -> NDArray[np.int64]:
     """Return the hour of the week (n,), 0 = Monday 0:00 UTC, of times in ms."""
-    hours: NDArray[np.int64] = (timestamps // HOUR + _MONDAY) % _WEEK_HOURS
+    hours: NDArray[np.int64] = (timestamps // HOUR + _MONDAY) % HOURS_OF_WEEK
     return hours
 
 
 def month_of(timestamps: Integers) -> NDArray[np.int64]:
     """Return the month (n,), 0 = January, of times in ms."""
     months = timestamps.astype("datetime64[ms]").astype("datetime64[M]").astype(np.int64)
-    return np.asarray(months % _MONTHS, np.int64)
+    return np.asarray(months % MONTHS_OF_YEAR, np.int64)
 
 
 def item_amounts(deeds: Deeds, exposed: NDArray[np.bool_], config: FoldConfig) -> Amounts:
@@ -84,9 +81,9 @@ def item_amounts(deeds: Deeds, exposed: NDArray[np.bool_], config: FoldConfig) -
     parts = [
         *type_totals(deeds, named),
         *deeds.timed(views, (VIEWS_5M, VIEWS_H, VIEWS_D)),
-        *deeds.timed(clicks, (CLICKS_5M, CLICKS_H, CLICKS_D)),
+        *deeds.timed(clicks, (CLICKS_H,)),
         *deeds.timed(exposed, (EXPOSED_5M, EXPOSED_H, EXPOSED_D)),
-        *deeds.timed(conversions, (CONVERSIONS_H, CONVERSIONS_D)),
+        *deeds.timed(conversions, (CONVERSIONS_H,)),
         *deeds.timed(active, (ACTIVE_H, ACTIVE_D)),
         *deeds.coded(active, WEEK_HOURS, hour_of_week),
         *deeds.coded(active, MONTHS, month_of),

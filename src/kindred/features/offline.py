@@ -14,7 +14,8 @@ from kindred.core.candidates import Floats, Ordinals
 from kindred.core.position import START, Position
 from kindred.core.query import Context
 from kindred.features.changes import ItemAct, UserChange
-from kindred.features.items import ItemRecord, Touched, fold_items
+from kindred.features.item_acts import Touched
+from kindred.features.items import ItemRecord, fold_items, heads_of
 from kindred.features.user_fold import Person, UserFold, fold_users
 from kindred.features.users import UserRecord
 from kindred.features.values.attributes import ItemAttributes
@@ -80,10 +81,10 @@ class Replay:
 
     def values(self, moment: Moment, catalogue: ItemAttributes) -> FeatureValues:
         """Return every feature at a moment, of what is folded so far; `catalogue` covers ordinals from 0."""
-        records = [self.items.get(ordinal, _NOTHING) for ordinal in moment.ordinals.tolist()]
+        heads = heads_of([self.items.get(ordinal, _NOTHING) for ordinal in moment.ordinals.tolist()])
         record = self.users.get(moment.user_id)
         vectors = moment.content, moment.collaborative
-        return all_values(record, moment.ordinals, records, catalogue, moment.context, self.config, *vectors)
+        return all_values(record, moment.ordinals, heads, catalogue, moment.context, self.config, *vectors)
 
     def _fold_items(self, acts: Sequence[ItemAct]) -> None:
         """Add what users did to the items."""

@@ -10,15 +10,17 @@ import numpy as np
 
 from kindred.core.errors import InvalidInput
 from kindred.core.event import Imported, encode_event
-from kindred.core.position import START, Position
+from kindred.core.position import Position
 from kindred.core.profile import Profile
 from kindred.features.bulk import ItemTally, bulk_users
 from kindred.features.changes import ItemAct
 from kindred.features.groups import FoldConfig, import_key, item_key, user_key
 from kindred.features.history import HistoryRows
-from kindred.features.items import ItemRecord, decode_item, encode_item, merge_items
+from kindred.features.item_acts import Touched
+from kindred.features.items import ItemRecord, decode_item, encode_item, fold_items
 from kindred.features.users import UserRecord, decode_user, encode_user, merge_user
 from kindred.ingest.fold_columns import NOBODY, FoldColumns, fold_parts
+from kindred.ingest.items import items_active
 from kindred.ports.log import DeadLetter
 from kindred.ports.state import StateRecord, StateStore, StateWrite
 
@@ -29,12 +31,13 @@ _profile_decoder = msgspec.msgpack.Decoder(Profile)
 
 
 class ImportFold(NamedTuple):
-    """What folding an import made: changed items by ordinal, the writes that finish it, and a letter if it failed.
+    """What folding an import made: the activity, as entries, of changed items by ordinal, the rows, the writes that
+    finish it, and a letter if it failed.
 
     `acts`: what goes to the items' log instead, where there is one.
     """
 
-    items: dict[int, ItemRecord]
+    items: dict[int, bytes]
     rows: int
     last: list[StateWrite]
     letter: DeadLetter | None = None
@@ -71,12 +74,10 @@ async def fold_import(
         letter = DeadLetter(position, f"import_unreadable: {error.detail[:300]}", encode_event(marker))
         return ImportFold({}, rows, [], letter)
     counted = await asyncio.to_thread(lambda: list(tally.counters()))
-    items: dict[int, ItemRecord] = {}
-    acts: list[ItemAct] = []
-    if forward:
-        acts = [ItemAct(position, ordinal, "", -1, extra=counters) for ordinal, counters in counted]
-    else:
-        items = await _fold_items(counted, position, state)
+    items: dict[int, bytes] = {}
+    acts = [ItemAct(position, ordinal, "", -1, extra=counters) for ordinal, counters in counted]
+    if not forward:
+        items, acts = await _fold_items(acts, position, state, config), []
     finish = [StateWrite(key, StateRecord(position, marker.source.encode() or b"-"))]
     return ImportFold(items, rows, finish, acts=acts)
 
@@ -130,21 +131,22 @@ def _user_writes(
 
 
 async def _fold_items(
-    counted: Sequence[tuple[int, bytes]], position: Position, state: StateStore
-) -> dict[int, ItemRecord]:
-    """Add counters to the items' records, leaving those that hold the import already; return what they are now."""
-    found: dict[int, ItemRecord] = {}
-    sources = {position.partition: (position.epoch, position.offset)}
-    for start in range(0, len(counted), _ITEMS):
-        piece = counted[start : start + _ITEMS]
-        view = await state.read([item_key(ordinal) for ordinal, _ in piece], position.partition)
-        writes = []
-        for (ordinal, added), before in zip(piece, view.records, strict=True):
-            record, folded = (decode_item(before.value), before.position) if before else (ItemRecord(), START)
-            found[ordinal] = record
-            if folded < position:
-                found[ordinal] = merge_items(record, ItemRecord(added, sources))
-                writes.append(StateWrite(item_key(ordinal), StateRecord(position, encode_item(found[ordinal]))))
+    acts: Sequence[ItemAct], position: Position, state: StateStore, config: FoldConfig
+) -> dict[int, bytes]:
+    """Fold into the items' records, leaving those that hold the import already; return what is active of them now."""
+    found: dict[int, bytes] = {}
+    for start in range(0, len(acts), _ITEMS):
+        piece = acts[start : start + _ITEMS]
+        view = await state.read([item_key(act.item) for act in piece], position.partition)
+        records = [decode_item(before.value) if before else ItemRecord() for before in view.records]
+        folded = fold_items([Touched(record, [act]) for record, act in zip(records, piece, strict=True)], config)
+        now = [after or before for before, after in zip(records, folded, strict=True)]
+        writes = [
+            StateWrite(item_key(act.item), StateRecord(position, encode_item(after)))
+            for act, after in zip(piece, folded, strict=True)
+            if after is not None
+        ]
+        found.update(zip([act.item for act in piece], items_active(now), strict=True))
         await state.write(writes, view.watermark)
         await asyncio.sleep(0)
     return found

@@ -2,21 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Generic, NamedTuple
 
 from kindred.core.clock import Clock
 from kindred.core.errors import InvalidInput
 from kindred.core.position import Position
+from kindred.features.activity import active_entries
 from kindred.features.changes import ItemAct
 from kindred.features.groups import FoldConfig, item_country_key, item_key
-from kindred.features.items import (
-    ItemRecord,
-    Touched,
-    decode_item,
-    encode_item,
-    fold_item_countries,
-    fold_items,
-)
+from kindred.features.item_acts import Record, Touched
+from kindred.features.item_blocks import read_blocks
+from kindred.features.item_countries import CountryRecord, decode_country, encode_country, fold_countries
+from kindred.features.items import ItemRecord, decode_item, encode_item, fold_items
 from kindred.ingest.forwarding import by_item, item_side, log_side, read_forwarded
 from kindred.ingest.trends import TrendBoard
 from kindred.ports.log import DeadLetter, DeadLetters, EventLog, LogRecord
@@ -27,16 +25,36 @@ GROUP = "items"
 # A record has some kB: a whole batch read or folded in one go would hold up requests for tens of milliseconds.
 RECORDS_AT_ONCE = 256
 
-_Fold = Callable[[Sequence[Touched], FoldConfig], list[ItemRecord | None]]
 _Place = Callable[[Sequence[ItemAct]], Position]
 
 
 class ItemsFolded(NamedTuple):
-    """The writes that a batch makes, and the changed records by ordinal, and by ordinal and country."""
+    """The writes that a batch makes, and changed activity, as entries, by ordinal, and by ordinal and country."""
 
     writes: list[StateWrite]
-    items: dict[int, ItemRecord]
-    countries: dict[tuple[int, str], ItemRecord]
+    items: dict[int, bytes]
+    countries: dict[tuple[int, str], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind(Generic[Record]):
+    """How records of one kind are read, folded, written, and what of them trends."""
+
+    decode: Callable[[bytes], Record]
+    fold: Callable[[Sequence[Touched[Record]], FoldConfig], list[Record | None]]
+    encode: Callable[[Record], bytes]
+    active: Callable[[Sequence[Record]], list[bytes]]
+
+
+def items_active(records: Sequence[ItemRecord]) -> list[bytes]:
+    """Return the activity of each item as entries."""
+    return active_entries(read_blocks([record.cells for record in records]))
+
+
+_ITEMS = _Kind(decode_item, fold_items, encode_item, items_active)
+_COUNTRIES: _Kind[CountryRecord] = _Kind(
+    decode_country, fold_countries, encode_country, lambda records: [record.counters for record in records]
+)
 
 
 def highest_source(acts: Sequence[ItemAct]) -> Position:
@@ -48,51 +66,41 @@ async def fold_acts(
     acts: Sequence[ItemAct], state: StateStore, config: FoldConfig, place: _Place = highest_source
 ) -> ItemsFolded:
     """Fold acts into what the state holds of their items; `place` says where a record stands that holds its acts."""
-    items = by_item(acts)
-    countries: dict[tuple[int, str], list[ItemAct]] = {}
-    for ordinal, of_item in items.items():
+    items = {item_key(ordinal): of_item for ordinal, of_item in by_item(acts).items()}
+    countries: dict[StateKey, list[ItemAct]] = {}
+    for of_item in items.values():
         for act in of_item:
             if act.country:
-                countries.setdefault((ordinal, act.country), []).append(act)
+                countries.setdefault(item_country_key(act.item, act.country), []).append(act)
     writes: list[StateWrite] = []
-    changed = await _fold(
-        {item_key(ordinal): of_item for ordinal, of_item in items.items()}, state, config, fold_items, place, writes
-    )
-    local = await _fold(
-        {item_country_key(*where): of_pair for where, of_pair in countries.items()},
-        state,
-        config,
-        fold_item_countries,
-        place,
-        writes,
-    )
+    changed = await _fold(_ITEMS, items, state, config, place, writes)
+    local = await _fold(_COUNTRIES, countries, state, config, place, writes)
     return ItemsFolded(
         writes,
-        {ordinal: changed[item_key(ordinal)] for ordinal in items if item_key(ordinal) in changed},
-        {where: local[item_country_key(*where)] for where in countries if item_country_key(*where) in local},
+        {items[key][0].item: active for key, active in changed.items()},
+        {(countries[key][0].item, countries[key][0].country): active for key, active in local.items()},
     )
 
 
 async def _fold(
+    kind: _Kind[Record],
     acts: Mapping[StateKey, Sequence[ItemAct]],
     state: StateStore,
     config: FoldConfig,
-    fold: _Fold,
     place: _Place,
     writes: list[StateWrite],
-) -> dict[StateKey, ItemRecord]:
-    """Read, fold and write up records some at a time; return those that changed."""
+) -> dict[StateKey, bytes]:
+    """Read, fold and write up records some at a time; return the activity of those that changed."""
     keys = list(acts)
-    changed: dict[StateKey, ItemRecord] = {}
+    changed: dict[StateKey, bytes] = {}
     for start in range(0, len(keys), RECORDS_AT_ONCE):
         part = keys[start : start + RECORDS_AT_ONCE]
         view = await state.read(part)
-        records = [decode_item(stored.value) if stored is not None else ItemRecord() for stored in view.records]
+        records = [kind.decode(stored.value if stored is not None else b"") for stored in view.records]
         touched = [Touched(record, acts[key]) for record, key in zip(records, part, strict=True)]
-        for key, made in zip(part, fold(touched, config), strict=True):
-            if made is not None:
-                changed[key] = made
-                writes.append(StateWrite(key, StateRecord(place(acts[key]), encode_item(made))))
+        made = {key: record for key, record in zip(part, kind.fold(touched, config), strict=True) if record is not None}
+        changed.update(zip(made, kind.active(list(made.values())), strict=True))
+        writes += [StateWrite(key, StateRecord(place(acts[key]), kind.encode(made[key]))) for key in made]
         await asyncio.sleep(0)
     return changed
 

@@ -8,6 +8,7 @@ import numpy as np
 from kindred.core.clock import DAY
 from kindred.core.config import Config
 from kindred.core.position import Position
+from kindred.features.activity import active_entries
 from kindred.features.country_trends import (
     PARTITIONS,
     country_trends_key,
@@ -15,8 +16,10 @@ from kindred.features.country_trends import (
     window_trends_key,
 )
 from kindred.features.groups import ITEM, ITEM_COUNTRY
+from kindred.features.item_blocks import read_blocks
 from kindred.features.item_counters import ACTIVE_DAYS
-from kindred.features.items import ItemRecord, decode_item
+from kindred.features.item_countries import decode_country
+from kindred.features.items import decode_item
 from kindred.features.trending_list import TrendingList, encode_trending
 from kindred.ingest.trend_scores import TrendScores
 from kindred.models.trending import WINDOWS, TrendingConfig
@@ -25,6 +28,7 @@ from kindred.ports.state import StateRecord, StateStore, StateWrite
 
 _PATIENCE = 0.5
 _ORDINALS_AT_ONCE = 500
+_RECORDS_AT_ONCE = 500
 
 
 class TrendsConfig(Config, frozen=True, kw_only=True):
@@ -79,22 +83,30 @@ class TrendBoard:
 
     async def load(self, state: StateStore) -> None:
         """Read every item's record; what a fold has changed since is newer and stays."""
+        read: dict[int, bytes] = {}
         async for key, record in state.scan(ITEM):
             if key.isdigit() and self._mine(int(key)):
-                self._items.note(int(key), decode_item(record.value), newer=False)
+                read[int(key)] = decode_item(record.value).cells
+                if len(read) == _RECORDS_AT_ONCE:
+                    self._note_read(read)
+                    read = {}
+        self._note_read(read)
         async for key, record in state.scan(ITEM_COUNTRY):
             ordinal, _, country = key.partition("/")
             if ordinal.isdigit() and country and self._mine(int(ordinal)):
-                self._local.note((int(ordinal), country), decode_item(record.value), newer=False)
+                self._local.note((int(ordinal), country), decode_country(record.value).counters, newer=False)
 
-    def update(
-        self, items: Mapping[int, ItemRecord], countries: Mapping[tuple[int, str], ItemRecord] | None = None
-    ) -> None:
-        """Take over changed records by ordinal, and by ordinal and country."""
-        for ordinal, record in items.items():
-            self._items.note(ordinal, record)
-        for where, record in (countries or {}).items():
-            self._local.note(where, record)
+    def _note_read(self, cells: Mapping[int, bytes]) -> None:
+        """Take over the activity in blocks that were read, by ordinal."""
+        for ordinal, active in zip(cells, active_entries(read_blocks(list(cells.values()))), strict=True):
+            self._items.note(ordinal, active, newer=False)
+
+    def update(self, items: Mapping[int, bytes], countries: Mapping[tuple[int, str], bytes] | None = None) -> None:
+        """Take over changed activity, as entries, by ordinal, and by ordinal and country."""
+        for ordinal, active in items.items():
+            self._items.note(ordinal, active)
+        for where, active in (countries or {}).items():
+            self._local.note(where, active)
 
     def due(self, now: int) -> bool:
         """Say whether changes wait to be written and the last write is long enough ago, or time alone asks for one."""

@@ -10,6 +10,7 @@ import msgspec
 from kindred.core.errors import InvalidInput
 from kindred.core.position import Position
 from kindred.features.groups import ERASED, IMPORT, ITEM, ITEM_COUNTRY, PLACEMENT, USER
+from kindred.features.items import decode_item
 from kindred.features.users import decode_user
 from kindred.ingest.exposures import EXPOSURE
 from kindred.jobs.rebuild import Rebuild
@@ -143,6 +144,8 @@ def same_value(group: str, left: bytes, right: bytes) -> bool:
 
 
 def _plain(group: str, value: bytes) -> Any:
+    if group == ITEM:
+        return decode_item(value)
     if group != USER:
         return msgspec.msgpack.decode(value, strict=False)
     record = decode_user(value)

@@ -42,6 +42,14 @@ class StateStore(Resource, Protocol):
         """Return one record or None per key, in order, and the partition's watermark read no later than the records."""
         ...
 
+    async def heads(self, group: str, keys: Sequence[str], size: int) -> bytes:
+        """Return the first `size` bytes of each record's value in a group, one behind the other, as one snapshot.
+
+        Zeros stand for what a shorter value lacks and for a key without a record. So values of a fixed layout become
+        columns without an object for each.
+        """
+        ...
+
     async def write(self, writes: Sequence[StateWrite], watermark: Position) -> int:
         """Store the records whose position moves forward, then the watermark; return how many moved.
 

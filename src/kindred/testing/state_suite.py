@@ -11,6 +11,7 @@ from kindred.core.errors import InvalidInput
 from kindred.core.position import START, Position
 from kindred.ports.state import StateKey, StateRecord, StateStore, StateView, StateWrite
 
+LONG_SHORT_GONE = (b"abcdefgh", b"x", b"abcd")
 A, B = StateKey("user@1", "a"), StateKey("user@1", "b")
 
 
@@ -107,6 +108,20 @@ class StateSuite:
             found = [(key, record.value) async for key, record in store.scan("item@1")]
             expected = sorted(names, key=str.encode)
             assert found == [(name, name.encode() + b"!") for name in expected]
+
+    async def test_heads_are_the_first_bytes_of_values_one_behind_the_other(self, tmp_path: Path) -> None:
+        """In the order asked, repeated keys too; zeros for short values, missing and removed records."""
+        async with self.opened(tmp_path) as store:
+            keys = [StateKey("user@1", key) for key in ("long", "short", "gone")]
+            await store.write([write(key, 1, value) for key, value in zip(keys, LONG_SHORT_GONE, strict=True)], at(1))
+            assert await store.heads("user@1", ["long", "long"], 3) == b"abcabc"
+            await store.write([write(keys[2], 2, b"")], at(2))
+            asked = ["short", "gone", "none", "long", "short"]
+            assert await store.heads("user@1", asked, 4) == b"x\0\0\0" + bytes(8) + b"abcd" + b"x\0\0\0"
+            assert await store.heads("user@2", ["long"], 2) == bytes(2)
+            assert await store.heads("user@1", [], 4) == b""
+            with pytest.raises(InvalidInput, match="bytes"):
+                await store.heads("user@1", ["a", "k" * 505], 4)
 
     async def test_keys_of_the_greatest_length_are_kept_apart(self, tmp_path: Path) -> None:
         """Group and key together have up to 510 bytes; more is refused and nothing of that write is stored."""

@@ -21,6 +21,11 @@ class ReplayState:
         """Return the records under `keys`, in order."""
         return StateView(self._watermark, [self._records.get(key) for key in keys])
 
+    async def heads(self, group: str, keys: Sequence[str], size: int) -> bytes:
+        """Return the first `size` bytes of each value."""
+        found = [self._records.get(StateKey(group, key)) for key in keys]
+        return b"".join([(record.value[:size] if record else b"").ljust(size, b"\0") for record in found])
+
     async def write(self, writes: Sequence[StateWrite], watermark: Position) -> int:
         """Keep records."""
         self._records.update((write.key, write.record) for write in writes)

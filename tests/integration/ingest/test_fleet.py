@@ -159,7 +159,7 @@ async def test_items_count_what_users_of_all_partitions_did(tmp_path):
         await world.drain()
     for item in ("i0", "i1", "i2"):
         assert (await fleet.item(item)).count("view") == 40
-        assert (await fleet.item(item)).counters == (await single.item(item)).counters
+        assert (await fleet.item(item)).cells == (await single.item(item)).cells
     assert len((await fleet.item("i0")).sources) == 4
     assert (await fleet.interactions.counts())[0] == 120
 

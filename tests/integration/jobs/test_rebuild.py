@@ -4,6 +4,7 @@ import asyncio
 import random
 
 import msgspec
+import numpy as np
 import polars as pl
 import pytest
 from tests.integration.ingest.stores import NOW, QUICK, World, happened
@@ -281,17 +282,13 @@ async def test_a_state_that_cannot_be_exchanged_says_what_to_do(world: World) ->
 
 def without_device(value: bytes):
     """Return what a user's record says besides the counters of devices."""
-    from kindred.features.reading import entries_of
+    from kindred.features.counters import BUCKET_BITS, ENTRY
     from kindred.features.user_counters import USER_COUNTERS
 
     record = decode_user(value)
     names = {counter.kind: counter.name for counter in USER_COUNTERS.counters}
-    _, kinds, buckets, amounts = entries_of([record.counters])
-    counters = [
-        (names[kind], bucket, amount)
-        for kind, bucket, amount in zip(kinds.tolist(), buckets.tolist(), amounts.tolist(), strict=True)
-        if "device" not in names[kind]
-    ]
+    entries = np.frombuffer(record.counters, ENTRY).tolist()
+    counters = [(slot, amount) for slot, amount in entries if "device" not in names[slot >> BUCKET_BITS]]
     return counters, record.items, record.timestamps, record.sessions, record.exposures, record.outcomes, record.seen
 
 

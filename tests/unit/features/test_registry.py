@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kindred.core.query import Context
-from kindred.features.items import ItemRecord
+from kindred.features.items import ItemRecord, heads_of
 from kindred.features.registry import UNKNOWN, features
 from kindred.features.values.attributes import attributes_of
 from kindred.features.values.items import category_names
@@ -19,7 +19,7 @@ def nothing():
     """Return the values where nothing at all is known."""
     ordinals = np.arange(SIZE, dtype=np.int32)
     context = Context(time=1_700_000_000_000)
-    return all_values(None, ordinals, [ItemRecord()] * SIZE, attributes_of([None] * SIZE), context)
+    return all_values(None, ordinals, heads_of([ItemRecord()] * SIZE), attributes_of([None] * SIZE), context)
 
 
 @pytest.mark.parametrize("entity", ENTITIES)

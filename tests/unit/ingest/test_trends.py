@@ -11,19 +11,27 @@ from kindred.core.position import Position
 from kindred.features.changes import ItemAct
 from kindred.features.country_trends import PARTITIONS, decode_country_trends, window_trends_key
 from kindred.features.groups import FoldConfig, item_country_key, item_key
-from kindred.features.items import ItemRecord, Touched, encode_item, fold_items
+from kindred.features.item_acts import Touched
+from kindred.features.item_countries import CountryRecord, encode_country
+from kindred.features.items import ItemRecord, encode_item, fold_items
 from kindred.features.trending_list import decode_trending
+from kindred.ingest.items import items_active
 from kindred.ingest.trends import TrendBoard, TrendsConfig
 from kindred.ports.state import StateRecord, StateWrite
 
 NOW = 1_700_000_000_000 // DAY * DAY + 12 * HOUR
 
 
-def viewed(times):
+def item(times):
     """Build a record of views."""
     acts = [ItemAct(Position(0, 0, n), 0, "view", time) for n, time in enumerate(times)]
     (record,) = fold_items([Touched(ItemRecord(), acts)], FoldConfig())
     return record
+
+
+def viewed(times):
+    """Return the activity of views."""
+    return items_active([item(times)])[0]
 
 
 async def lists(board, now):
@@ -106,23 +114,23 @@ async def test_writing_is_paced():
     assert board.due(NOW + 1000)
 
 
-async def stored(records, local=None):
-    """Return a state that holds item records, and records by country."""
+async def stored(views, local=None):
+    """Return a state that holds records of items by the times of their views, and records by country."""
     state = MemoryStateStore()
     position = Position(0, 0, 9)
-    keyed = {item_key(n): record for n, record in records.items()}
-    keyed |= {item_country_key(*where): record for where, record in (local or {}).items()}
-    writes = [StateWrite(key, StateRecord(position, encode_item(record))) for key, record in keyed.items()]
-    await state.write(writes, position)
+    keyed = {item_key(n): encode_item(item(times)) for n, times in views.items()}
+    for where, times in (local or {}).items():
+        keyed[item_country_key(*where)] = encode_country(CountryRecord(viewed(times)))
+    await state.write([StateWrite(key, StateRecord(position, value)) for key, value in keyed.items()], position)
     return state
 
 
 async def test_loading_reads_every_item():
     """A fresh board gives the lists of the one that wrote the records."""
-    records = {n: viewed([NOW] * (n + 3)) for n in range(5)}
-    state = await stored(records, {(4, "DE"): records[4]})
+    views = {n: [NOW] * (n + 3) for n in range(5)}
+    state = await stored(views, {(4, "DE"): views[4]})
     live, loaded = TrendBoard(), TrendBoard()
-    live.update(records)
+    live.update({n: viewed(times) for n, times in views.items()})
     loaded.begin(state)
     assert await lists(loaded, NOW) == await lists(live, NOW)
     again = TrendBoard()
@@ -132,7 +140,7 @@ async def test_loading_reads_every_item():
 
 async def test_what_was_folded_meanwhile_is_newer_than_what_is_read():
     """The scan may come to a record long after a fold has changed it, or before."""
-    state = await stored({n: viewed([NOW] * 5) for n in range(3)})
+    state = await stored({n: [NOW] * 5 for n in range(3)})
     board = TrendBoard()
     board.update({1: viewed([NOW] * 30)})
     await board.load(state)
@@ -156,8 +164,7 @@ async def test_a_board_that_cannot_be_loaded_says_so_and_writes_nothing():
 
 async def test_a_partition_lists_its_own_items():
     """Under a key of its own; the first partition says how many there are."""
-    records = {n: viewed([NOW] * 5) for n in range(6)}
-    state = await stored(records)
+    state = await stored({n: [NOW] * 5 for n in range(6)})
     keys = []
     for partition in range(2):
         board = TrendBoard(partition=partition, partitions=2, mine=lambda ordinal, part=partition: ordinal % 2 == part)

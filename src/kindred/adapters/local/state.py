@@ -51,6 +51,22 @@ class LocalStateStore:
 
         return self._environment().read(work)
 
+    async def heads(self, group: str, keys: Sequence[str], size: int) -> bytes:
+        """Return the first `size` bytes of each value of one snapshot, copied once."""
+        front = _prefix(group)
+        names = [front + key.encode() for key in keys]
+        _check_length(max(map(len, names), default=0))
+        blank, start, end = bytes(size), _POSITION_BYTES, _POSITION_BYTES + size
+
+        def work(transaction: lmdb.Transaction) -> bytes:
+            values = [blank if value is None else value[start:end] for value in map(transaction.get, names)]
+            found = b"".join(values)
+            if len(found) < size * len(names):
+                return b"".join([bytes(value).ljust(size, b"\0") for value in values])
+            return found
+
+        return self._environment().read(work)
+
     async def write(self, writes: Sequence[StateWrite], watermark: Position) -> int:
         """Store what moves forward and the watermark in one durable transaction."""
         rows = [(_name(key), record) for key, record in writes]
@@ -119,8 +135,7 @@ class LocalStateStore:
 def _name(key: StateKey) -> bytes:
     group, inner = key
     name = _prefix(group) + inner.encode()
-    if len(name) > MAX_KEY:
-        raise InvalidInput.at("/key", f"group and key have at most {MAX_KEY - 1} bytes as UTF-8, not {len(name) - 1}")
+    _check_length(len(name))
     return name
 
 
@@ -129,6 +144,11 @@ def _prefix(group: str) -> bytes:
     if not group or "\0" in group:
         raise InvalidInput.at("/group", "must have characters, and no NUL")
     return group.encode() + b"\0"
+
+
+def _check_length(size: int) -> None:
+    if size > MAX_KEY:
+        raise InvalidInput.at("/key", f"group and key have at most {MAX_KEY - 1} bytes as UTF-8, not {size - 1}")
 
 
 def _watermark_name(partition: int) -> bytes:
@@ -147,7 +167,7 @@ def _tombstone_name(name: bytes) -> bytes:
 def _record(value: bytes | memoryview | None) -> StateRecord | None:
     if value is None or len(value) == _POSITION_BYTES:
         return None
-    return StateRecord(Position(*_position.unpack_from(value)), bytes(value[_POSITION_BYTES:]))
+    return StateRecord(Position._make(_position.unpack_from(value)), bytes(value[_POSITION_BYTES:]))
 
 
 def _move(transaction: lmdb.Transaction, name: bytes, record: StateRecord) -> bool:

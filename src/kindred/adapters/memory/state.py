@@ -31,6 +31,11 @@ class MemoryStateStore:
             await self.watermark(partition), [record if record and record.value else None for record in found]
         )
 
+    async def heads(self, group: str, keys: Sequence[str], size: int) -> bytes:
+        """Return the first `size` bytes of each value."""
+        records = (await self.read([StateKey(group, key) for key in keys])).records
+        return b"".join([(record.value[:size] if record else b"").ljust(size, b"\0") for record in records])
+
     async def write(self, writes: Sequence[StateWrite], watermark: Position) -> int:
         """Store what moves forward and the watermark."""
         moved = 0

@@ -10,6 +10,7 @@
 
 import hashlib
 import struct
+from collections.abc import Sequence
 
 from kindred.adapters.redis.address import Address
 from kindred.core.errors import InvalidInput
@@ -39,11 +40,15 @@ class Names:
         name = f"{group}\0{inner}".encode()
         if not group or "\0" in group:
             raise InvalidInput.at("/group", "must have characters, and no NUL")
-        if len(name) > MAX_KEY:
-            raise InvalidInput.at(
-                "/key", f"group and key have at most {MAX_KEY - 1} bytes as UTF-8, not {len(name) - 1}"
-            )
+        _check_length(len(name))
         return self._records + name
+
+    def records(self, group: str, keys: Sequence[str]) -> list[bytes]:
+        """Return the names of many records of one group, as `record` does."""
+        front = self.record(StateKey(group, ""))
+        names = [front + key.encode() for key in keys]
+        _check_length(max(map(len, names), default=0) - len(self._records))
+        return names
 
     def tombstone(self, record: bytes) -> bytes:
         """Return where the position of a removed record is kept."""
@@ -73,6 +78,17 @@ def pack(position: Position) -> bytes:
         return _position.pack(epoch, partition, offset + 1)
     except struct.error as error:
         raise InvalidInput.at("/position", f"has whole numbers from 0, is {position}") from error
+
+
+def _check_length(size: int) -> None:
+    if size > MAX_KEY:
+        raise InvalidInput.at("/key", f"group and key have at most {MAX_KEY - 1} bytes as UTF-8, not {size - 1}")
+
+
+def heads_of(values: Sequence[bytes | None], size: int) -> bytes:
+    """Return the first `size` bytes of each record's value, one behind the other, zeros for what there is not."""
+    blank, end = bytes(size), POSITION_SIZE + size
+    return b"".join([blank if value is None else value[POSITION_SIZE:end].ljust(size, b"\0") for value in values])
 
 
 def record_of(value: bytes | None) -> StateRecord | None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from redis.exceptions import AuthenticationError, NoPermissionError
 
 from kindred.adapters.redis.address import Address, parse
-from kindred.adapters.redis.records import POSITION_SIZE, Names, pack, record_of, watermark_of
+from kindred.adapters.redis.records import POSITION_SIZE, Names, heads_of, pack, record_of, watermark_of
 from kindred.adapters.redis.scripts import MOVE
 from kindred.adapters.redis.server import Server
 from kindred.core.errors import ConfigError, StoreUnavailable
@@ -63,6 +63,14 @@ class RedisStateStore:
         for start in range(READ_KEYS, len(names), READ_KEYS):
             values += await self._server.call("MGET", *names[start : start + READ_KEYS])
         return StateView(watermark_of(values[0], partition), [record_of(value) for value in values[1:]])
+
+    async def heads(self, group: str, keys: Sequence[str], size: int) -> bytes:
+        """Return the first `size` bytes of each value, of one moment up to `READ_KEYS` of them."""
+        names = self._names.records(group, keys)
+        values: list[bytes | None] = []
+        for start in range(0, len(names), READ_KEYS):
+            values += await self._server.call("MGET", *names[start : start + READ_KEYS])
+        return heads_of(values, size)
 
     async def write(self, writes: Sequence[StateWrite], watermark: Position) -> int:
         """Store what moves forward, in order, and then the watermark; return how many moved.

@@ -1,6 +1,5 @@
 """What items' records and the catalogue say at a moment, for all candidates at once."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,38 +7,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kindred.core.clock import DAY, HOUR
+from kindred.features.item_blocks import (
+    ACTIVE_DAYS,
+    FIVES,
+    HOURS,
+    VIEW_DAYS,
+    WEEK,
+    Blocks,
+    Ring,
+    in_window,
+)
 from kindred.features.item_counters import (
-    ACTIVE_D,
-    CLICKS_H,
     COMPLETION_COUNT,
     COMPLETION_SUM,
-    CONVERSIONS_H,
-    CREDITED_5M,
-    CREDITED_D,
-    CREDITED_H,
-    EXPOSED_5M,
-    EXPOSED_D,
-    EXPOSED_H,
-    MONTHS,
+    HOURS_OF_WEEK,
+    MONTHS_OF_YEAR,
     RATING_COUNT,
     RATING_SUM,
-    SUMS,
-    VIEWS_5M,
-    VIEWS_D,
-    VIEWS_H,
-    WEEK_HOURS,
     hour_of_week,
     month_of,
 )
-from kindred.features.items import ItemRecord
 from kindred.features.registry import UNKNOWN
 from kindred.features.values.attributes import ItemAttributes
-from kindred.features.values.windows import Questions
 
 Numbers = NDArray[np.float64]
 
 _UNIT = 1_000
-_WEEK_HOURS, _MONTHS = 168, 12
 _CTR, _CTR_WEIGHT = 0.02, 50
 _RATING, _RATING_WEIGHT = 3.0, 5
 _QUALITY_WEIGHT, _HIGHEST = 10, 5.0
@@ -59,24 +52,28 @@ class ItemReading:
     items: ItemAttributes
 
     @classmethod
-    def of(cls, records: Sequence[ItemRecord], as_of: int, items: ItemAttributes, offset: int = 0) -> "ItemReading":
-        """Read n records with their attributes; `offset` is how far the user's clock is ahead of UTC in ms."""
-        asked = Questions(as_of)
-        moment, local = np.array([as_of]), np.array([as_of + offset])
-        _ask_windows(asked)
-        for name, code in _TOTALS.items():
-            asked.between(name, SUMS, code, code)
-        for name, when in (("week_hour", moment), ("local_hour", local)):
-            hour = int(hour_of_week(when)[0])
-            asked.between(name, WEEK_HOURS, hour, hour)
-        asked.between("events", WEEK_HOURS, 0, _WEEK_HOURS - 1)
-        month = int(month_of(moment)[0])
-        asked.between("month", MONTHS, month, month)
-        return cls(as_of, asked.answers([record.counters for record in records]), items)
+    def of(cls, heads: Blocks, as_of: int, items: ItemAttributes, offset: int = 0) -> "ItemReading":
+        """Read n records' heads with their attributes; `offset` is how far the user's clock is ahead of UTC in ms."""
+        hours = hour_of_week(np.array([as_of, as_of + offset])).tolist()
+        months = heads["months"]
+        sums = {
+            name: column.astype(np.float64)
+            for ring, length, names in _WINDOWS
+            for name, column in zip(names, in_window(heads, ring, as_of, length).T, strict=True)
+        }
+        sums |= {name: heads["sums"][:, code].astype(np.float64) for name, code in _TOTALS.items()}
+        sums |= {
+            "week_hour": heads["week_hours"][:, hours[0]].astype(np.float64),
+            "local_hour": heads["week_hours"][:, hours[1]].astype(np.float64),
+            "month": months[:, int(month_of(np.array([as_of]))[0])].astype(np.float64),
+            # Whatever tells an hour of the week tells a month.
+            "events": np.einsum("nm->n", months).astype(np.float64),
+        }
+        return cls(as_of, sums, items)
 
     def timing(self) -> Numbers:
         """Return how much more than usual happens to items (n,) in the hour of the week on the user's clock."""
-        return _WEEK_HOURS * (self.sums["local_hour"] + 1) / (self.sums["events"] + _WEEK_HOURS)
+        return HOURS_OF_WEEK * (self.sums["local_hour"] + 1) / (self.sums["events"] + HOURS_OF_WEEK)
 
 
 _TOTALS = {
@@ -87,19 +84,15 @@ _TOTALS = {
 }
 
 
-def _ask_windows(asked: Questions) -> None:
-    """Ask for what happened in windows."""
-    for name, counters in (
-        ("views", (VIEWS_5M, VIEWS_H, VIEWS_D)),
-        ("shown", (EXPOSED_5M, EXPOSED_H, EXPOSED_D)),
-        ("credited", (CREDITED_5M, CREDITED_H, CREDITED_D)),
-    ):
-        for window, length, counter in zip(("1h", "24h", "7d"), (HOUR, DAY, 7 * DAY), counters, strict=True):
-            asked.window(f"{name}_{window}", counter, length)
-    asked.window("views_30d", VIEWS_D, 30 * DAY)
-    asked.window("clicks_24h", CLICKS_H, DAY)
-    asked.window("conversions_24h", CONVERSIONS_H, DAY)
-    asked.window("active_30d", ACTIVE_D, 30 * DAY)
+_WINDOWS: tuple[tuple[Ring, int, tuple[str, ...]], ...] = (
+    (FIVES, HOUR, ("views_1h", "shown_1h", "credited_1h")),
+    (HOURS, DAY, ("views_24h", "clicks_24h", "shown_24h", "credited_24h", "conversions_24h")),
+    (WEEK, 7 * DAY, ("shown_7d", "credited_7d")),
+    (VIEW_DAYS, 7 * DAY, ("views_7d",)),
+    (VIEW_DAYS, 30 * DAY, ("views_30d",)),
+    (ACTIVE_DAYS, 30 * DAY, ("active_30d",)),
+)
+"""What happened in windows: the names of a ring's counters, in its order."""
 
 
 def item_columns(reading: ItemReading) -> dict[str, NDArray[Any]]:
@@ -154,10 +147,10 @@ def _watched(reading: ItemReading) -> dict[str, NDArray[Any]]:
         window: (sums[f"credited_{window}"] + _CTR_WEIGHT * _CTR) / (sums[f"shown_{window}"] + _CTR_WEIGHT)
         for window in windows[:3]
     }
-    hourly, usual = sums["views_1h"] + 1, sums["views_7d"] / _WEEK_HOURS + 1
+    hourly, usual = sums["views_1h"] + 1, sums["views_7d"] / HOURS_OF_WEEK + 1
     active = np.log1p(sums["active_30d"])
-    hour = _WEEK_HOURS * (sums["week_hour"] + 1) / (sums["events"] + _WEEK_HOURS)
-    month = _MONTHS * (sums["month"] + _WEEK_HOURS / _MONTHS) / (sums["events"] + _WEEK_HOURS)
+    hour = HOURS_OF_WEEK * (sums["week_hour"] + 1) / (sums["events"] + HOURS_OF_WEEK)
+    month = MONTHS_OF_YEAR * (sums["month"] + HOURS_OF_WEEK / MONTHS_OF_YEAR) / (sums["events"] + HOURS_OF_WEEK)
     return {
         **{f"views_{window}": column for window, column in zip(windows, views, strict=True)},
         **{f"ctr_{window}": column for window, column in ctr.items()},

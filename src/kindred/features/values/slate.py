@@ -1,6 +1,5 @@
 """All features of one request at once: a user, their candidates, the pairs and the circumstances."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +7,7 @@ from numpy.typing import NDArray
 
 from kindred.core.candidates import Floats, Ordinals
 from kindred.core.query import Context
-from kindred.features.items import ItemRecord
+from kindred.features.item_blocks import Blocks
 from kindred.features.users import UserRecord
 from kindred.features.values.attributes import ItemAttributes
 from kindred.features.values.config import DEFAULT, ValueConfig
@@ -31,20 +30,20 @@ class FeatureValues:
 def all_values(
     record: UserRecord | None,
     ordinals: Ordinals,
-    records: Sequence[ItemRecord],
+    heads: Blocks,
     catalogue: ItemAttributes,
     context: Context,
     config: ValueConfig = DEFAULT,
     content: Floats | None = None,
     collaborative: Floats | None = None,
 ) -> FeatureValues:
-    """Return every feature at `context.time` of a user with items `ordinals (n,)` and their `records`.
+    """Return every feature at `context.time` of a user with items `ordinals (n,)`, of which `heads (n,)` were read.
 
     `catalogue` covers ordinals from 0; `content (d,)`, `collaborative (d,)` are the user's vectors.
     """
     as_of = context.time
     user = UserReading.of(record, as_of, catalogue, config)
-    items = ItemReading.of(records, as_of, catalogue.take(ordinals), clock_offset(as_of, user.record.profile))
+    items = ItemReading.of(heads, as_of, catalogue.take(ordinals), clock_offset(as_of, user.record.profile))
     columns = item_columns(items)
     return FeatureValues(
         user_values(user),

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from kindred.core.clock import DAY, HOUR
 from kindred.core.profile import Profile
 from kindred.features.counters import name_bucket
-from kindred.features.groups import FoldConfig
 from kindred.features.history import HistoryRows
 from kindred.features.registry import UNKNOWN
 from kindred.features.sessions import session_list
@@ -42,7 +41,7 @@ from kindred.features.user_counters import (
 from kindred.features.users import UserRecord
 from kindred.features.values.attributes import ItemAttributes
 from kindred.features.values.config import DEFAULT, ValueConfig
-from kindred.features.values.windows import Questions
+from kindred.features.values.windows import Counted
 
 _UNIT = 1_000
 _DAY_HOURS = 24
@@ -52,7 +51,13 @@ _TIMED = {
     "clicks": (CLICKS_5M, CLICKS_H, CLICKS_D),
     "ratings": (RATINGS_5M, RATINGS_H, RATINGS_D),
 }
-_TYPICAL = {"avg_rating": 3.0}
+_LENGTHS = {"1h": HOUR, "24h": DAY, "90d": 90 * DAY}
+_AVERAGES = (
+    ("avg_watch_duration", WATCHED_MS, WATCHED_COUNT, 0.0),
+    ("avg_watch_completion", COMPLETION_SUM, COMPLETION_COUNT, 0.0),
+    ("avg_rating", RATING_SUM, RATING_COUNT, 3.0),
+)
+"""Feature, total, number, and the value where the number is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,66 +176,47 @@ def _profile_values(profile: Profile | None, as_of: int) -> dict[str, Any]:
 
 def _counted(reading: UserReading) -> dict[str, Any]:
     """Return what the counters say."""
-    asked, config = Questions(reading.as_of), reading.config.fold
-    for what, counters in _TIMED.items():
-        for name in getattr(config, what):
-            asked.between(f"{what}:{name}", TYPES, name_bucket(name), name_bucket(name))
-        for window, length, counter in zip(("1h", "24h", "90d"), (HOUR, DAY, 90 * DAY), counters, strict=True):
-            asked.window(f"{what}_{window}", counter, length)
-    for code in (WATCHED_MS, WATCHED_COUNT, COMPLETION_SUM, COMPLETION_COUNT, RATING_SUM, RATING_COUNT):
-        asked.between(f"sum:{code}", SUMS, code, code)
-    for code in (SESSIONS, SESSION_MS):
-        asked.between(f"sum:{code}", SUMS, code, code)
-    last = reading.as_of // DAY
-    for day in range(91):
-        asked.between(f"day:{day}", ACTIVE_D, last - day, last - day)
-    for hour in range(_DAY_HOURS):
-        asked.between(f"hour:{hour}", DAY_HOURS, hour, hour)
-    for device in ("", *config.devices):
-        bucket = name_bucket(device) if device else 0
-        asked.between(f"device:{device}", DEVICES, bucket, bucket)
-    found = {name: float(value[0]) for name, value in asked.answers([reading.record.counters]).items()}
-    return {**_totals(found, config), **_averages(found, reading), **_habits(found, config)}
+    found = Counted(reading.record.counters)
+    return {**_totals(found, reading), **_averages(found, reading), **_habits(found, reading)}
 
 
-def _totals(found: dict[str, float], config: FoldConfig) -> dict[str, Any]:
+def _totals(found: Counted, reading: UserReading) -> dict[str, Any]:
     """Return totals and windows of views, clicks and ratings."""
     made: dict[str, Any] = {}
-    for what in _TIMED:
-        made[f"{what}_total"] = int(sum(found[f"{what}:{name}"] for name in set(getattr(config, what))))
-        made |= {f"{what}_{window}": int(found[f"{what}_{window}"]) for window in ("1h", "24h", "90d")}
+    for what, counters in _TIMED.items():
+        names = frozenset(getattr(reading.config.fold, what))
+        made[f"{what}_total"] = sum(found.at(TYPES, name_bucket(name)) for name in names)
+        for (window, length), counter in zip(_LENGTHS.items(), counters, strict=True):
+            made[f"{what}_{window}"] = found.window(counter, reading.as_of, length)
     return made
 
 
-def _averages(found: dict[str, float], reading: UserReading) -> dict[str, Any]:
+def _averages(found: Counted, reading: UserReading) -> dict[str, Any]:
     """Return what events and sessions are like on average."""
-    count = found[f"sum:{SESSIONS}"] + len(reading.sessions)
-    length = found[f"sum:{SESSION_MS}"] + sum(min(end, reading.as_of) - start for start, end in reading.sessions)
-    pairs = {
-        "avg_watch_duration": (WATCHED_MS, WATCHED_COUNT),
-        "avg_watch_completion": (COMPLETION_SUM, COMPLETION_COUNT),
-        "avg_rating": (RATING_SUM, RATING_COUNT),
-    }
-    made: dict[str, Any] = {
-        name: found[f"sum:{total}"] / _UNIT / found[f"sum:{many}"]
-        if found[f"sum:{many}"] > 0
-        else _TYPICAL.get(name, 0.0)
-        for name, (total, many) in pairs.items()
-    }
+    count = found.at(SUMS, SESSIONS) + len(reading.sessions)
+    length = found.at(SUMS, SESSION_MS) + sum(min(end, reading.as_of) - start for start, end in reading.sessions)
+    made: dict[str, Any] = {}
+    for name, total, many, without in _AVERAGES:
+        times = found.at(SUMS, many)
+        made[name] = found.at(SUMS, total) / _UNIT / times if times > 0 else without
     made["avg_session_duration"] = length / _UNIT / count if count > 0 else 0.0
     return made
 
 
-def _habits(found: dict[str, float], config: FoldConfig) -> dict[str, Any]:
+def _habits(found: Counted, reading: UserReading) -> dict[str, Any]:
     """Return when and on what the user is active."""
-    hours = np.array([found[f"hour:{hour}"] for hour in range(_DAY_HOURS)])
+    today, devices = reading.as_of // DAY, reading.config.fold.devices
+    hours = np.zeros(_DAY_HOURS)
+    for hour, amount in found.buckets(DAY_HOURS, 0, _DAY_HOURS - 1):
+        hours[hour] = amount
     total = hours.sum()
-    devices = {device: found[f"device:{device}"] for device in (*config.devices, "")}
-    best = max(devices, key=devices.__getitem__)
+    used = {device: found.at(DEVICES, name_bucket(device)) for device in devices}
+    used[""] = found.at(DEVICES, 0)
+    best = max(used, key=used.__getitem__)
     return {
-        "active_days": sum(found[f"day:{day}"] > 0 for day in range(91)),
+        "active_days": sum(amount > 0 for _, amount in found.buckets(ACTIVE_D, today - 90, today)),
         "active_hours": hours / total if total > 0 else hours,
-        "device_preference": (best or "other") if devices[best] > 0 else UNKNOWN,
+        "device_preference": (best or "other") if used[best] > 0 else UNKNOWN,
     }
 
 

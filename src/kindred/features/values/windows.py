@@ -1,53 +1,48 @@
-"""Sums over ranges of counters of many records: all questions in one pass."""
+"""Sums over ranges of one record's counters."""
 
-from collections.abc import Sequence
+import itertools
+from bisect import bisect_left
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kindred.core.errors import InvalidInput
-from kindred.features.counters import BUCKET_BITS, ENTRY, Counter
-
-_TOP = (1 << BUCKET_BITS) - 1
-_SLOT_BITS = 32
+from kindred.features.counters import ENTRY, Counter
 
 
-class Questions:
-    """Ranges of slots to be summed, by name."""
+class Counted:
+    """The entries of one record, ready for many questions."""
 
-    def __init__(self, as_of: int) -> None:
-        """Ask as of a moment (ms since 1970 UTC)."""
-        self._as_of = as_of
-        self._ranges: dict[str, tuple[int, int]] = {}
+    def __init__(self, counters: bytes) -> None:
+        """Read a record's `counters`; raise InvalidInput when the bytes are no entries."""
+        if len(counters) % ENTRY.itemsize:
+            raise InvalidInput("a record's counters are cut short: rebuild the state")
+        entries = np.frombuffer(counters, ENTRY)
+        self._slots: list[int] = entries["slot"].tolist()
+        self._amounts: list[int] = entries["amount"].tolist()
+        self._running: list[int] = list(itertools.accumulate(self._amounts, initial=0))
 
-    def window(self, name: str, counter: Counter, length: int) -> None:
-        """Ask for the buckets of the `length` ms before the moment."""
-        self.between(name, counter, *counter.window(self._as_of, length))
+    def between(self, counter: Counter, first: int, last: int) -> int:
+        """Return the sum over the buckets from `first` to `last`, both counted."""
+        low, high = self._places(counter, first, last)
+        return self._running[high] - self._running[low]
 
-    def between(self, name: str, counter: Counter, first: int = 0, last: int = _TOP) -> None:
-        """Ask for the buckets from `first` to `last`, both counted; all of them unless told."""
-        low = min(max(first, 0), _TOP)
-        high = min(max(last, low - 1), _TOP)
-        self._ranges[name] = (counter.first + low, counter.first + high + 1)
+    def window(self, counter: Counter, as_of: int, length: int) -> int:
+        """Return the sum over the `length` ms before `as_of` (ms since 1970 UTC), exact to whole buckets."""
+        return self.between(counter, *counter.window(as_of, length))
 
-    def answers(self, records: Sequence[bytes]) -> dict[str, NDArray[np.float64]]:
-        """Return each sum (n,) of n records' counters; raise InvalidInput when bytes are no entries."""
-        edges = sorted({edge for limits in self._ranges.values() for edge in limits})
-        sums = _running_at(records, np.array(edges, np.int64))
-        place = {edge: number for number, edge in enumerate(edges)}
-        return {name: sums[place[high]] - sums[place[low]] for name, (low, high) in self._ranges.items()}
+    def at(self, counter: Counter, bucket: int) -> int:
+        """Return the amount of one bucket."""
+        return self.between(counter, bucket, bucket)
 
+    def buckets(self, counter: Counter, first: int, last: int) -> list[tuple[int, int]]:
+        """Return (bucket, amount) of what is kept from `first` to `last`, both counted, ascending."""
+        low, high = self._places(counter, first, last)
+        return [
+            (slot - counter.first, amount)
+            for slot, amount in zip(self._slots[low:high], self._amounts[low:high], strict=True)
+        ]
 
-def _running_at(records: Sequence[bytes], edges: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return (e, n): the sum, up to a constant of each record, of its entries whose slot is below each edge."""
-    sizes = np.fromiter(map(len, records), np.int64, len(records))
-    if (sizes % ENTRY.itemsize).any():
-        raise InvalidInput("a record's counters are cut short: rebuild the state")
-    entries = np.frombuffer(b"".join(records), ENTRY)
-    owners = np.arange(len(records), dtype=np.int64) << _SLOT_BITS
-    keys = np.repeat(owners, sizes // ENTRY.itemsize)
-    keys += entries["slot"]
-    running = np.zeros(len(keys) + 1, np.float64)
-    np.cumsum(entries["amount"], out=running[1:])
-    places = np.searchsorted(keys, (owners[:, None] + edges).ravel())
-    return np.ascontiguousarray(running[places].reshape(len(records), len(edges)).T)
+    def _places(self, counter: Counter, first: int, last: int) -> tuple[int, int]:
+        """Return where the buckets from `first` to `last` begin, and where they end."""
+        low = bisect_left(self._slots, counter.first + max(first, 0))
+        return low, bisect_left(self._slots, counter.first + max(last + 1, 0), low)
