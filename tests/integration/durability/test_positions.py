@@ -16,9 +16,9 @@ from tests.integration.durability.test_kill_fleet import all_there_once
 from kindred.adapters.kafka.event_log import KafkaEventLog
 from kindred.core.position import Position
 from kindred.features.groups import FoldConfig
-from kindred.features.reading import Tallies
 from kindred.features.user_counters import DEVICES as BY_DEVICE
 from kindred.features.user_counters import device_bucket
+from kindred.features.values.windows import Counted
 
 SENDERS = 3
 SECONDS_BEHIND = 5.0
@@ -117,8 +117,8 @@ async def by_device(made: Platform) -> dict[str, int]:
     """Return how many events of all users were counted under each device."""
     fold = FoldConfig(devices=DEVICES)
     async with opened(made.home) as stores:
-        tallies = Tallies.of([record.counters for record in (await user_records(stores)).values()])
-    return {device: int(tallies.at(BY_DEVICE, device_bucket(device, fold)).sum()) for device in DEVICES}
+        counted = [Counted(record.counters) for record in (await user_records(stores)).values()]
+    return {device: sum(each.at(BY_DEVICE, device_bucket(device, fold)) for each in counted) for device in DEVICES}
 
 
 async def test_a_feature_added_under_load(loaded: Loaded) -> None:

@@ -14,6 +14,7 @@ from kindred.core.clock import FixedClock
 from kindred.core.errors import StoreUnavailable
 from kindred.core.event import EventContext, Interaction
 from kindred.features.groups import ERASED, ITEM, ITEM_COUNTRY, PLACEMENT, USER, item_key, user_key
+from kindred.features.item_countries import decode_country
 from kindred.features.items import decode_item
 from kindred.features.users import decode_user
 from kindred.ingest.consumer import Consumer, ConsumerConfig
@@ -147,7 +148,7 @@ class World:
     async def everything(self):
         """Return every folded value of every group but the lists of what trends, and the whole history."""
         groups = [USER, ITEM, ITEM_COUNTRY, PLACEMENT, ERASED, EXPOSURE]
-        read = {USER: lambda value: meaning(decode_user(value)), ITEM: decode_item, ITEM_COUNTRY: decode_item}
+        read = {USER: lambda value: meaning(decode_user(value)), ITEM: decode_item, ITEM_COUNTRY: decode_country}
         found = {
             group: {key: read.get(group, bytes)(record.value) async for key, record in self.state.scan(group)}
             for group in groups
