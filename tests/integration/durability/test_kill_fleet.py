@@ -93,8 +93,13 @@ async def all_there_once(made: Platform, told: Told, before: Counter[str] | None
         assert not await stores.dead_letters.letters(None, 10)
 
 
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("strikes", [20, pytest.param(200, marks=[pytest.mark.long, pytest.mark.timeout(3_600)])])
+@pytest.mark.parametrize(
+    "strikes",
+    [
+        pytest.param(20, marks=pytest.mark.timeout(600)),
+        pytest.param(200, marks=[pytest.mark.long, pytest.mark.timeout(3_600)]),
+    ],
+)
 async def test_every_acknowledged_event_survives_a_fleet_under_fire(
     platform: Callable[[str], Platform], strikes: int
 ) -> None:
