@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from kindred.adapters.kafka.address import Address
 from kindred.adapters.kafka.errors import code_of, translated, translating
-from kindred.adapters.kafka.topics import REQUEST_SECONDS, Epoch, Epochs, Topics
+from kindred.adapters.kafka.topics import Epoch, Epochs, Topics
 from kindred.core.errors import InvalidInput, KindredError, LeaseHeld
 from kindred.core.position import Position
 
@@ -26,7 +26,7 @@ class GroupOffsets:
     """
 
     def __init__(self, address: Address, topics: Topics) -> None:
-        """Use the administrative client of `topics`."""
+        """Ask by what `topics` asks by."""
         self._address, self._topics = address, topics
 
     def name(self, group: str) -> str:
@@ -47,17 +47,11 @@ class GroupOffsets:
         )
 
     def _places(self, group: str, epochs: Sequence[Epoch]) -> dict[tuple[int, int], TopicPartition]:
+        asked = [TopicPartition(epoch.topic, partition) for epoch in epochs for partition in range(epoch.partitions)]
         numbers = {epoch.topic: epoch.number for epoch in epochs}
-        asked = ConsumerGroupTopicPartitions(self.name(group))
-        admin = self._topics.admin
         with translating(self._address):
-            listed = admin.list_consumer_group_offsets([asked], request_timeout=REQUEST_SECONDS)
-            places = listed[self.name(group)].result(REQUEST_SECONDS + 5).topic_partitions or []
-        return {
-            (numbers[place.topic], place.partition): place
-            for place in places
-            if place.topic in numbers and place.offset >= 0
-        }
+            places = self._topics.asking.committed(self.name(group), asked)
+        return {(numbers[place.topic], place.partition): place for place in places if place.offset >= 0}
 
     def commit(self, group: str, epochs: Epochs, position: Position) -> None:
         """Commit for a group without members, never backwards; raise LeaseHeld where it has members."""
@@ -68,16 +62,10 @@ class GroupOffsets:
         # The metadata holds the fencing number of the last owner, which the next one counts on from.
         fence = known.metadata if known is not None else None
         place = TopicPartition(epoch.topic, position.partition, position.offset + 1, fence or "")
-        asked = ConsumerGroupTopicPartitions(self.name(group), [place])
-        admin = self._topics.admin
         try:
-            done = admin.alter_consumer_group_offsets([asked], request_timeout=REQUEST_SECONDS)
-            results = done[self.name(group)].result(REQUEST_SECONDS + 5).topic_partitions
+            self._topics.asking.commit(self.name(group), place)
         except KafkaException as error:
             raise self.refused(group, error) from error
-        for each in results:
-            if each.error is not None:
-                raise self.refused(group, KafkaException(each.error))
 
     def refused(self, group: str, error: KafkaException) -> KindredError:
         """Return the error that says why a commit of a group was refused."""

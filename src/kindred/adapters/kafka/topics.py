@@ -6,23 +6,22 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeVar
 
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, Producer, TopicCollection, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicCollection, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are exported without saying so
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
     NewTopic,
-    OffsetSpec,
     ResourceType,
 )
 
 from kindred.adapters.kafka.address import Address
+from kindred.adapters.kafka.asking import REQUEST_SECONDS, Asking, Edge
 from kindred.adapters.kafka.errors import code_of, translating
 from kindred.core.errors import ConfigError, StoreUnavailable
 
 RECORD_BYTES = 4 << 20
-REQUEST_SECONDS = 10.0
 _LEADERS_SECONDS = 30.0
 _DAY_MS = 86_400_000
 # Brokers learn of a new topic, or of a new leader, a moment after the controller.
@@ -36,9 +35,6 @@ _MOVING = {
 }
 _ABSENT = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC}
 BATCH_OVERHEAD = 4_096
-
-_LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-_EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 
 T = TypeVar("T")
 
@@ -67,7 +63,10 @@ class Epochs(NamedTuple):
 
 
 class Topics:
-    """The cluster's side of one log, by an administrative client; every method blocks."""
+    """The cluster's side of one log, by an administrative client; every method blocks.
+
+    `asking`: the offsets of its partitions and groups.
+    """
 
     def __init__(self, address: Address) -> None:
         """Make the client; nothing is sent yet. Raise ConfigError for settings that the client refuses."""
@@ -79,11 +78,7 @@ class Topics:
             raise ConfigError(
                 f"{address}: {cause}; see `security`, `mechanism`, `ca` and the ssl.… settings"
             ) from error
-
-    @property
-    def admin(self) -> AdminClient:
-        """Return the client; hold on to it until it has answered, for requests of one that nobody holds never end."""
-        return self._admin
+        self.asking = Asking(address)
 
     def name(self, epoch: int) -> str:
         """Return what the topic of an epoch is called."""
@@ -91,9 +86,8 @@ class Topics:
 
     def check(self) -> None:
         """Ask for the cluster's brokers; raise StoreUnavailable when nobody answers."""
-        admin = self.admin
         with translating(self._address):
-            self._wait(admin.describe_cluster(request_timeout=REQUEST_SECONDS))
+            self._wait(self._admin.describe_cluster(request_timeout=REQUEST_SECONDS))
 
     def discover(self) -> Epochs | None:
         """Return every epoch whose topic exists, None where there is none."""
@@ -124,7 +118,7 @@ class Topics:
                 raise
         self._until(lambda: self._partitions(topic) is not None, f"topic {topic} has no leaders yet")
         # Another process may have made it at the same moment, with another number of partitions.
-        self._offsets(topic, range(self._partitions(topic) or 0), _LATEST)
+        self._offsets(topic, range(self._partitions(topic) or 0), Edge.LATEST)
 
     def try_create(self, number: int, partitions: int) -> None:
         """Raise StoreUnavailable where the cluster would refuse to make an epoch's topic."""
@@ -136,9 +130,8 @@ class Topics:
 
     def _create(self, topic: str, partitions: int, settings: Mapping[str, str], *, only_try: bool = False) -> None:
         wanted = NewTopic(topic, partitions, self._address.options.replication, config=dict(settings))
-        admin = self.admin
         with translating(self._address):
-            asked = admin.create_topics([wanted], request_timeout=REQUEST_SECONDS, validate_only=only_try)
+            asked = self._admin.create_topics([wanted], request_timeout=REQUEST_SECONDS, validate_only=only_try)
             self._wait(asked[topic])
 
     def replicated(self) -> dict[str, str]:
@@ -151,27 +144,26 @@ class Topics:
         """Make brokers refuse records for an epoch's topic; returns once the leader of every partition does so."""
         entry = ConfigEntry("max.message.bytes", "0", incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ResourceType.TOPIC, epoch.topic, incremental_configs=[entry])
-        admin = self.admin
         with translating(self._address):
-            done = admin.incremental_alter_configs([resource], request_timeout=REQUEST_SECONDS)
+            done = self._admin.incremental_alter_configs([resource], request_timeout=REQUEST_SECONDS)
             self._wait(done[resource])
         self._until(lambda: self._refuses(epoch), f"topic {epoch.topic} is not sealed yet")
 
     def ends(self, epoch: Epoch) -> list[int]:
         """Return the offset behind the last durable record of each partition."""
-        return self._offsets(epoch.topic, range(epoch.partitions), _LATEST)
+        return self._offsets(epoch.topic, range(epoch.partitions), Edge.LATEST)
 
     def starts(self, epoch: Epoch) -> list[int]:
         """Return the offset of the first record that each partition still has."""
-        return self._offsets(epoch.topic, range(epoch.partitions), _EARLIEST)
+        return self._offsets(epoch.topic, range(epoch.partitions), Edge.EARLIEST)
 
     def end(self, topic: str, partition: int) -> int:
         """Return the offset behind the last durable record of one partition."""
-        return self._offsets(topic, [partition], _LATEST)[0]
+        return self._offsets(topic, [partition], Edge.LATEST)[0]
 
     def start(self, topic: str, partition: int) -> int:
         """Return the offset of the first record that one partition still has."""
-        return self._offsets(topic, [partition], _EARLIEST)[0]
+        return self._offsets(topic, [partition], Edge.EARLIEST)[0]
 
     def delete_before(self, topic: str, partition: int, offset: int) -> int:
         """Delete what stands before `offset`, at most everything; return how many records went."""
@@ -179,28 +171,21 @@ class Topics:
         offset = min(offset, end)
         if offset <= first:
             return 0
-        place, admin = TopicPartition(topic, partition, offset), self.admin
+        place = TopicPartition(topic, partition, offset)
         with translating(self._address):
-            done = admin.delete_records([place], request_timeout=REQUEST_SECONDS)
+            done = self._admin.delete_records([place], request_timeout=REQUEST_SECONDS)
             return int(self._wait(done[place]).low_watermark) - first
 
-    def _offsets(self, topic: str, partitions: Iterable[int], spec: OffsetSpec) -> list[int]:
-        asked = {TopicPartition(topic, partition): spec for partition in partitions}
+    def _offsets(self, topic: str, partitions: Iterable[int], edge: Edge) -> list[int]:
         deadline = time.monotonic() + REQUEST_SECONDS
         with translating(self._address):
             while True:
-                admin = self.admin
-                answers = admin.list_offsets(
-                    asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=REQUEST_SECONDS
-                )
                 try:
-                    return [int(self._wait(answer).offset) for answer in answers.values()]
+                    return self.asking.offsets(topic, partitions, edge)
                 except KafkaException as error:
                     if code_of(error) not in _MOVING or time.monotonic() > deadline:
                         raise
                 time.sleep(0.05)
-                # A client keeps to the leaders it knows, for minutes, while a broker that came back refuses it.
-                self._admin = AdminClient(self._address.client())
 
     def _log_settings(self) -> dict[str, str]:
         return self.replicated() | {
@@ -231,9 +216,8 @@ class Topics:
 
     def _partitions(self, topic: str) -> int | None:
         """Return how many partitions a topic has, None while it is not there or one of them has no leader."""
-        admin = self.admin
         with translating(self._address):
-            described = admin.describe_topics(TopicCollection([topic]), request_timeout=REQUEST_SECONDS)
+            described = self._admin.describe_topics(TopicCollection([topic]), request_timeout=REQUEST_SECONDS)
             try:
                 partitions = self._wait(described[topic]).partitions
             except KafkaException as error:
