@@ -1,15 +1,10 @@
 """What a Kafka URL says, and what is said of one that says too much or too little."""
 
-import time
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
-from confluent_kafka.admin import AdminClient
 
-from kindred.adapters.kafka import topics
 from kindred.adapters.kafka.address import parse_address
 from kindred.adapters.kafka.topics import Topics
-from kindred.core.errors import ConfigError, StoreUnavailable
+from kindred.core.errors import ConfigError
 
 
 def test_a_url_says_how_brokers_are_spoken_to() -> None:
@@ -54,15 +49,3 @@ def test_what_the_client_refuses_is_named_before_anything_is_sent(query: str, sa
     with pytest.raises(ConfigError, match=said) as caught:
         Topics(parse_address(f"//127.0.0.1:1/events?{query}"))
     assert "hush" not in str(caught.value)
-
-
-def test_a_request_is_answered_though_its_client_was_replaced_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(topics, "REQUEST_SECONDS", 0.5)
-    address = parse_address("//127.0.0.1:1/events")
-    cluster = Topics(address)
-    with ThreadPoolExecutor() as pool:
-        asked = pool.submit(cluster.check)
-        time.sleep(0.1)
-        cluster._admin = AdminClient(address.client())
-        with pytest.raises(StoreUnavailable, match=r"see that (they|the brokers) run"):
-            asked.result()
