@@ -1,9 +1,12 @@
 """How fast one consumer folds events into every feature: single-item events, and a mix with impressions of 20 items.
 
+Every user begins with an imported history; events come one or two of a user to a batch, as a large site's do. The
+events stand in the log before the clock runs: reading them, the history, items, trends and the commit are in the
+figures. "Of one core" counts the processor time of all threads of this process, which is the consumer alone by then.
 Beside it stand plain synced writes of the same state records, which no fold can be faster than. `--state URL` folds
 into another state store, such as `redis://127.0.0.1:6379/0`; history, catalogue and log stay embedded.
 
-python -m benchmarks.fold_speed [--events N] [--state URL]
+python -m benchmarks.fold_speed [--events N] [--history ROWS] [--state URL]
 """
 
 import argparse
@@ -16,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -23,16 +27,20 @@ from benchmarks.servers import machine
 from kindred.app.sections import SCHEMA, StoresConfig
 from kindred.app.stores import Stores, open_port, open_stores
 from kindred.cli.serving import calm_collector
-from kindred.core.event import EventContext, Interaction
+from kindred.core.clock import DAY
+from kindred.core.event import EventContext, Imported, Interaction
 from kindred.features.groups import ITEM, USER
 from kindred.ingest.consumer import Consumer, ConsumerConfig
+from kindred.ingest.fold_columns import FOLD_FOLDER, FoldColumns, import_folder
 from kindred.ingest.folding import IngestStores
 from kindred.ingest.journal import Journal
+from kindred.ports.interactions import InteractionColumns
 from kindred.ports.state import StateKey, StateRecord, StateWrite
 from kindred.settings.load import load_settings
 
 NOW = 1_700_000_000_000
 USERS, ITEMS, BATCH, SHOWN = 20_000, 5_000, 2_000, 20
+HISTORY, HISTORY_DAYS = 30, 90
 
 
 @dataclass(frozen=True)
@@ -88,8 +96,35 @@ MIXES: dict[str, Sequence[tuple[str, float]]] = {
 }
 
 
-async def measure(name: str, count: int, state: str | None) -> Measured:
-    """Fold half of the events to warm the stores, then time the rest."""
+async def seed(stores: Stores, journal: Journal, rows: int) -> None:
+    """Give every user a history of `rows` events by one import."""
+    dice, size = np.random.default_rng(1), USERS * rows
+    users, names = [f"u{number}" for number in range(USERS)], ("view", "click", "rating")
+    ordinals = await stores.catalog.resolve([f"i{number}" for number in range(ITEMS)], NOW)
+    items = np.array(ordinals, np.int32)[dice.pareto(0.8, size).astype(np.int64) % ITEMS]
+    times = np.sort(NOW - dice.integers(DAY, HISTORY_DAYS * DAY, (USERS, rows)), axis=1).ravel()
+    types = dice.choice(len(names), size, p=(0.7, 0.25, 0.05)).astype(np.uint8)
+    values = np.choose(types, (0.5, np.nan, 4.0)).astype(np.float32)
+    starts = np.arange(USERS + 1, dtype=np.int64) * rows
+    folder = import_folder(stores.lake, "seed") / FOLD_FOLDER
+    folder.mkdir(parents=True)
+    FoldColumns(users, starts, items, times, types, values, names).save(folder / "part-00000.npz")
+    await stores.interactions.add_columns(
+        InteractionColumns(
+            np.frombuffer(dice.bytes(16 * size), "S16"),
+            [user for user in users for _ in range(rows)],
+            items,
+            [names[code] for code in types.tolist()],
+            times,
+            values.astype(np.float64),
+        )
+    )
+    marker = Imported(event_id="seed", timestamp=NOW, ingested_at=NOW, import_id="seed", source="seed")
+    await journal.record([marker])
+
+
+async def measure(name: str, count: int, history: int, state: str | None) -> Measured:
+    """Import, fold half of the events to warm the stores, then time the rest."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         stores = await open_stores(load_settings(SCHEMA, {}, home).section(StoresConfig), home)
@@ -98,12 +133,14 @@ async def measure(name: str, count: int, state: str | None) -> Measured:
             stores = replace(stores, state=await open_port("state", state, home))
         try:
             journal, made = Journal(stores.log), events(MIXES[name], count)
+            if history:
+                await seed(stores, journal, history)
             for start in range(0, count, BATCH):
                 await journal.record(made[start : start + BATCH])
             consumer = Consumer(ingest_stores(stores), stores.leases, ConsumerConfig())
             (end,) = await stores.log.ends()
             calm_collector()
-            await consumer.drain_to(end._replace(offset=count // 2 - 1))
+            await consumer.drain_to(end._replace(offset=end.offset - count // 2))
             started, cpu = time.perf_counter(), time.process_time()
             await consumer.drain_to(end)
             wall, cpu = time.perf_counter() - started, time.process_time() - cpu
@@ -145,6 +182,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=40_000)
+    parser.add_argument("--history", type=int, default=HISTORY)
     parser.add_argument("--state", default=None)
     options, _ = parser.parse_known_args()
     table = Table(title=f"Folding all features on one consumer ({options.state or 'embedded'}); {machine()}")
@@ -152,7 +190,7 @@ def main() -> None:
     for column in columns:
         table.add_column(column, justify="left" if column == "events" else "right")
     for name in MIXES:
-        found = asyncio.run(measure(name, options.events, options.state))
+        found = asyncio.run(measure(name, options.events, options.history, options.state))
         table.add_row(
             name,
             f"{found.rate:,.0f}",
