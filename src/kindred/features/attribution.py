@@ -94,6 +94,9 @@ class Shown(NamedTuple):
     credits: Credits
 
 
+_NEW = Shown(True, None, {})
+
+
 class Ledger:
     """A user's recent exposures and outcomes, as packed columns in order of time."""
 
@@ -134,12 +137,11 @@ class Ledger:
         """Add exposures of distinct items that one event told; return what each of them changes."""
         self._age(arrival)
         told = self.exposures.find(_REQUEST.pack(exposures[0].request)) >= 0 if exposures[0].request else False
-        if not told and not self.outcomes:
-            self._insert(exposures)
-            return [Shown(True, None, {}) for _ in exposures]
-        found = []
-        for exposure in exposures:
-            found.append(self._show(exposure, told))
+        plain = [] if told else [one for one in exposures if not self._outcomes_of(one.item)]
+        items = {one.item for one in plain}
+        found = [_NEW if one.item in items else self._show(one, told) for one in exposures]
+        if plain:
+            self._insert(plain)
         return found
 
     def _show(self, exposure: Exposure, told: bool) -> Shown:
@@ -208,7 +210,7 @@ class Ledger:
 
     def _outcomes_of(self, item: int) -> list[Outcome]:
         """Return an item's outcomes, oldest first."""
-        if self.outcomes.find(_ITEM.pack(item)) < 0:
+        if not self.outcomes or self.outcomes.find(_ITEM.pack(item)) < 0:
             return []
         rows = np.frombuffer(self.outcomes, OUTCOME)
         return [Outcome(*row) for row in rows[rows["item"] == item].tolist()]

@@ -57,6 +57,7 @@ def fold_placement(
     fresh = [credit for credit in credits if credit.position > folded]
     if not fresh:
         return None
-    for credit in fresh:
-        totals[:, credit.slot] += (credit.exposures, credit.clicks, credit.conversions, credit.dwell_ms)
+    slots = [credit.slot for credit in fresh]
+    gained = [(credit.exposures, credit.clicks, credit.conversions, credit.dwell_ms) for credit in fresh]
+    np.add.at(totals.T, slots, gained)
     return PlacementRecord(*totals.tolist())
