@@ -1,14 +1,21 @@
 """Merging users, removing from a history, and reading it back, through a real server."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import httpx
 import pytest
+from tests.e2e.api.stand_in import stand_in
 from tests.e2e.platform.fixtures import StartServer
 from tests.e2e.platform.server import eventually, ids, kindred, recommend, track
+
+from kindred.core.event import Event
+from kindred.core.position import Position
+from kindred.features.groups import user_key
+from kindred.features.users import UserRecord, encode_user
+from kindred.ports.state import StateRecord, StateWrite
 
 
 @pytest.fixture
@@ -35,6 +42,24 @@ def test_a_merge_is_recorded_once_and_conflicts_are_refused(person: httpx.Client
         assert refused.headers["content-type"].startswith("application/problem+json")
     assert merge(person, "early", "anonymous").json()["into"] == "known"
     assert merge(person, "early", "").status_code == 400
+
+
+@pytest.mark.parametrize(("winner", "status"), [("another", 409), ("known", 200)])
+async def test_a_merge_that_came_second_in_the_log_is_told_so(winner: str, status: int) -> None:
+    """Another server took a merge of the same user while this one appended its own."""
+    app = await stand_in()
+    sealed = UserRecord(alias=winner, sealed=Position(0, 0, 5))
+
+    async def record(events: Sequence[Event]) -> list[Position]:
+        write = StateWrite(user_key("anonymous"), StateRecord(Position(0, 0, 5), encode_user(sealed)))
+        await app.stores.state.write([write], Position(0, 0, 6))
+        return [Position(0, 0, 6)]
+
+    app.journal.record = record  # type: ignore[method-assign]
+    async with app.client() as client:
+        answer = await client.post("/api/v1/users/anonymous/merge", json={"into": "known"})
+    assert answer.status_code == status
+    assert (winner in answer.json()["detail"]) if status == 409 else answer.json()["status"] == "stored"
 
 
 def test_removals_are_recorded(person: httpx.Client) -> None:

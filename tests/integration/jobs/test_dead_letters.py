@@ -6,7 +6,7 @@ import pytest
 from tests.integration.ingest.stores import NOW, World, happened
 
 from kindred.core.errors import Conflict, InvalidInput
-from kindred.core.event import Imported, ItemUpserted, Merged, ProfileErased, encode_event
+from kindred.core.event import Imported, ItemUpserted, Merged, ProfileErased, decode_event, encode_event
 from kindred.core.item import Item
 from kindred.core.position import Position
 from kindred.jobs.dead_letters import replay_letters
@@ -65,6 +65,23 @@ async def test_what_cannot_be_replayed_stays(world: World) -> None:
     await world.drain()
     (found,) = await world.catalog.get(["i1"])
     assert found.item.title == "new"
+
+
+async def test_the_later_of_two_merges_is_kept_as_a_letter(world: World) -> None:
+    """Two servers took them at the same moment: first in the log wins, and replaying the other cannot help."""
+    merges = [Merged(**STAMP, event_id=f"m{into}", user_id="anon", into=into) for into in ("ann", "bob", "ann")]
+    await world.record(happened(1, "anon", "i1"), *merges)
+    await world.drain()
+    (letter,) = await world.letters.letters(None, 10)
+    assert letter.reason.startswith("merge_refused: ")
+    assert decode_event(letter.data) == merges[1]
+    assert (await world.user("anon")).alias == "ann"
+    assert (await world.user("ann")).interactions == 1
+    assert await world.user("bob") is None
+    report = await replay_letters(world.stores)
+    assert (report.replayed, [kept.reason for kept in report.kept]) == (
+        0, ["the user was merged into 'ann' before, and has one target"],
+    )  # fmt: skip
 
 
 async def test_people_who_were_forgotten_stay_forgotten(world: World) -> None:

@@ -14,12 +14,14 @@ from kindred.adapters.local.state import LocalStateStore
 from kindred.adapters.memory.state import MemoryStateStore
 from kindred.core.clock import FixedClock
 from kindred.core.errors import ConfigError, InvalidInput, LeaseHeld
-from kindred.core.event import HistoryRemoved, Merged, ProfileErased, ProfileUpdated, Served
+from kindred.core.event import HistoryRemoved, Imported, Merged, ProfileErased, ProfileUpdated, Served
 from kindred.core.position import Position
 from kindred.core.profile import Profile
 from kindred.features.groups import ERASED, ITEM, USER, FoldConfig, item_key, user_key
 from kindred.features.users import decode_user
 from kindred.ingest.consumer import LEASE
+from kindred.ingest.fold_columns import NOBODY, FoldColumns, fold_parts
+from kindred.ingest.importing.lake import ImportManifest, Lake
 from kindred.jobs.compaction import Compactor
 from kindred.jobs.comparison import compare
 from kindred.jobs.config import LakeConfig
@@ -189,6 +191,45 @@ async def test_what_forgotten_people_did_to_items_stays_in_the_lake(world: World
     rows = lake.scan(lake.manifest().files).filter(pl.col("kind") == "anonymous").collect()
     assert rows["user_id"].null_count() == rows["event_id"].null_count() == rows["request_id"].null_count() == len(rows)
     assert len(rows) > 50
+
+
+async def test_what_forgotten_people_brought_by_an_import_stays_with_the_items(tmp_path) -> None:
+    """Their rows become nobody's; a second person's join them, and nobody has a record."""
+    world = World(tmp_path / "lake")
+    world.leases = LocalLeases(tmp_path / "leases")
+    at = {"timestamp": NOW, "ingested_at": NOW}
+    ordinals = await world.catalog.resolve(["i0", "i1", "i2"], NOW)
+    people, rows = ["ann", "bob", "cid"], [("ann", 0), ("ann", 1), ("bob", 1), ("cid", 2), ("cid", 0), ("cid", 1)]
+    lake = Lake(world.lake)
+    staged = lake.stage("imp")
+    columns = FoldColumns(
+        people,
+        np.cumsum([0, *(sum(user == each for user, _ in rows) for each in people)]).astype(np.int64),
+        np.array([ordinals[item] for _, item in rows], np.int32),
+        np.array([NOW - DAY + n for n in range(len(rows))], np.int64),
+        np.zeros(len(rows), np.uint8),
+        np.full(len(rows), np.nan, np.float32),
+        ("purchase",),
+    )
+    columns.save(staged.folder / "fold" / "part-00000.npz")
+    manifest = ImportManifest(import_id="imp", source="shop", created=NOW)
+    lake.commit(staged, manifest)
+    (place,) = await world.record(Imported(**at, event_id="imp", import_id="imp", source="shop"))
+    lake.close(manifest, str(place))
+    await world.record(happened(1, "ann", "i2"), happened(2, "bob", "i2"))
+    for user, count in (("ann", 2), ("cid", 5)):
+        await world.record(ProfileErased(event_id=f"x{user}", user_id=user, **at))
+        await world.drain()
+        await to_lake(world)
+        acts = ForgottenActs(world)
+        await Compactor(world.leases, world.lake, clock=FixedClock(NOW + DAY), acts=acts).run()
+        (path,) = fold_parts(world.lake, "imp")
+        left = FoldColumns.load(path)
+        assert user not in left.users
+        assert int(np.diff(left.starts)[list(left.users).index(NOBODY)]) == count
+        report = await compare(rebuild(world, "lake"), world.state, [0])
+        assert report.differing == []
+        assert report.compared[USER] == (2 if user == "ann" else 1)
 
 
 async def test_a_record_that_moves_on_is_compared_where_it_moved_to(tmp_path) -> None:
