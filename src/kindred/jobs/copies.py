@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from kindred.core.errors import Conflict, InvalidInput
-from kindred.jobs.lake_files import sync, writing
+from kindred.core.files import sync, translating
 
 MANIFEST = "backup.json"
 VERSION = 1
@@ -44,7 +44,7 @@ def new_folder(folder: Path) -> Path:
     """Make a backup's folder and return where its files go; raise Conflict when something stands there already."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise Conflict(f"{folder} is not empty: name a new folder for the backup")
-    with writing(folder):
+    with translating(folder):
         (folder / DATA).mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
     return folder / DATA
@@ -53,7 +53,7 @@ def new_folder(folder: Path) -> Path:
 def seal(folder: Path, manifest: BackupManifest) -> BackupManifest:
     """List all files with their hashes and write the manifest: now the backup exists."""
     data = folder / DATA
-    with writing(folder):
+    with translating(folder):
         paths = sorted(path for path in data.rglob("*") if path.is_file())
         files = {path.relative_to(data).as_posix(): _described(path) for path in paths}
         sealed = msgspec.structs.replace(manifest, files=files)
@@ -91,7 +91,7 @@ def read_backup(folder: Path) -> BackupManifest:
 
 def copy_files(paths: Iterable[Path], source: Path, target: Path) -> None:
     """Copy files below `source` to the same places below `target`, durably; raise StoreFull or StoreUnavailable."""
-    with writing(target):
+    with translating(target):
         for path in paths:
             place = target / path.relative_to(source)
             place.parent.mkdir(parents=True, exist_ok=True)

@@ -8,13 +8,13 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from kindred.core.files import sync, translating
 from kindred.core.position import Position
 from kindred.features.groups import erased_key
 from kindred.ingest.fold_columns import NOBODY, FoldColumns, fold_parts
 from kindred.ingest.importing.lake import ImportManifest, Lake
 from kindred.ingest.importing.row_ids import ROW_ID
 from kindred.jobs.forgotten_acts import anonymous_rows
-from kindred.jobs.lake_files import sync, writing
 from kindred.training.controls import CONTROL_COLUMNS, Controls
 from kindred.training.lake_events import LakeEvents, LakeManifest
 
@@ -104,7 +104,7 @@ def without_people(folder: Path, gone: Gone) -> int:
             if theirs.any():
                 blank = [pl.when(~theirs).then(pl.col(name)).alias(name) for name in rows.columns if name != ROW_ID]
                 draft = path.with_name(f".{path.name}")
-                with writing(folder):
+                with translating(folder):
                     rows.with_columns(blank).write_parquet(draft, compression="zstd", compression_level=1)
                     _replace(draft, path)
                 count += int(theirs.sum())
@@ -112,7 +112,7 @@ def without_people(folder: Path, gone: Gone) -> int:
             columns = FoldColumns.load(path)
             if not set(users).isdisjoint(columns.users):
                 draft = path.with_name(f".{path.stem}.npz")
-                with writing(folder):
+                with translating(folder):
                     _nameless(columns, set(users)).save(draft)
                     _replace(draft, path)
     return count

@@ -7,9 +7,9 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from kindred.core.files import sync, translating
 from kindred.jobs.copies import DATA, BackupManifest, copy_files
 from kindred.jobs.folder import REPLACED
-from kindred.jobs.lake_files import sync, writing
 
 _DRAFT = ".restoring"
 _NEW = "new.json"
@@ -25,7 +25,7 @@ def exchanged(folder: Path, manifest: BackupManifest, home: Path, urls: Mapping[
     """
     draft, old = home / _DRAFT, home / REPLACED
     try:
-        with writing(home):
+        with translating(home):
             home.mkdir(parents=True, exist_ok=True)
             wanted = [name for name in manifest.files if name != _KEPT or not (home / _KEPT).exists()]
             copy_files([folder / DATA / name for name in wanted], folder / DATA, draft)
@@ -37,7 +37,7 @@ def exchanged(folder: Path, manifest: BackupManifest, home: Path, urls: Mapping[
                 (draft / name).rename(home / name)
             sync(home)
         yield
-        with writing(home):
+        with translating(home):
             old.rename(draft / REPLACED)
             sync(home)
     except BaseException:
@@ -49,7 +49,7 @@ def exchanged(folder: Path, manifest: BackupManifest, home: Path, urls: Mapping[
 def take_back(home: Path) -> None:
     """Undo an exchange that did not end, however far it came; nothing happens where there is none."""
     draft, old = home / _DRAFT, home / REPLACED
-    with writing(home):
+    with translating(home):
         if (old / _NEW).exists():
             for name in msgspec.json.decode((old / _NEW).read_bytes(), type=list[str]):
                 # Moved back and not deleted: it is there that tells what is new, should this be cut off too.

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -10,10 +9,9 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from kindred.core.clock import HOUR
-from kindred.core.errors import StoreFull, StoreUnavailable
+from kindred.core.errors import StoreUnavailable
+from kindred.core.files import sync, translating
 from kindred.training.lake_events import CONTROLS, MANIFEST, LakeEvents, LakeFile, LakeManifest
-
-_NO_ROOM = (28, 122)
 
 
 class LakeFolder(LakeEvents):
@@ -33,7 +31,7 @@ class LakeFolder(LakeEvents):
                 )
         known = {file.path for file in manifest.files} | set(manifest.retired)
         orphans = sorted(found - known)
-        with writing(self.folder):
+        with translating(self.folder):
             for path in orphans:
                 (self.folder / path).unlink(missing_ok=True)
         return len(orphans)
@@ -46,7 +44,7 @@ class LakeFolder(LakeEvents):
     def begin(self) -> None:
         """Note that the first step begins, so that what it leaves when cut off may be deleted."""
         if not (self.folder / MANIFEST).exists():
-            with writing(self.folder):
+            with translating(self.folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
                 (self.folder / "first-step").touch()
                 sync(self.folder)
@@ -59,7 +57,7 @@ class LakeFolder(LakeEvents):
         """Write frames, of one epoch, partition and hour and in order, one after the other into one durable file."""
         draft = self.folder / f".draft-{os.getpid()}{suffix}.parquet"
         described: LakeFile | None = None
-        with writing(self.folder):
+        with translating(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             writer: pq.ParquetWriter | None = None
             try:
@@ -89,7 +87,7 @@ class LakeFolder(LakeEvents):
         """Replace the manifest: the moment at which a step happens."""
         path = self.folder / MANIFEST
         draft = path.with_name(f".{MANIFEST}.{os.getpid()}")
-        with writing(self.folder):
+        with translating(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             with draft.open("wb") as file:
                 file.write(msgspec.json.encode(manifest))
@@ -102,7 +100,7 @@ class LakeFolder(LakeEvents):
     def drop_retired(self, manifest: LakeManifest, before: int) -> LakeManifest:
         """Delete files that were retired before a time (ms); return the manifest without them, not yet committed."""
         gone = [path for path, when in manifest.retired.items() if when < before]
-        with writing(self.folder):
+        with translating(self.folder):
             for path in gone:
                 (self.folder / path).unlink(missing_ok=True)
         kept = {path: when for path, when in manifest.retired.items() if path not in gone}
@@ -139,23 +137,3 @@ def _described(rows: pl.DataFrame, before: LakeFile | None, generation: int) -> 
         controls=controls + (before.controls if before else 0),
         erasures=erasures + (before.erasures if before else 0),
     )
-
-
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Turn the disk's errors into StoreFull or StoreUnavailable naming the folder."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise StoreFull(f"{folder}: no room left on the disk; make room and try again") from error
-        raise StoreUnavailable(f"{folder}: cannot be written: {error}") from error
-
-
-def sync(path: Path) -> None:
-    """Make a file's bytes, or a folder's entries, outlive the end of the machine; raise OSError."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import lmdb
 
-from kindred.adapters.local import files
+from kindred.core import files
 from kindred.core.errors import StoreFull, StoreUnavailable
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from kindred.adapters.local import files
+from kindred.core import files
 from kindred.core.errors import InvalidInput, StoreUnavailable
 from kindred.ports.resource import Capabilities
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from kindred.adapters.local import files
 from kindred.adapters.local.bundle_files import MANIFEST, check_files, list_files, read_manifest
+from kindred.core import files
 from kindred.core.bundle import Manifest, kept_versions
 from kindred.core.errors import BundleError, Conflict, InvalidInput, NotFound, StoreUnavailable
 from kindred.ports.resource import Capabilities

@@ -8,7 +8,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from kindred.adapters.local import files
 from kindred.adapters.local.vector_bases import (
     CODES,
     VECTORS,
@@ -21,6 +20,7 @@ from kindred.adapters.local.vector_bases import (
     write_lists,
 )
 from kindred.adapters.local.vector_side import SideSegment
+from kindred.core import files
 from kindred.core.candidates import Floats, Mask, Ordinals
 from kindred.core.config import Config
 from kindred.core.errors import BundleCorrupt, InvalidInput

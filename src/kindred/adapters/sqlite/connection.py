@@ -1,6 +1,5 @@
 """Connections to SQLite files as every store of this folder opens them, and its errors in Kindred's words."""
 
-import errno
 import fcntl
 import os
 import sqlite3
@@ -9,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+from kindred.core import files
 from kindred.core.errors import StoreFull, StoreUnavailable
 
 Synchronous = Literal["FULL", "NORMAL", "OFF"]
@@ -30,29 +30,14 @@ _ADVICE = {
 def translating(store: str) -> Iterator[None]:
     """Turn SQLite's and the file system's errors into StoreFull or StoreUnavailable that name `store`."""
     try:
-        yield
+        with files.translating(store):
+            yield
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", None) or 0
         if code in _NO_ROOM or code & _PRIMARY == sqlite3.SQLITE_FULL:
             raise StoreFull(f"{store}: no room left on the disk; make room and try again") from error
         advice = _ADVICE.get(code & _PRIMARY)
         raise StoreUnavailable(f"{store}: {error}" + (f" ({advice})" if advice else "")) from error
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreFull(f"{store}: no room left on the disk; make room and try again") from error
-        raise StoreUnavailable(f"{store}: {error.strerror or error}") from error
-
-
-def make_folder(folder: Path) -> None:
-    """Create a folder durably: the entries of every folder made on the way are synced; raise OSError."""
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for each in missing:
-        handle = os.open(each.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def open_connection(
@@ -65,7 +50,7 @@ def open_connection(
     only; `busy_seconds`: how long a statement waits for a lock. Raise StoreUnavailable or StoreFull.
     """
     with translating(str(path)):
-        make_folder(path.parent)
+        files.make_folder(path.parent)
         with exclusive(path.with_name(path.name + ".open")):
             connection = sqlite3.connect(path, busy_seconds, isolation_level=None, check_same_thread=False)
             try:
@@ -89,7 +74,7 @@ def _prepare(connection: sqlite3.Connection, synchronous: Synchronous, schema: s
 def copy_database(source: Path, target: Path) -> None:
     """Write a consistent copy of a database in use to a new file that only its owner may read, durably."""
     with translating(str(target)):
-        make_folder(target.parent)
+        files.make_folder(target.parent)
         os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         reading, writing = sqlite3.connect(source), sqlite3.connect(target)
         try:
@@ -97,11 +82,7 @@ def copy_database(source: Path, target: Path) -> None:
         finally:
             writing.close()
             reading.close()
-        handle = os.open(target, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        files.sync(target)
 
 
 @contextmanager

@@ -13,11 +13,11 @@ from kindred.adapters.sqlite.connection import (
     Synchronous,
     copy_database,
     exclusive,
-    make_folder,
     open_connection,
     transaction,
     translating,
 )
+from kindred.core import files
 from kindred.core.errors import ConfigError, StoreUnavailable
 from kindred.ports.resource import Capabilities
 
@@ -165,5 +165,5 @@ def _identity(path: Path) -> tuple[int, int]:
 
 def _create_private(path: Path) -> None:
     with translating(str(path)):
-        make_folder(path.parent)
+        files.make_folder(path.parent)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))

@@ -1,16 +1,15 @@
 """The lake: imported rows as Parquet, one folder per import, seen whole or not at all."""
 
-import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 import polars as pl
 
 from kindred.core.errors import StoreUnavailable
+from kindred.core.files import sync, translating
 from kindred.ingest.fold_columns import FOLD_FOLDER, FoldColumns, import_folder
 from kindred.ingest.importing.row_ids import ROW_ID
 
@@ -82,33 +81,33 @@ class Lake:
 
     def commit(self, staged: "Staged", manifest: ImportManifest) -> None:
         """Make a staged import exist, by one rename after all its files were synced."""
-        with _writing(self.folder):
+        with translating(self.folder):
             shutil.rmtree(staged.spill_folder, ignore_errors=True)
             _write_manifest(staged.folder / _MANIFEST, manifest)
             _sync_tree(staged.folder)
             target = import_folder(self.folder, manifest.import_id)
             target.parent.mkdir(parents=True, exist_ok=True)
             staged.folder.rename(target)
-            _sync(target.parent)
+            sync(target.parent)
 
     def publish_rows(self, manifest: ImportManifest) -> None:
         """Move the rows of a committed import to where readers look for them; again is harmless."""
-        with _writing(self.folder):
+        with translating(self.folder):
             target = self.rows_folder(manifest)
             target.parent.mkdir(parents=True, exist_ok=True)
             moved = import_folder(self.folder, manifest.import_id) / _ROWS
             if moved.exists():
                 moved.rename(target)
-            _sync(target.parent)
+            sync(target.parent)
 
     def close(self, manifest: ImportManifest, position: str) -> ImportManifest:
         """Write down where the import's marker stands in the log: nothing is left to be done."""
         done = msgspec.structs.replace(manifest, position=position)
-        with _writing(self.folder):
+        with translating(self.folder):
             folder = import_folder(self.folder, manifest.import_id)
             _write_manifest(folder / f"{_MANIFEST}.new", done)
             (folder / f"{_MANIFEST}.new").rename(folder / _MANIFEST)
-            _sync(folder)
+            sync(folder)
         return done
 
     def parts(self, manifest: ImportManifest) -> Iterator[pl.DataFrame]:
@@ -124,7 +123,7 @@ class Staged:
         """Make the folders."""
         self.folder = folder
         self._parts = 0
-        with _writing(folder):
+        with translating(folder):
             (folder / _ROWS).mkdir(parents=True)
             (folder / FOLD_FOLDER).mkdir()
 
@@ -135,7 +134,7 @@ class Staged:
 
     def write(self, rows: pl.DataFrame, fold: FoldColumns, first: int, last: int) -> None:
         """Write one part: rows for the lake (users of buckets `first` to `last`, excluded) and for the consumer."""
-        with _writing(self.folder):
+        with translating(self.folder):
             if len(rows):
                 path = self.folder / _ROWS / f"part-{first:03d}-{last:03d}.parquet"
                 rows.select(LAKE_COLUMNS).write_parquet(path, compression="zstd", compression_level=1)
@@ -148,15 +147,6 @@ class Staged:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    """Turn the disk's errors into StoreUnavailable naming the folder."""
-    try:
-        yield
-    except OSError as error:
-        raise StoreUnavailable(f"{folder}: cannot be written: {error}; make room, then import again") from error
-
-
 def _read_manifest(path: Path) -> ImportManifest:
     try:
         return msgspec.json.decode(path.read_bytes(), type=ImportManifest)
@@ -165,20 +155,10 @@ def _read_manifest(path: Path) -> ImportManifest:
 
 
 def _write_manifest(path: Path, manifest: ImportManifest) -> None:
-    with path.open("wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(manifest)))
-        file.flush()
-        os.fsync(file.fileno())
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
+    sync(path)
 
 
 def _sync_tree(folder: Path) -> None:
     for path in [*folder.rglob("*"), folder]:
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync(path)

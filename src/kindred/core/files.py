@@ -12,7 +12,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
-def translating(store: str) -> Iterator[None]:
+def translating(store: str | Path) -> Iterator[None]:
     """Turn the file system's errors into StoreFull or StoreUnavailable that name `store`."""
     try:
         yield
