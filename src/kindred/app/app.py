@@ -6,6 +6,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 
 from kindred.app.follower import Follower
+from kindred.app.notices import Notices
 from kindred.app.sections import StoresConfig, preference_config
 from kindred.app.serving import Serving
 from kindred.app.stores import Stores, open_stores
@@ -35,6 +36,7 @@ class App:
     follower: Follower
     serving: Serving
     consumer: Consumer
+    notices: Notices
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _consuming: asyncio.Task[None] | None = None
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -47,9 +49,19 @@ class App:
         with contextlib.suppress(KindredError):
             await self.follower.step()
         if consume:
-            self._consuming = asyncio.create_task(self.consumer.run(self._stop))
+            self._consuming = asyncio.create_task(self.consume(self._stop))
+        self._begin(self.notices.tell())
         self._begin(self.follower.run())
         self._begin(self.serving.sweep())
+
+    async def consume(self, stop: asyncio.Event) -> None:
+        """Fold until `stop` is set, looking at once where another process recorded something."""
+        listening = asyncio.create_task(self.notices.listen())
+        try:
+            await self.consumer.run(stop)
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
 
     async def close(self) -> None:
         """Finish what was begun, give back the lease, close the stores; a second call does nothing."""
@@ -89,7 +101,8 @@ async def build_app(settings: Settings, clock: Clock | None = None) -> App:
     consumer = Consumer(
         ingest, stores.leases, settings.section(ConsumerConfig), settings.section(TrendingConfig), clock, meter
     )
-    journal = Journal(stores.log, consumer.wake, meter)
+    notices = Notices(stores.notifier, consumer.wake)
+    journal = Journal(stores.log, notices.recorded, meter)
     recommend = settings.section(RecommendConfig)
     follower = Follower(stores, clock, recommend, preference_config(settings), meter)
     serving = Serving(
@@ -102,4 +115,4 @@ async def build_app(settings: Settings, clock: Clock | None = None) -> App:
         meter,
         journal.record,
     )
-    return App(settings, clock, meter, stores, journal, follower, serving, consumer)
+    return App(settings, clock, meter, stores, journal, follower, serving, consumer, notices)

@@ -45,7 +45,7 @@ async def _consume(settings: "Settings", interval: float) -> None:
     try:
         calm_collector()
         with _stopping(stop):
-            work = asyncio.create_task(app.consumer.run(stop))
+            work = asyncio.create_task(app.consume(stop))
             print("Kindred consumes (stop: Ctrl-C)", flush=True)
             await _tell(app, work, stop, interval)
             # What was begun is written, and the ownership given back, before the stores are closed.
