@@ -1,8 +1,9 @@
 """Whether a consumer's memory stays flat while millions of events of a bounded population go through it.
 
 Log and consumer run in one process, as in `kindred serve`. The private part of memory (`Pss_Anon`) is what a leak would
-raise; the rest of PSS is mapped files, such as the state, whose pages the system takes back. The slope is that of the
-private part over the second half of the run.
+raise; the rest of PSS is mapped files, such as the state, whose pages the system takes back. Events happen 350 ms apart
+and the consumer's clock goes with them: 10 million are 40 days, so that every window fills and then moves on. The slope
+is that of the private part over the second half of the run.
 
 python -m benchmarks.consumer_memory [--events N] [--every N]
 """
@@ -20,7 +21,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.fold_speed import BATCH, ITEMS, MIXES, USERS, event, ingest_stores
+from benchmarks.fold_speed import BATCH, ITEMS, MIXES, NOW, USERS, event, ingest_stores
 from benchmarks.servers import machine, memory_mib
 from kindred.app.sections import SCHEMA, StoresConfig
 from kindred.app.stores import open_stores
@@ -30,6 +31,19 @@ from kindred.ingest.journal import Journal
 from kindred.settings.load import load_settings
 
 _AHEAD = 20_000
+_STRIDE = 35
+
+
+class EventClock:
+    """The time of the newest event."""
+
+    def __init__(self) -> None:
+        """Start where the events start."""
+        self.time = NOW
+
+    def now(self) -> int:
+        """Return milliseconds since 1970 UTC."""
+        return self.time
 
 
 def batches(count: int) -> Iterator[list[Interaction]]:
@@ -38,21 +52,22 @@ def batches(count: int) -> Iterator[list[Interaction]]:
     kinds, weights = zip(*MIXES["single-item events"], strict=True)
     for start in range(0, count, BATCH):
         chosen = dice.choices(kinds, weights, k=min(BATCH, count - start))
-        yield [event(number, kind, dice) for number, kind in enumerate(chosen, start)]
+        yield [event(_STRIDE * number, kind, dice) for number, kind in enumerate(chosen, start)]
 
 
 async def measure(count: int, every: int) -> list[tuple[int, float, float, float]]:
     """Return (events folded, seconds, PSS MiB, private MiB) at every so many events."""
     rows = []
     with tempfile.TemporaryDirectory(prefix="kindred-bench-") as folder:
-        home, stop = Path(folder), asyncio.Event()
+        home, stop, clock = Path(folder), asyncio.Event(), EventClock()
         stores = await open_stores(load_settings(SCHEMA, {}, home).section(StoresConfig), home)
-        consumer = Consumer(ingest_stores(stores), stores.leases, ConsumerConfig())
+        consumer = Consumer(ingest_stores(stores), stores.leases, ConsumerConfig(), clock=clock)
         journal, folding = Journal(stores.log, consumer.wake), asyncio.create_task(consumer.run(stop))
         started = time.perf_counter()
         try:
             fed = 0
             for batch in batches(count):
+                clock.time = batch[-1].ingested_at
                 positions = await journal.record(batch)
                 fed += len(batch)
                 due = fed % every < BATCH
