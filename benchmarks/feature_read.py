@@ -1,112 +1,175 @@
-"""Reading all features of one user and 500 candidates, beside the bare read of their records.
+"""Reading all features of one user and 500 candidates, beside the bare read of the same bytes in the same run.
 
-KINDRED_BENCHMARK_STATE names the state store by its URL; without it, an embedded one in a folder of its own. Every
-record is as full as a popular item's gets: each bucket of each window is filled.
+`--state URL` names the state store; without it, an embedded one in a folder of its own. The records are folded from
+events: of each item in every five minutes of an hour, hour of a week and day of a month, of the user 1,000 rows and
+256 exposures. They stand among those of 20,000 items.
+
+python -m benchmarks.feature_read [--state redis://127.0.0.1:6379/0] [--rounds N]
 """
 
+import argparse
 import asyncio
-import os
+import gc
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.servers import machine
 from kindred.app.stores import open_port
-from kindred.core.clock import HOUR
+from kindred.core.clock import DAY, HOUR, MINUTE
 from kindred.core.item import Item
 from kindred.core.position import START, Position
 from kindred.core.query import Context
-from kindred.features.changes import Act, ItemAct
-from kindred.features.groups import FoldConfig, item_key, user_key
-from kindred.features.items import ItemRecord, Touched, decode_item, encode_item, fold_items
+from kindred.features.changes import Act, ItemAct, Shown
+from kindred.features.counters import pack_entries
+from kindred.features.groups import ITEM, FoldConfig, item_key, user_key
+from kindred.features.item_acts import Touched
+from kindred.features.item_blocks import HEAD, read_heads
+from kindred.features.item_counters import credit_entries
+from kindred.features.items import ItemRecord, encode_item, fold_items
 from kindred.features.user_fold import fold_user
 from kindred.features.users import decode_user, encode_user
-from kindred.features.values.attributes import attributes_of
+from kindred.features.values.attributes import ItemAttributes, attributes_of
 from kindred.features.values.slate import all_values
 from kindred.ports.state import StateRecord, StateStore, StateWrite
 
-ITEMS, ROUNDS = 500, 400
+ITEMS, STORED, KINDS = 500, 20_000, 50
 NOW = 1_700_000_000_000
-_TYPES = ("view", "view", "click", "purchase", "rating")
+_TYPES = ("view", "view", "impression", "impression", "click", "purchase", "rating")
+_PARTS = ("bare read of the same bytes", "read", "user's record", "all columns", "whole")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was read: bytes of the user's record, of an item's, of its head; `spent (rounds, parts)` seconds."""
+
+    user: int
+    item: int
+    spent: np.ndarray
+    cpu: float
 
 
 def popular_items(count: int) -> list[bytes]:
-    """Return records of items with events in each five minutes of an hour, hour of a week, day of a month."""
-    draw = np.random.default_rng(7)
-    times = [NOW - 300_000 * n for n in range(14)] + [NOW - HOUR * n for n in range(192)]
-    times += [NOW - 24 * HOUR * n for n in range(31)]
+    """Return records of items, each with events of its own in every bucket that is kept."""
+    dice = np.random.default_rng(7)
+    times = [NOW - 5 * MINUTE * n for n in range(14)] + [NOW - HOUR * n for n in range(192)]
+    times += [NOW - DAY * n for n in range(31)]
     touched = []
     for item in range(count):
-        acts = []
-        for number, when in enumerate(times):
-            for place, kind in enumerate(_TYPES):
-                source = Position(0, 0, number * len(_TYPES) + place)
-                value = float(draw.integers(1, 6)) if kind == "rating" else 0.5
-                acts.append(ItemAct(source, item, kind, when, value, exposed=kind == "view"))
+        kinds = dice.integers(0, len(_TYPES), (len(times), len(_TYPES)))
+        acts = [
+            _item_act(item, number * len(_TYPES) + place, when, _TYPES[kind])
+            for number, when in enumerate(times)
+            for place, kind in enumerate(kinds[number].tolist())
+        ]
         touched.append(Touched(ItemRecord(), acts))
     return [encode_item(record or ItemRecord()) for record in fold_items(touched, FoldConfig())]
 
 
+def _item_act(item: int, number: int, when: int, kind: str) -> ItemAct:
+    value = {"rating": 1.0 + number % 5, "view": 0.5, "purchase": 9.5}.get(kind, float("nan"))
+    credit = pack_entries(credit_entries(when, 1, 0, 700)) if kind == "click" else b""
+    return ItemAct(Position(0, 0, number), item, kind, when, value, exposed=kind == "impression", extra=credit)
+
+
 def busy_user() -> bytes:
-    """Return the record of a user with 1,000 rows on 500 items."""
-    acts = [
-        Act(Position(0, 0, n), n, NOW, n % ITEMS, _TYPES[n % 5], NOW - (1_000 - n) * 60_000, 4.0) for n in range(1_000)
-    ]
-    return encode_user(fold_user("u", None, START, acts, FoldConfig()).record)
+    """Return the record of a user with 1,000 rows of 500 items over 80 days, and all exposures that are kept."""
+    kinds = [kind for kind in _TYPES if kind != "impression"]
+    changes: list[Act | Shown] = []
+    for number in range(1_000):
+        at = NOW - (1_000 - number) * 115 * MINUTE
+        position, item, kind = Position(0, 0, 2 * number), number % ITEMS, kinds[number % len(kinds)]
+        changes.append(Act(position, number, at, item, kind, at, 4.0, 30.0, number, "web"))
+        if number >= 980:
+            shown = tuple((item + step) % ITEMS for step in range(20))
+            changes.append(Shown(Position(0, 0, 2 * number + 1), 10_000 + number, at, at, shown, number, "home"))
+    return encode_user(fold_user("u", None, START, changes, FoldConfig()).record)
 
 
-async def measure(state: StateStore) -> list[tuple[str, float, float]]:
-    """Return (what, p50 ms, p99 ms) of reading, decoding and computing, and of all three."""
-    items = popular_items(ITEMS)
-    position = Position(0, 0, 2_000)
-    keys = [user_key("u"), *(item_key(n) for n in range(ITEMS))]
-    values = [busy_user(), *items]
-    writes = [StateWrite(key, StateRecord(position, value)) for key, value in zip(keys, values, strict=True)]
-    await state.write(writes, position)
-    catalogue = attributes_of(
+def catalogue(count: int) -> ItemAttributes:
+    """Return a catalogue of `count` items in 20 categories with 90 tags."""
+    return attributes_of(
         [
-            Item(item_id=str(n), categories=[f"c{n % 20}", f"d{n % 7}"], tags=[f"t{n % 90}", f"s{n % 50}"], created=NOW)
-            for n in range(ITEMS)
+            Item(
+                item_id=str(n),
+                categories=[f"c{n % 20}", f"d{n % 7}"],
+                tags=[f"t{n % 90}", f"s{n % 50}"],
+                created=NOW - n % 99 * DAY,
+                price=1.0 + n % 40,
+            )
+            for n in range(count)
         ]
     )
-    ordinals = np.arange(ITEMS, dtype=np.int32)
-    spent = []
-    for _ in range(ROUNDS):
-        begun = time.perf_counter()
-        records = (await state.read(keys)).records
+
+
+async def fill(state: StateStore) -> tuple[int, int]:
+    """Store the user and all items; return how many bytes their records have on average."""
+    made, user, position = popular_items(KINDS), busy_user(), Position(0, 0, 10_000)
+    writes = [StateWrite(user_key("u"), StateRecord(position, user))]
+    writes += [StateWrite(item_key(n), StateRecord(position, made[n % KINDS])) for n in range(STORED)]
+    for start in range(0, len(writes), 2_000):
+        await state.write(writes[start : start + 2_000], position)
+    return len(user), sum(map(len, made)) // KINDS
+
+
+async def measure(state: StateStore, rounds: int) -> Measured:
+    """Time the parts of reading everything of candidates that change from round to round."""
+    user_bytes, item_bytes = await fill(state)
+    items, dice = catalogue(STORED), np.random.default_rng(3)
+    spent, cpu, user = [], 0.0, [user_key("u")]
+    gc.collect()
+    gc.freeze()
+    for _ in range(rounds):
+        ordinals = dice.choice(STORED, ITEMS, replace=False).astype(np.int32)
+        keys = list(map(str, ordinals.tolist()))
+        before = time.perf_counter()
+        await state.read(user)
+        await state.heads(ITEM, keys, HEAD.itemsize)
+        begun, busy = time.perf_counter(), time.process_time()
+        stored = (await state.read(user)).records[0]
+        heads = read_heads(await state.heads(ITEM, list(map(str, ordinals.tolist())), HEAD.itemsize))
         read = time.perf_counter()
-        user = decode_user(records[0].value if records[0] else b"")
-        decoded = [decode_item(each.value if each else b"") for each in records[1:]]
+        record = decode_user(stored.value if stored else b"")
+        decoded = time.perf_counter()
+        all_values(record, ordinals, heads, items, Context(time=NOW))
         done = time.perf_counter()
-        all_values(user, ordinals, decoded, catalogue, Context(time=NOW))
-        spent.append((read - begun, done - read, time.perf_counter() - done, time.perf_counter() - begun))
-    columns = np.array(spent[ROUNDS // 10 :]).T * 1_000
-    names = (f"state.read of {sum(map(len, values)) / 1e6:.1f} MB", "decode", "all columns", "whole")
-    return [(name, *np.percentile(each, [50, 99]).tolist()) for name, each in zip(names, columns, strict=True)]
+        cpu += time.process_time() - busy
+        spent.append((begun - before, read - begun, decoded - read, done - decoded, done - begun))
+    return Measured(user_bytes, item_bytes, np.array(spent[rounds // 10 :]), cpu / rounds)
 
 
-async def run() -> None:
-    """Open the store, measure, print."""
-    url = os.environ.get("KINDRED_BENCHMARK_STATE", "local:state")
+async def run(url: str, rounds: int) -> Measured:
+    """Open the store and measure."""
     with tempfile.TemporaryDirectory() as folder:
         state = await open_port("state", url, Path(folder))
         try:
-            found = await measure(state)
+            return await measure(state, rounds)
         finally:
             await state.close()
-    scheme = url.partition(":")[0]
-    table = Table("what", "p50 ms", "p99 ms", title=f"Features of one user and {ITEMS} items, state in {scheme}")
-    for name, median, high in found:
-        table.add_row(name, f"{median:.2f}", f"{high:.2f}")
-    Console().print(table)
 
 
 def main() -> None:
     """Print the table."""
-    asyncio.run(run())
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--state", default="local:state")
+    parser.add_argument("--rounds", type=int, default=1_000)
+    options, _ = parser.parse_known_args()
+    found = asyncio.run(run(options.state, options.rounds))
+    title = f"All features of a user and {ITEMS} items, state in {options.state.partition(':')[0]}; {machine()}"
+    table = Table("what", title=title)
+    for name in ("p50 ms", "p99 ms"):
+        table.add_column(name, justify="right")
+    middle, high = np.percentile(found.spent * 1_000, [50, 99], axis=0)
+    for name, *figures in zip(_PARTS, middle, high, strict=True):
+        table.add_row(name, *(f"{figure:.2f}" for figure in figures))
+    Console().print(table)
+    print(f"whole / bare read: {middle[-1] / middle[0]:.2f}; processor time of the whole: {found.cpu * 1_000:.2f} ms")
+    print(f"bytes: {found.user:,} of the user, {found.item:,} of an item, {HEAD.itemsize:,} of which are read here")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from kindred.core.clock import HOUR
 from kindred.features.counters import BUCKET_BITS, Amounts, Counter, packed, unpack_entries
-from kindred.features.item_blocks import ACTIVE_DAYS, ACTIVE_HOURS, Blocks, kept_buckets
+from kindred.features.item_blocks import ACTIVE_HOURS, DAYS, Blocks, kept_buckets
 from kindred.features.item_counters import ACTIVE_D, ACTIVE_H
 
 _DAY_HOURS = 24
@@ -31,9 +31,9 @@ class Activity:
 
 def active_entries(blocks: Blocks) -> list[bytes]:
     """Return the activity of n items as entries of `ACTIVE_H` and `ACTIVE_D`, as records of countries hold them."""
-    hours, days = kept_buckets(blocks, ACTIVE_HOURS), kept_buckets(blocks, ACTIVE_DAYS)
+    hours, days = kept_buckets(blocks, ACTIVE_HOURS), kept_buckets(blocks, DAYS)
     slots = np.concatenate([ACTIVE_H.slots(hours.buckets), ACTIVE_D.slots(days.buckets)], axis=1)
-    counts = np.concatenate([hours.counts[:, 0], days.counts[:, 0]], axis=1)
+    counts = np.concatenate([hours.counts[:, 0], days.counts[:, DAYS.counters.index(ACTIVE_D)]], axis=1)
     owners, places = np.nonzero(counts)
     return packed(Amounts(owners, slots[owners, places], counts[owners, places]), len(blocks))
 

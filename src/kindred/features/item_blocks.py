@@ -70,10 +70,9 @@ class Ring(NamedTuple):
 FIVES = Ring("fives", "<u4", (VIEWS_5M, EXPOSED_5M, CREDITED_5M))
 HOURS = Ring("hours", "<u4", (VIEWS_H, CLICKS_H, EXPOSED_H, CREDITED_H, CONVERSIONS_H))
 WEEK = Ring("week", "<i8", (EXPOSED_D, CREDITED_D))
-VIEW_DAYS = Ring("view_days", "<i8", (VIEWS_D,))
-ACTIVE_DAYS = Ring("active_days", "<i8", (ACTIVE_D,))
+DAYS = Ring("days", "<i8", (VIEWS_D, ACTIVE_D))
 ACTIVE_HOURS = Ring("active_hours", "<u4", (ACTIVE_H,))
-_RINGS = (FIVES, HOURS, WEEK, VIEW_DAYS, ACTIVE_DAYS, ACTIVE_HOURS)
+_RINGS = (FIVES, HOURS, WEEK, DAYS, ACTIVE_HOURS)
 _CODES = {WEEK_HOURS.kind: "week_hours", MONTHS.kind: "months", SUMS.kind: "sums"}
 
 HEAD = np.dtype(
@@ -87,8 +86,7 @@ HEAD = np.dtype(
         ("sums", "<i8", (TOTALS,)),
         ("newest", "<i8", (len(_WIDTHS),)),
         WEEK.column,
-        VIEW_DAYS.column,
-        ACTIVE_DAYS.column,
+        DAYS.column,
     ]
 )
 """What requests read of an item: `newest` by width, the rings, and totals by code."""
@@ -122,11 +120,14 @@ def in_window(blocks: Blocks, ring: Ring, as_of: int, length: int) -> Integers:
 def between(blocks: Blocks, ring: Ring, first: int, last: int) -> Integers:
     """Return the sums (n, k) over the kept buckets from `first` to `last`, both counted."""
     rows, column = np.arange(len(blocks)), blocks[ring.field]
-    start = blocks["newest"][:, ring.clock] - (ring.buckets - 1)
-    low = np.clip(first - start, 0, ring.buckets)
-    high = np.clip(last + 1 - start, low, ring.buckets)
-    sums: Integers = column[rows, :, high] - column[rows, :, low]
-    return sums
+    behind = blocks["newest"][:, ring.clock] + 1
+    low = np.maximum(np.minimum(first - behind, 0) + ring.buckets, 0)
+    before: Integers = column[rows, :, low]
+    # Most windows end now, where every item's newest bucket is counted.
+    if last + 1 >= behind.max(initial=0):
+        return column[:, :, ring.buckets] - before
+    high = np.maximum(np.minimum(last + 1 - behind, 0) + ring.buckets, low)
+    return column[rows, :, high] - before
 
 
 class Kept(NamedTuple):

@@ -10,13 +10,12 @@ from kindred.core.clock import DAY, HOUR
 from kindred.core.errors import InvalidInput
 from kindred.features.counters import Amounts
 from kindred.features.item_blocks import (
-    ACTIVE_DAYS,
     ACTIVE_HOURS,
     BLOCK,
+    DAYS,
     FIVES,
     HEAD,
     HOURS,
-    VIEW_DAYS,
     WEEK,
     add,
     between,
@@ -27,7 +26,7 @@ from kindred.features.item_blocks import (
 )
 from kindred.features.item_counters import ITEM_COUNTERS, MONTHS, SUMS, VIEWS_H, WEEK_HOURS
 
-RINGS = (FIVES, HOURS, WEEK, VIEW_DAYS, ACTIVE_DAYS, ACTIVE_HOURS)
+RINGS = (FIVES, HOURS, WEEK, DAYS, ACTIVE_HOURS)
 TIMED = [counter for ring in RINGS for counter in ring.counters]
 ITEMS = 3
 FIRST = 4_000

@@ -13,7 +13,7 @@ from kindred.core.errors import InvalidInput
 from kindred.core.position import Position
 from kindred.features.changes import ItemAct, decode_act, encode_act
 from kindred.features.groups import FoldConfig
-from kindred.features.item_blocks import ACTIVE_DAYS, ACTIVE_HOURS, BLOCK, kept_buckets, read_blocks
+from kindred.features.item_blocks import ACTIVE_HOURS, BLOCK, DAYS, kept_buckets, read_blocks
 from kindred.features.item_counters import RATING_COUNT, RATING_SUM
 from kindred.features.items import ItemRecord, decode_item, encode_item, fold_item
 
@@ -44,12 +44,12 @@ def counts(batches):
     return record.cells, record.types
 
 
-def active(record, ring):
+def active(record, ring, row=0):
     """Return the activity in each bucket that has any."""
     kept = kept_buckets(read_blocks([record.cells]), ring)
     return {
         bucket: count
-        for bucket, count in zip(kept.buckets[0].tolist(), kept.counts[0, 0].tolist(), strict=True)
+        for bucket, count in zip(kept.buckets[0].tolist(), kept.counts[0, row].tolist(), strict=True)
         if count
     }
 
@@ -113,7 +113,7 @@ def test_what_is_counted():
     sums = read_blocks([folded.cells])["sums"][0]
     assert (sums[RATING_SUM], sums[RATING_COUNT]) == (3700, 1)
     assert active(folded, ACTIVE_HOURS) == {at // HOUR - 1: 1, at // HOUR: 3}
-    assert sum(active(folded, ACTIVE_DAYS).values()) == 4
+    assert sum(active(folded, DAYS, 1).values()) == 4
 
 
 def test_buckets_reach_back_only_so_far():
@@ -121,7 +121,7 @@ def test_buckets_reach_back_only_so_far():
     times = [START_TIME - 38 * DAY, START_TIME - 9 * DAY, START_TIME]
     record = fold_all([[ItemAct(Position(0, 0, n), 3, "view", t) for n, t in enumerate(times)]])
     assert active(record, ACTIVE_HOURS) == {START_TIME // HOUR: 1}
-    assert active(record, ACTIVE_DAYS) == {(START_TIME - 9 * DAY) // DAY: 1, START_TIME // DAY: 1}
+    assert active(record, DAYS, 1) == {(START_TIME - 9 * DAY) // DAY: 1, START_TIME // DAY: 1}
     assert record.count("view") == 3
 
 

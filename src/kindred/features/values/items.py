@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 
 from kindred.core.clock import DAY, HOUR
 from kindred.features.item_blocks import (
-    ACTIVE_DAYS,
+    DAYS,
     FIVES,
     HOURS,
-    VIEW_DAYS,
     WEEK,
     Blocks,
     Ring,
@@ -56,11 +55,10 @@ class ItemReading:
         """Read n records' heads with their attributes; `offset` is how far the user's clock is ahead of UTC in ms."""
         hours = hour_of_week(np.array([as_of, as_of + offset])).tolist()
         months = heads["months"]
-        sums = {
-            name: column.astype(np.float64)
-            for ring, length, names in _WINDOWS
-            for name, column in zip(names, in_window(heads, ring, as_of, length).T, strict=True)
-        }
+        sums: dict[str, Numbers] = {}
+        for ring, length, names in _WINDOWS:
+            columns = np.ascontiguousarray(in_window(heads, ring, as_of, length).T, np.float64)
+            sums |= zip(names, columns, strict=True)
         sums |= {name: heads["sums"][:, code].astype(np.float64) for name, code in _TOTALS.items()}
         sums |= {
             "week_hour": heads["week_hours"][:, hours[0]].astype(np.float64),
@@ -88,9 +86,8 @@ _WINDOWS: tuple[tuple[Ring, int, tuple[str, ...]], ...] = (
     (FIVES, HOUR, ("views_1h", "shown_1h", "credited_1h")),
     (HOURS, DAY, ("views_24h", "clicks_24h", "shown_24h", "credited_24h", "conversions_24h")),
     (WEEK, 7 * DAY, ("shown_7d", "credited_7d")),
-    (VIEW_DAYS, 7 * DAY, ("views_7d",)),
-    (VIEW_DAYS, 30 * DAY, ("views_30d",)),
-    (ACTIVE_DAYS, 30 * DAY, ("active_30d",)),
+    (DAYS, 7 * DAY, ("views_7d", "active_7d")),
+    (DAYS, 30 * DAY, ("views_30d", "active_30d")),
 )
 """What happened in windows: the names of a ring's counters, in its order."""
 

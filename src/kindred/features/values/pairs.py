@@ -38,7 +38,7 @@ def pair_columns(
         "times_shown_without_click": _times_shown(user, ordinals),
         "timing_match": items.timing(),
         "popularity_user_match": _match(columns["popularity_score"], user.mean(user.items.popularity)),
-        "recency_match": _match(columns["recency_score"], user.novelty()),
+        "recency_match": _match(columns["recency_score"], user.novelty),
         "quality_match": _match(columns["quality_score"], user.mean(user.items.quality)),
     }
 
@@ -48,8 +48,7 @@ def _category_columns(user: UserReading, items: ItemReading) -> dict[str, NDArra
     names, codes = user.items.names, items.items.primary + 1
     size = len(names.categories) + 1
     favourite, affinity, newest = np.zeros(size, np.bool_), np.zeros(size), np.full(size, -1, np.int64)
-    chosen = {name for name, _ in user.favourites()}
-    favourite[1:] = [name in chosen for name in names.categories] if chosen else False
+    favourite[[code + 1 for code, _ in user.favourites]] = True
     affinity[1:] = user.affinity
     np.maximum.at(newest, user.items.primary + 1, np.minimum(user.rows.timestamps, user.as_of))
     newest[0] = -1
@@ -73,8 +72,7 @@ def _known_columns(user: UserReading, ordinals: Ordinals) -> dict[str, NDArray[A
 def _tag_overlap(user: UserReading, tags: NDArray[np.uint64]) -> Numbers:
     """Return which share of each item's tags the items of positive rows bear."""
     own = np.bitwise_or.reduce(user.items.tags[user.weights > 0], axis=0)
-    many = np.bitwise_count(tags).sum(axis=1, dtype=np.int64)
-    shared = np.bitwise_count(tags & own).sum(axis=1, dtype=np.int64)
+    many, shared = (np.einsum("nw->n", np.bitwise_count(bits), dtype=np.int64) for bits in (tags, tags & own))
     return np.asarray(shared / np.maximum(many, 1), np.float64)
 
 

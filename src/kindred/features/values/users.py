@@ -65,7 +65,9 @@ class UserReading:
     """A user at `as_of` (ms): the record's `rows (r,)` with the attributes of their items, and what they weigh.
 
     `weights (r,)` say how much a row tells of taste, `taste (r,)` the same with the weight of old rows halved again and
-    again. `affinity (c,)` is the share of each category in it. `session`: start of the open session in ms, or None.
+    again. `affinity (c,)` is the share of each category in it, `favourites` the categories that weigh most there, with
+    shares that sum to 1. `novelty`: share of rows whose item was new then, None where no item has a date. `session`:
+    start of the open session in ms, or None.
     """
 
     record: UserRecord
@@ -75,6 +77,8 @@ class UserReading:
     weights: NDArray[np.float64]
     taste: NDArray[np.float64]
     affinity: NDArray[np.float64]
+    favourites: list[tuple[int, float]]
+    novelty: float | None
     sessions: list[tuple[int, int]]
     session: int | None
     config: ValueConfig
@@ -95,7 +99,8 @@ class UserReading:
         gap = config.fold.session_gap * _UNIT
         start = sessions[-1][0] if sessions and as_of - sessions[-1][1] <= gap else None
         shares = affinity / total if total > 0 else affinity
-        return cls(record, as_of, rows, items, weights, taste, shares, sessions, start, config)
+        favourites, novelty = _favourites(items, shares, config), _novelty(rows, items, config)
+        return cls(record, as_of, rows, items, weights, taste, shares, favourites, novelty, sessions, start, config)
 
     def of_types(self, types: tuple[str, ...]) -> NDArray[np.bool_]:
         """Return which rows (r,) are of one of the types."""
@@ -107,26 +112,6 @@ class UserReading:
         weights = self.taste[known]
         total = weights.sum()
         return float(weights @ column[known] / total) if total > 0 else None
-
-    def novelty(self) -> float | None:
-        """Return the share of rows whose item was new then; None where no item has a date."""
-        created = self.items.created
-        dated = (created > 0) & (self.rows.timestamps >= 0)
-        if not dated.any():
-            return None
-        ages = self.rows.timestamps[dated] - created[dated]
-        return float((ages <= self.config.new_days * DAY).mean())
-
-    def favourites(self) -> list[tuple[str, float]]:
-        """Return the categories that weigh most, rare ones more (TF-IDF; Salton and Buckley 1988), scaled to sum 1."""
-        names = self.items.names
-        if not len(self.affinity):
-            return []
-        scores = self.affinity * np.maximum(names.rarity, 0)
-        best = np.lexsort((np.arange(len(scores)), -scores))[: self.config.favourites]
-        best = best[scores[best] > 0]
-        total = scores[best].sum()
-        return [(names.categories[code], float(scores[code] / total)) for code in best.tolist()]
 
 
 def user_values(reading: UserReading) -> dict[str, Any]:
@@ -161,6 +146,23 @@ def _by_category(items: ItemAttributes, weights: NDArray[np.float64]) -> NDArray
     for codes in (items.primary, items.secondary):
         found += np.bincount(codes + 1, weights, size + 1)[1:]
     return found
+
+
+def _favourites(items: ItemAttributes, affinity: NDArray[np.float64], config: ValueConfig) -> list[tuple[int, float]]:
+    """Return the categories that weigh most, rare ones more (TF-IDF; Salton and Buckley 1988)."""
+    scores = affinity * np.maximum(items.names.rarity, 0)
+    best = np.lexsort((np.arange(len(scores)), -scores))[: config.favourites]
+    best = best[scores[best] > 0]
+    return list(zip(best.tolist(), (scores[best] / scores[best].sum()).tolist(), strict=True))
+
+
+def _novelty(rows: HistoryRows, items: ItemAttributes, config: ValueConfig) -> float | None:
+    """Return the share of rows whose item was new then."""
+    dated = (items.created > 0) & (rows.timestamps >= 0)
+    many = int(np.count_nonzero(dated))
+    if not many:
+        return None
+    return int(np.count_nonzero(dated & (rows.timestamps - items.created <= config.new_days * DAY))) / many
 
 
 def _profile_values(profile: Profile | None, as_of: int) -> dict[str, Any]:
@@ -240,13 +242,13 @@ def _sessions(reading: UserReading) -> dict[str, Any]:
 def _taste(reading: UserReading) -> dict[str, Any]:
     """Return what the rows say of the user's taste."""
     active = float(reading.weights @ decay(reading.rows, reading.as_of, reading.config.engagement_days))
-    codes = reading.items.primary
+    codes, names = reading.items.primary, reading.items.names
     counts = np.bincount(codes[codes >= 0]) if len(codes) else np.zeros(0)
     return {
-        "favourite_categories": reading.favourites(),
+        "favourite_categories": [(names.categories[code], share) for code, share in reading.favourites],
         "engagement_score": 1.0 - math.exp(-active / 20),
-        "diversity_score": _entropy(counts[counts > 0], len(reading.items.names.categories)),
-        "prefers_new_content": reading.novelty() or 0.0,
+        "diversity_score": _entropy(counts[counts > 0], len(names.categories)),
+        "prefers_new_content": reading.novelty or 0.0,
         "price_affinity": reading.mean(reading.items.price) or 0.0,
     }
 
