@@ -174,3 +174,27 @@ def test_the_same_event_twice_is_one_event(client: httpx.Client) -> None:
     time.sleep(0.05)
     later = slate_after(client, user, track(client, user, "1", "view"), count=100, filters={"exclude_seen": True})
     assert {row["anchor_item_id"] for row in later["recommendations"]} <= {None, "1"}
+
+
+def test_a_burst_of_a_cold_item_trends_in_all_in_its_category_and_in_its_country(client: httpx.Client) -> None:
+    put_item(client, "sudden", title="A sudden thing", category="suddenly")
+    put_item(client, "quiet", title="A quiet thing", category="suddenly")
+    put_item(client, "northern", title="A northern thing", category="northern")
+    for number in range(9):
+        track(client, f"fresh-crowd-{number}", "sudden", "view", context={"location": "IS-RVK"})
+        track(client, f"fresh-crowd-{number}", "northern", "view", context={"location": "NO"})
+    track(client, "fresh-crowd-0", "quiet", "view", context={"location": "IS-RVK"})
+
+    def trending(**params: Any) -> list[str]:
+        answer = client.get("/api/v1/trending", params={"count": 50, **params})
+        assert answer.status_code == 200, answer.text
+        return [row["item_id"] for row in answer.json()["items"]]
+
+    for window in ("1h", "24h"):
+        eventually(lambda window=window: "sudden" in trending(window=window))
+        assert trending(window=window, category="suddenly") == ["sudden"]
+        eventually(lambda window=window: "northern" in trending(window=window, country="NO"))
+        assert "sudden" in trending(window=window, country="IS")
+        assert "sudden" not in trending(window=window, country="NO")
+    assert "sudden" in trending(window="7d", category="suddenly")
+    assert "sudden" not in trending(window="1h", category="here")

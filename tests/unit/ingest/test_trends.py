@@ -1,5 +1,8 @@
 """The trend board: what rises, what falls out, what is written when, by category and by country."""
 
+import math
+
+import numpy as np
 import pytest
 
 from kindred.adapters.memory.catalog import MemoryCatalog
@@ -57,6 +60,37 @@ async def test_a_rise_trends_and_steady_items_do_not():
     assert found["1h"] == [3]
     assert found["24h"][0] == 3
     assert await board.writes_if_due(NOW + 10_000) == []
+
+
+QUARTER_PAST = NOW + HOUR // 4
+BURST = [*[QUARTER_PAST] * 20, *[NOW - HOUR // 2] * 8, *[NOW - 3 * DAY] * 48]
+SCORES = {
+    # Of the hour before, three quarters are still inside; the 50 others came in the 84 hours before those.
+    "1h": (26 - 50 / 84) / math.sqrt(50 / 84 + 5),
+    # Known for 3 days and 13 hours: 48 came in the 61 hours before the last 24.
+    "24h": (28 - 48 * 24 / 61) / math.sqrt(48 * 24 / 61 + 5),
+    # Nothing came before.
+    "7d": 76 / math.sqrt(5),
+}
+COLD = 4 / math.sqrt(5)
+"""Four events of an item that nobody knew."""
+
+
+@pytest.mark.parametrize("window", SCORES)
+async def test_scores_are_the_surprise_against_an_items_own_baseline(window):
+    """(count - expected) / sqrt(expected + 5), in all and in a country; a new item is expected to do nothing."""
+    board = TrendBoard()
+    records = {7: viewed(BURST), 9: viewed([QUARTER_PAST] * 4), 4: viewed([QUARTER_PAST] * 2 + [NOW - 30 * DAY] * 900)}
+    board.update(records, {(7, "DE"): records[7], (9, "FR"): records[9]})
+    found = {write.key.key: write.record.value for write in await board.writes_if_due(QUARTER_PAST)}
+    items, scores = decode_trending(found[window]).columns()
+    assert items.tolist() == [7, 9]
+    assert scores.tolist() == pytest.approx([SCORES[window], COLD], rel=1e-6)
+    local = decode_country_trends(found[f"{window}@countries"]).countries
+    assert {country: [*map(np.ndarray.tolist, each.columns())] for country, each in local.items()} == {
+        "DE": [[7], pytest.approx([SCORES[window]], rel=1e-6)],
+        "FR": [[9], pytest.approx([COLD], rel=1e-6)],
+    }
 
 
 async def test_time_empties_the_windows_without_any_event():
