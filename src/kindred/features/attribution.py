@@ -107,7 +107,7 @@ class Ledger:
         self.exposures, self.outcomes, self.places = exposures, outcomes, places
         self._config = config
         self._window = config.attribution * 1000
-        self._horizon = self._window + config.lateness * 1000 + _CLOCKS_APART
+        self._horizon = horizon(config)
 
     def place(self, placement: str) -> int:
         """Return the number of a placement; those that are too many share the first number."""
@@ -214,6 +214,11 @@ class Ledger:
             return []
         rows = np.frombuffer(self.outcomes, OUTCOME)
         return [Outcome(*row) for row in rows[rows["item"] == item].tolist()]
+
+
+def horizon(config: FoldConfig) -> int:
+    """Return for how many ms exposures and outcomes are kept: no event that is in time concerns older ones."""
+    return (config.attribution + config.lateness) * 1000 + _CLOCKS_APART
 
 
 def slot_of(position: int) -> int:

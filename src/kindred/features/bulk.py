@@ -9,13 +9,23 @@ from numpy.typing import NDArray
 
 from kindred.core.candidates import Ordinals
 from kindred.core.profile import Profile
-from kindred.features.counters import Amounts, Integers, packed, reduced
-from kindred.features.deeds import Deeds
+from kindred.features.bulk_attribution import Attribution, attribute
+from kindred.features.circumstances import Circumstances, Labels
+from kindred.features.counters import Amounts, Integers, packed, reduced, unpack_entries
+from kindred.features.deeds import Deeds, of_types
 from kindred.features.groups import FoldConfig
 from kindred.features.history import HistoryRows, check_names, newest_first
-from kindred.features.item_counters import ITEM_COUNTERS, item_amounts
+from kindred.features.item_counters import ITEM_COUNTERS, country_amounts, item_amounts
 from kindred.features.sessions import kept_sessions
-from kindred.features.user_counters import SESSION_MS, SESSIONS, SUMS, USER_COUNTERS, user_amounts
+from kindred.features.user_counters import (
+    NO_DEVICE,
+    SESSION_MS,
+    SESSIONS,
+    SUMS,
+    USER_COUNTERS,
+    device_bucket,
+    user_amounts,
+)
 from kindred.features.users import UserRecord
 
 _BITS = 32
@@ -25,17 +35,24 @@ _WAITING = 2_000_000
 
 
 def bulk_users(
-    rows: HistoryRows, starts: NDArray[np.int64], profiles: Sequence[Profile | None], config: FoldConfig
+    rows: HistoryRows,
+    starts: NDArray[np.int64],
+    profiles: Sequence[Profile | None],
+    config: FoldConfig,
+    told: Circumstances | None = None,
+    attribution: Attribution | None = None,
 ) -> Iterator[UserRecord]:
     """Yield one record per user of `rows (n,)` in any order within a user; user i owns `starts[i]:starts[i + 1]`.
 
-    Impressions count, but nothing is put down to them: columns do not say which request showed what.
+    `told` are the circumstances of the rows, `attribution` what was made of them; both unless nothing is known.
     """
     check_names(rows.names)
     n_users = len(starts) - 1
-    owners = np.repeat(np.arange(n_users, dtype=np.int64), np.diff(starts))
+    owners = owners_of(starts)
+    told = told or Circumstances.unknown(len(rows))
+    drafts = (attribution or attribute(rows, owners, told, config)).drafts
     sessions, rolled = _sessions(rows, owners, n_users, config)
-    counters = _user_counters(rows, owners, n_users, rolled, config)
+    counters = _user_counters(rows, owners, n_users, rolled, told, config)
     passing = np.array([name in config.passing for name in rows.names], np.bool_)
     if passing.any():
         kept = ~passing[rows.codes]
@@ -59,21 +76,28 @@ def bulk_users(
             profile=profiles[index] if profiles else None,
             counters=counters[index],
             sessions=sessions[index],
+            **(drafts[index].ledger() if index in drafts else {}),
         )
 
 
+def owners_of(starts: NDArray[np.int64]) -> Integers:
+    """Return the number of the user of each row (n,); user i owns `starts[i]:starts[i + 1]`."""
+    return np.repeat(np.arange(len(starts) - 1, dtype=np.int64), np.diff(starts))
+
+
 def _user_counters(
-    rows: HistoryRows, owners: Integers, n_users: int, rolled: Amounts, config: FoldConfig
+    rows: HistoryRows, owners: Integers, n_users: int, rolled: Amounts, told: Circumstances, config: FoldConfig
 ) -> list[bytes]:
     """Return each user's counters."""
-    added = Amounts.join([user_amounts(_deeds(rows, owners), None, config), rolled])
+    devices = told.device_buckets(device_bucket(name, config) for name in told.devices.names)
+    devices[of_types(rows.names, rows.codes, config.impressions)] = NO_DEVICE
+    added = Amounts.join([user_amounts(_deeds(rows, owners, told), devices, config), rolled])
     return packed(reduced(added, USER_COUNTERS.keep), n_users)
 
 
-def _deeds(rows: HistoryRows, owners: Integers) -> Deeds:
-    """Return rows as events of `owners (n,)`; how long something was watched is not among the columns."""
-    unknown = np.full(len(rows), np.nan)
-    return Deeds(owners, rows.codes.astype(np.int64), rows.timestamps, rows.values, unknown, rows.names)
+def _deeds(rows: HistoryRows, owners: Integers, told: Circumstances) -> Deeds:
+    """Return rows as events of `owners (n,)`."""
+    return Deeds(owners, rows.codes.astype(np.int64), rows.timestamps, rows.values, told.watches, rows.names)
 
 
 def _sessions(rows: HistoryRows, owners: Integers, n_users: int, config: FoldConfig) -> tuple[list[bytes], Amounts]:
@@ -132,8 +156,8 @@ def _seen(owners: NDArray[np.int64], items: Ordinals, n_users: int, limit: int) 
         start = end
 
 
-class ItemTally:
-    """Counters of items from many rows, added part by part; memory grows with items and buckets, not with rows."""
+class _Tally:
+    """Counters of items, added part by part; memory grows with items and buckets, not with rows."""
 
     def __init__(self, config: FoldConfig) -> None:
         """Start with nothing counted."""
@@ -141,12 +165,9 @@ class ItemTally:
         self._parts: list[Amounts] = []
         self._waiting = 0
 
-    def add(self, rows: HistoryRows) -> None:
-        """Count `rows (n,)` of any users, in any order; -1 for a time counts in no bucket."""
-        if not len(rows):
-            return
-        deeds = _deeds(rows, rows.items.astype(np.int64))
-        part = reduced(item_amounts(deeds, deeds.of_types(self._config.impressions), self._config), ITEM_COUNTERS.keep)
+    def _add(self, added: Amounts) -> None:
+        """Add a part."""
+        part = reduced(added, ITEM_COUNTERS.keep)
         self._parts.append(part)
         self._waiting += len(part.owners)
         if self._waiting > _WAITING:
@@ -163,3 +184,48 @@ class ItemTally:
 
     def _add_up(self) -> None:
         self._parts = [reduced(Amounts.join(self._parts), ITEM_COUNTERS.keep)]
+
+
+class ItemTally(_Tally):
+    """Counters of items from many rows."""
+
+    def add(self, rows: HistoryRows, told: Circumstances | None = None, attribution: Attribution | None = None) -> None:
+        """Count `rows (n,)` of any users, in any order; -1 for a time counts in no bucket.
+
+        Without an `attribution` every impression is an exposure that led to nothing.
+        """
+        if not len(rows):
+            return
+        deeds = _deeds(rows, rows.items.astype(np.int64), told or Circumstances.unknown(len(rows)))
+        exposed = deeds.of_types(self._config.impressions) if attribution is None else attribution.exposed
+        parts = [item_amounts(deeds, exposed, self._config)]
+        if attribution is not None and attribution.entries:
+            items, entries = zip(*attribution.entries, strict=True)
+            parts.append(unpack_entries(entries, np.array(items, np.int64)))
+        self._add(Amounts.join(parts))
+
+
+class CountryTally:
+    """Activity of items in each country from many rows."""
+
+    def __init__(self, config: FoldConfig) -> None:
+        """Start with nothing counted."""
+        self._config = config
+        self._countries: dict[str, _Tally] = {}
+
+    def add(self, rows: HistoryRows, countries: Labels) -> None:
+        """Count `rows (n,)` of any users; those of no country count nowhere."""
+        for code in np.unique(countries.codes).tolist():
+            if code:
+                chosen = rows.take(countries.codes == code)
+                deeds = _deeds(chosen, chosen.items.astype(np.int64), Circumstances.unknown(len(chosen)))
+                tally = self._countries.setdefault(countries.names[code], _Tally(self._config))
+                tally._add(country_amounts(deeds, self._config))
+
+    def counters(self) -> dict[int, list[tuple[str, bytes]]]:
+        """Return (country, entries of activity) by ordinal."""
+        found: dict[int, list[tuple[str, bytes]]] = {}
+        for country, tally in sorted(self._countries.items()):
+            for ordinal, entries in tally.counters():
+                found.setdefault(ordinal, []).append((country, entries))
+        return found

@@ -136,7 +136,7 @@ class ItemAct(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one event of a user adds to one item; `source` is the position of that event in the users' log.
 
     `event_type` is empty where the event itself is not counted. `exposed`: it is an exposure. `extra`: entries of item
-    counters to be added besides (attribution, whole records of an import).
+    counters to be added besides (attribution, whole records of an import), `local` those to be added in countries.
     """
 
     source: Position
@@ -148,6 +148,7 @@ class ItemAct(msgspec.Struct, frozen=True, array_like=True, gc=False):
     exposed: bool = False
     country: str = ""
     extra: bytes = b""
+    local: tuple[tuple[str, bytes], ...] = ()
 
 
 class PlacementCredit(msgspec.Struct, frozen=True, gc=False):

@@ -33,8 +33,7 @@ class Deeds:
 
     def of_types(self, types: Iterable[str]) -> NDArray[np.bool_]:
         """Return which events (n,) are of one of the types."""
-        wanted = frozenset(types)
-        return np.array([name in wanted for name in self.names] or [False], np.bool_)[self.codes]
+        return of_types(self.names, self.codes, types)
 
     def timed(self, chosen: NDArray[np.bool_], counters: Sequence[Counter]) -> list[Amounts]:
         """Count the chosen events (n,) once in the bucket of their time, in each of the counters."""
@@ -85,6 +84,13 @@ class DeedList:
             np.array(watches, np.float64),
             tuple(numbers),
         )
+
+
+def of_types(names: Sequence[str], codes: NDArray[np.integer[Any]], types: Iterable[str]) -> NDArray[np.bool_]:
+    """Return which rows (n,), by their `codes` into `names`, are of one of the types."""
+    wanted = frozenset(types)
+    chosen: NDArray[np.bool_] = np.array([name in wanted for name in names] or [False], np.bool_)[codes]
+    return chosen
 
 
 def _timed(owners: Integers, timestamps: Integers, counter: Counter) -> Amounts:

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 import msgspec
+import numpy as np
 
 from kindred.core.errors import InvalidInput
-from kindred.features.counters import add_up
+from kindred.features.counters import BUCKET_BITS, Amounts, add_up, unpack_entries
 from kindred.features.groups import FoldConfig
 from kindred.features.item_acts import Sources, Touched, fresh_acts
-from kindred.features.item_counters import ITEM_COUNTERS, country_amounts
+from kindred.features.item_counters import ACTIVE_D, ACTIVE_H, ITEM_COUNTERS, country_amounts
 
 
 class CountryRecord(msgspec.Struct, frozen=True, array_like=True):
@@ -46,6 +47,11 @@ def fold_countries(touched: Sequence[Touched[CountryRecord]], config: FoldConfig
     fresh = fresh_acts(touched)
     result: list[CountryRecord | None] = [None] * len(touched)
     added = country_amounts(fresh.deeds, config)
+    if fresh.entries:
+        extra = unpack_entries(fresh.entries, fresh.entry_owners)
+        # What an exposure led to is counted of the item alone.
+        active = np.isin(extra.slots >> BUCKET_BITS, [ACTIVE_H.kind, ACTIVE_D.kind])
+        added = Amounts.join([added, Amounts(*(column[active] for column in extra))])
     counters = add_up([record.counters for record in fresh.records], added, ITEM_COUNTERS.keep)
     for place, data, sources in zip(fresh.places, counters, fresh.sources, strict=True):
         result[place] = CountryRecord(data, sources)

@@ -3,11 +3,13 @@
 from bisect import bisect_left
 from operator import neg
 from struct import Struct
+from typing import Any
 
 import numpy as np
 
 from kindred.core.errors import InvalidInput
 from kindred.core.position import Position
+from kindred.core.profile import Profile
 from kindred.features.attribution import (
     CLICK,
     CONVERSION,
@@ -57,8 +59,7 @@ class Draft:
     @property
     def country(self) -> str:
         """Return the profile's country in capitals, or nothing."""
-        country = self.profile.country if self.profile is not None else None
-        return country.upper() if country and len(country) == _COUNTRY else ""
+        return country_of_profile(self.profile)
 
     def admit(self, event: int, offset: int, arrival: int) -> bool:
         """Remember an event's id; say no when it is known at another place."""
@@ -174,6 +175,11 @@ class Draft:
                 )
         return acts
 
+    def ledger(self) -> dict[str, Any]:
+        """Return the fields of a record that hold exposures and outcomes."""
+        ledger = self._ledger
+        return {"exposures": ledger.exposures, "outcomes": ledger.outcomes, "places": ledger.places}
+
     def record(self, counters: bytes, rolled: bool = True) -> UserRecord:
         """Return the record with `counters`, and with what sessions left the list where they do not hold it yet."""
         if rolled and self.rolled_count:
@@ -233,6 +239,12 @@ class Draft:
         self.types = list(rows.names)
         self.items, self.timestamps = rows.items.tobytes(), rows.timestamps.tobytes()
         self.codes, self.values = rows.codes.tobytes(), rows.values.tobytes()
+
+
+def country_of_profile(profile: Profile | None) -> str:
+    """Return a profile's country in capitals, or nothing."""
+    country = profile.country if profile is not None else None
+    return country.upper() if country and len(country) == _COUNTRY else ""
 
 
 def _spliced(column: bytes, place: int, added: bytes) -> bytes:

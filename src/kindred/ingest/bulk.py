@@ -1,26 +1,28 @@
 """The fold of a bulk import: its columns become records that carry the marker's position."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from kindred.core.errors import InvalidInput
 from kindred.core.event import Imported, encode_event
 from kindred.core.position import Position
 from kindred.core.profile import Profile
-from kindred.features.bulk import ItemTally, bulk_users
-from kindred.features.changes import ItemAct
-from kindred.features.groups import FoldConfig, import_key, item_key, user_key
+from kindred.features.bulk import CountryTally, ItemTally, bulk_users, owners_of
+from kindred.features.bulk_attribution import Attribution, attribute
+from kindred.features.changes import ItemAct, PlacementCredit
+from kindred.features.circumstances import Circumstances
+from kindred.features.groups import UNKNOWN_TIME, FoldConfig, import_key, user_key
 from kindred.features.history import HistoryRows
-from kindred.features.item_acts import Touched
-from kindred.features.items import ItemRecord, decode_item, encode_item, fold_items
-from kindred.features.users import UserRecord, decode_user, encode_user, merge_user
+from kindred.features.user_folding import country_of_profile
+from kindred.features.users import decode_user, encode_user, merge_user
 from kindred.ingest.fold_columns import NOBODY, FoldColumns, fold_parts
-from kindred.ingest.items import items_active
+from kindred.ingest.items import ItemsFolded, fold_acts
 from kindred.ports.log import DeadLetter
 from kindred.ports.state import StateRecord, StateStore, StateWrite
 
@@ -30,18 +32,48 @@ _ITEMS = 500
 _profile_decoder = msgspec.msgpack.Decoder(Profile)
 
 
-class ImportFold(NamedTuple):
-    """What folding an import made: the activity, as entries, of changed items by ordinal, the rows, the writes that
-    finish it, and a letter if it failed.
+class _Gained:
+    """What items, countries and placements gain by an import."""
 
-    `acts`: what goes to the items' log instead, where there is one.
+    def __init__(self, config: FoldConfig) -> None:
+        self.items, self.countries = ItemTally(config), CountryTally(config)
+        self._placements: dict[tuple[str, int], NDArray[np.int64]] = {}
+
+    def add(self, rows: HistoryRows, told: Circumstances, attribution: Attribution) -> None:
+        """Add what some users did."""
+        self.items.add(rows, told, attribution)
+        self.countries.add(rows, told.countries)
+        for each in attribution.credits:
+            totals = self._placements.setdefault((each.placement, each.slot), np.zeros(4, np.int64))
+            totals += (each.exposures, each.clicks, each.conversions, each.dwell_ms)
+
+    def acts(self, position: Position) -> list[ItemAct]:
+        """Return what items gain, one act for each."""
+        countries = self.countries.counters()
+        return [
+            ItemAct(position, ordinal, "", UNKNOWN_TIME, extra=entries, local=tuple(countries.get(ordinal, ())))
+            for ordinal, entries in self.items.counters()
+        ]
+
+    def credits(self, position: Position) -> list[PlacementCredit]:
+        """Return what placements gain, one for each slot."""
+        return [PlacementCredit(position, *where, *totals.tolist()) for where, totals in self._placements.items()]
+
+
+class ImportFold(NamedTuple):
+    """What folding an import made: how many rows there were, the writes that finish it, and a letter if it failed.
+
+    `items` and `countries`: the activity, as entries, of what changed, by ordinal, and by ordinal and country; `acts`:
+    what goes to the items' log instead, where there is one. `credits`: what placements gained.
     """
 
-    items: dict[int, bytes]
     rows: int
     last: list[StateWrite]
-    letter: DeadLetter | None = None
+    items: Mapping[int, bytes] = {}
+    countries: Mapping[tuple[int, str], bytes] = {}
     acts: Sequence[ItemAct] = ()
+    credits: Sequence[PlacementCredit] = ()
+    letter: DeadLetter | None = None
 
 
 async def fold_import(
@@ -62,24 +94,23 @@ async def fold_import(
     key = import_key(marker.import_id, position.partition)
     done = (await state.read([key], position.partition)).records[0]
     if done is not None:
-        return ImportFold({}, 0, [])
-    tally, rows = ItemTally(config), 0
+        return ImportFold(0, [])
+    gained, rows = _Gained(config), 0
     try:
         for path in fold_parts(lake, marker.import_id):
             columns = await asyncio.to_thread(FoldColumns.load, path)
             for part in _slices(columns if mine is None else columns.of_users(mine)):
                 rows += len(part)
-                await _fold_users(part, position, state, config, tally)
+                await _fold_users(part, position, state, config, gained)
     except InvalidInput as error:
         letter = DeadLetter(position, f"import_unreadable: {error.detail[:300]}", encode_event(marker))
-        return ImportFold({}, rows, [], letter)
-    counted = await asyncio.to_thread(lambda: list(tally.counters()))
-    items: dict[int, bytes] = {}
-    acts = [ItemAct(position, ordinal, "", -1, extra=counters) for ordinal, counters in counted]
+        return ImportFold(rows, [], letter=letter)
+    acts = await asyncio.to_thread(gained.acts, position)
+    made = ItemsFolded([], {}, {})
     if not forward:
-        items, acts = await _fold_items(acts, position, state, config), []
+        made, acts = await _fold_items(acts, position, state, config), []
     finish = [StateWrite(key, StateRecord(position, marker.source.encode() or b"-"))]
-    return ImportFold(items, rows, finish, acts=acts)
+    return ImportFold(rows, finish, made.items, made.countries, acts, gained.credits(position))
 
 
 def _slices(columns: FoldColumns) -> Iterator[FoldColumns]:
@@ -88,65 +119,56 @@ def _slices(columns: FoldColumns) -> Iterator[FoldColumns]:
     while first < total:
         full = int(np.searchsorted(columns.starts, columns.starts[first] + _ROWS, side="right")) - 1
         last = max(min(full, first + _USERS, total), first + 1)
-        low, high = int(columns.starts[first]), int(columns.starts[last])
-        yield FoldColumns(
-            columns.users[first:last],
-            columns.starts[first : last + 1] - low,
-            columns.ordinals[low:high],
-            columns.timestamps[low:high],
-            columns.types[low:high],
-            columns.values[low:high],
-            columns.names,
-            columns.profiles[first:last],
-        )
+        yield columns.slice(first, last)
         first = last
 
 
 async def _fold_users(
-    part: FoldColumns, position: Position, state: StateStore, config: FoldConfig, tally: ItemTally
+    part: FoldColumns, position: Position, state: StateStore, config: FoldConfig, gained: _Gained
 ) -> None:
     """Fold some users, leaving those that hold the import already."""
     view = await state.read([user_key(user) for user in part.users], position.partition)
-    writes = await asyncio.to_thread(_user_writes, part, view.records, position, config)
-    rows = HistoryRows(part.ordinals, part.timestamps, part.types, part.values, part.names)
-    await asyncio.to_thread(tally.add, rows)
+    writes = await asyncio.to_thread(_user_writes, part, view.records, position, config, gained)
     if writes:
         await state.write(writes, view.watermark)
 
 
 def _user_writes(
-    part: FoldColumns, stored: Sequence[StateRecord | None], position: Position, config: FoldConfig
+    part: FoldColumns,
+    stored: Sequence[StateRecord | None],
+    position: Position,
+    config: FoldConfig,
+    gained: _Gained,
 ) -> list[StateWrite]:
-    """Return the records of users that stand before `position`, joined with the import's rows."""
+    """Return the records of users that stand before `position`, joined with the import's rows; note what others gain.
+
+    What items and placements gain is made of the import's rows alone, so a second run makes it again.
+    """
     rows = HistoryRows(part.ordinals, part.timestamps, part.types, part.values, part.names)
-    profiles = [_profile_decoder.decode(data) if data else None for data in part.profiles]
+    told, owners = part.told or Circumstances.unknown(len(rows)), owners_of(part.starts)
+    attribution = attribute(rows, owners, told, config, position)
+    brought = [_profile_decoder.decode(data) if data else None for data in part.profiles] or [None] * len(part.users)
+    known = [decode_user(before.value) if before is not None else None for before in stored]
+    profiles = [new or (record.profile if record else None) for new, record in zip(brought, known, strict=True)]
+    gained.add(rows, told.in_countries(owners, map(country_of_profile, profiles)), attribution)
     writes = []
-    for user, before, added in zip(part.users, stored, bulk_users(rows, part.starts, profiles, config), strict=True):
-        if user == NOBODY or (before is not None and before.position >= position):
-            continue
-        known: UserRecord | None = decode_user(before.value) if before is not None else None
-        merged = merge_user(known, added, config)
-        writes.append(StateWrite(user_key(user), StateRecord(position, encode_user(merged))))
+    added = bulk_users(rows, part.starts, brought, config, told, attribution)
+    for user, before, record, joining in zip(part.users, stored, known, added, strict=True):
+        if user != NOBODY and (before is None or before.position < position):
+            merged = merge_user(record, joining, config)
+            writes.append(StateWrite(user_key(user), StateRecord(position, encode_user(merged))))
     return writes
 
 
 async def _fold_items(
     acts: Sequence[ItemAct], position: Position, state: StateStore, config: FoldConfig
-) -> dict[int, bytes]:
-    """Fold into the items' records, leaving those that hold the import already; return what is active of them now."""
-    found: dict[int, bytes] = {}
+) -> ItemsFolded:
+    """Fold into the records of items and countries, leaving those that hold the import already; return what changed."""
+    found = ItemsFolded([], {}, {})
+    standing = await state.watermark(position.partition)
     for start in range(0, len(acts), _ITEMS):
-        piece = acts[start : start + _ITEMS]
-        view = await state.read([item_key(act.item) for act in piece], position.partition)
-        records = [decode_item(before.value) if before else ItemRecord() for before in view.records]
-        folded = fold_items([Touched(record, [act]) for record, act in zip(records, piece, strict=True)], config)
-        now = [after or before for before, after in zip(records, folded, strict=True)]
-        writes = [
-            StateWrite(item_key(act.item), StateRecord(position, encode_item(after)))
-            for act, after in zip(piece, folded, strict=True)
-            if after is not None
-        ]
-        found.update(zip([act.item for act in piece], items_active(now), strict=True))
-        await state.write(writes, view.watermark)
-        await asyncio.sleep(0)
+        made = await fold_acts(acts[start : start + _ITEMS], state, config, lambda _: position)
+        found.items.update(made.items)
+        found.countries.update(made.countries)
+        await state.write(made.writes, standing)
     return found

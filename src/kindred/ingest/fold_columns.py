@@ -1,9 +1,10 @@
 """The rows of a bulk import as plain columns, written by the import and folded by the consumer."""
 
 import errno
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -11,8 +12,10 @@ from numpy.typing import NDArray
 
 from kindred.core.candidates import Floats, Ordinals
 from kindred.core.errors import InvalidInput, StoreUnavailable
+from kindred.features.circumstances import Circumstances, Labels
 
 FOLD_FOLDER = "fold"
+_LABELS = ("placements", "devices", "countries")
 _KEYS = ("starts", "ordinals", "timestamps", "types", "values")
 UNKNOWN_TIME = -1
 NOBODY = ""
@@ -33,7 +36,8 @@ class FoldColumns:
     `users` ids, each once; `starts (u + 1,) int64`: user i owns rows `starts[i]:starts[i + 1]`, ordered by timestamp,
     then as they stood in the source. `ordinals (n,) int32`; `timestamps (n,) int64` ms, -1 for unknown (those come
     first); `types (n,) uint8` codes into `names`; `values (n,) float32`, NaN for none. `profiles`: msgpack of a
-    `core.profile.Profile` per user, empty bytes where the import brought none; such a user may have no rows.
+    `core.profile.Profile` per user, empty bytes where the import brought none; such a user may have no rows. `told`:
+    the circumstances of the rows, None where the import tells none.
     """
 
     users: Sequence[str]
@@ -44,6 +48,7 @@ class FoldColumns:
     values: Floats
     names: tuple[str, ...] = ()
     profiles: Sequence[bytes] = field(default_factory=list)
+    told: Circumstances | None = None
 
     def __len__(self) -> int:
         """Return n."""
@@ -65,6 +70,22 @@ class FoldColumns:
             self.values[rows],
             self.names,
             [self.profiles[number] for number in kept] if self.profiles else [],
+            self.told.take(rows) if self.told is not None else None,
+        )
+
+    def slice(self, first: int, last: int) -> "FoldColumns":
+        """Return the columns of the users from `first` to `last`, excluded."""
+        low, high = int(self.starts[first]), int(self.starts[last])
+        return FoldColumns(
+            self.users[first:last],
+            self.starts[first : last + 1] - low,
+            self.ordinals[low:high],
+            self.timestamps[low:high],
+            self.types[low:high],
+            self.values[low:high],
+            self.names,
+            self.profiles[first:last],
+            self.told.take(slice(low, high)) if self.told is not None else None,
         )
 
     def check(self) -> None:
@@ -75,6 +96,7 @@ class FoldColumns:
         fits = fits and int(self.starts[0]) == 0 and int(self.starts[-1]) == n
         fits = fits and bool((np.diff(self.starts) >= 0).all())
         fits = fits and (n == 0 or int(self.types.max()) < len(self.names))
+        fits = fits and (self.told is None or self.told.fits(n))
         if not fits:
             raise InvalidInput("fold columns of an import do not fit one another: import again")
 
@@ -83,19 +105,21 @@ class FoldColumns:
         self.check()
         users, user_ends = _pack([user.encode() for user in self.users])
         profiles, profile_ends = _pack(self.profiles)
-        np.savez(
-            path,
-            starts=self.starts.astype(np.int64),
-            ordinals=self.ordinals.astype(np.int32),
-            timestamps=self.timestamps.astype(np.int64),
-            types=self.types.astype(np.uint8),
-            values=self.values.astype(np.float32),
-            names=np.array(self.names, dtype=np.str_),
-            users=users,
-            user_ends=user_ends,
-            profiles=profiles,
-            profile_ends=profile_ends,
-        )
+        columns: dict[str, Any] = {
+            "starts": self.starts.astype(np.int64),
+            "ordinals": self.ordinals.astype(np.int32),
+            "timestamps": self.timestamps.astype(np.int64),
+            "types": self.types.astype(np.uint8),
+            "values": self.values.astype(np.float32),
+            "names": np.array(self.names, dtype=np.str_),
+            "users": users,
+            "user_ends": user_ends,
+            "profiles": profiles,
+            "profile_ends": profile_ends,
+        }
+        if self.told is not None:
+            columns |= _columns_of(self.told)
+        np.savez(path, **columns)
 
     @classmethod
     def load(cls, path: Path) -> "FoldColumns":
@@ -109,11 +133,12 @@ class FoldColumns:
                 users = [user.decode() for user in _unpack(data["users"], data["user_ends"])]
                 profiles = _unpack(data["profiles"], data["profile_ends"])
                 names = tuple(str(name) for name in data["names"])
+                told = _circumstances(data) if "requests" in data else None
         except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             if isinstance(error, OSError) and error.errno not in _FOR_GOOD:
                 raise StoreUnavailable(f"{path}: cannot be read: {error.strerror}") from error
             raise InvalidInput(f"{path}: not readable as the columns of an import: {error}") from error
-        columns = cls(users, starts, ordinals, timestamps, types, values, names, profiles)
+        columns = cls(users, starts, ordinals, timestamps, types, values, names, profiles, told)
         columns.check()
         return columns
 
@@ -130,6 +155,21 @@ def read_fold(lake: Path, import_id: str) -> Iterator[FoldColumns]:
     """Read an import part by part, so that memory holds one part; raise InvalidInput when one is damaged."""
     for path in fold_parts(lake, import_id):
         yield FoldColumns.load(path)
+
+
+def _columns_of(told: Circumstances) -> dict[str, NDArray[Any]]:
+    """Return circumstances as arrays by name."""
+    found: dict[str, NDArray[Any]] = {"requests": told.requests, "slots": told.slots, "watches": told.watches}
+    for name in _LABELS:
+        labels: Labels = getattr(told, name)
+        found |= {name: labels.codes, f"{name}_names": np.array(labels.names, dtype=np.str_)}
+    return found
+
+
+def _circumstances(data: Mapping[str, NDArray[Any]]) -> Circumstances:
+    """Read what `_columns_of` wrote; raise KeyError when something is missing."""
+    labels = {name: Labels(data[name], tuple(str(each) for each in data[f"{name}_names"])) for name in _LABELS}
+    return Circumstances(data["requests"], data["slots"], data["watches"], **labels)
 
 
 def _pack(texts: Sequence[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -247,12 +247,13 @@ class UserStage:
         if stores.item_log is not None and result.acts:
             await forward(result.acts, stores.item_log)
             self._forwarded()
+        placements = await self._placement_writes(result.credits, position)
         board = self._boards.get(partition)
         trends: list[StateWrite] = []
         if board is not None:
-            board.update(result.items)
+            board.update(result.items, result.countries)
             trends = await board.writes_if_due(self._clock.now())
-        await stores.state.write([*result.last, *trends], position)
+        await stores.state.write([*result.last, *placements, *trends], position)
         self._meter.count("rows_imported", result.rows)
 
     def _count(self, made: Plan, folds: _Folded) -> None:

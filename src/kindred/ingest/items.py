@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple
 
+import msgspec
+
 from kindred.core.clock import Clock
 from kindred.core.errors import InvalidInput
 from kindred.core.position import Position
@@ -72,6 +74,9 @@ async def fold_acts(
         for act in of_item:
             if act.country:
                 countries.setdefault(item_country_key(act.item, act.country), []).append(act)
+            for country, entries in act.local:
+                there = msgspec.structs.replace(act, country=country, extra=entries, local=())
+                countries.setdefault(item_country_key(act.item, country), []).append(there)
     writes: list[StateWrite] = []
     changed = await _fold(_ITEMS, items, state, config, place, writes)
     local = await _fold(_COUNTRIES, countries, state, config, place, writes)

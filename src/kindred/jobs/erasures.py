@@ -133,18 +133,20 @@ def _of_import(manifest: ImportManifest, gone: Gone) -> list[str]:
 
 def _nameless(columns: FoldColumns, users: set[str]) -> FoldColumns:
     """Return the columns with the rows of `users` as those of nobody."""
-    theirs = columns.of_users(lambda user: user in users or user == NOBODY)
     others = columns.of_users(lambda user: user not in users and user != NOBODY)
-    order = np.argsort(theirs.timestamps, kind="stable")
+    named = np.array([user in users or user == NOBODY for user in columns.users], np.bool_)
+    theirs = np.repeat(named, np.diff(columns.starts))
+    order = np.lexsort((np.where(theirs, columns.timestamps, 0), theirs))
     return FoldColumns(
         [*others.users, NOBODY],
         np.append(others.starts, len(columns)).astype(np.int64),
-        np.concatenate([others.ordinals, theirs.ordinals[order]]),
-        np.concatenate([others.timestamps, theirs.timestamps[order]]),
-        np.concatenate([others.types, theirs.types[order]]),
-        np.concatenate([others.values, theirs.values[order]]),
+        columns.ordinals[order],
+        columns.timestamps[order],
+        columns.types[order],
+        columns.values[order],
         columns.names,
         [*others.profiles, b""] if columns.profiles else [],
+        columns.told.take(order) if columns.told is not None else None,
     )
 
 

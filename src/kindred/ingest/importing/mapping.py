@@ -17,10 +17,13 @@ ITEM_FIELDS = (
     "regions", "active", "available_from", "available_until", "created",
 )  # fmt: skip
 USER_FIELDS = ("user_id", "country", "region", "gender", "birth_year", "language", "timezone", "created")
-INTERACTION_FIELDS = ("user_id", "item_id", "event_type", "timestamp", "value", "quantity", "session")
+CIRCUMSTANCES = ("request_id", "placement", "position", "location", "device", "watch_duration", "total_duration")
+INTERACTION_FIELDS = (
+    "user_id", "item_id", "event_type", "timestamp", "value", "quantity", "session", *CIRCUMSTANCES,
+)  # fmt: skip
 _NUMERIC_FIELDS = (
     "value", "quantity", "timestamp", "rating", "price", "stock", "birth_year", "created", "available_from",
-    "available_until",
+    "available_until", "position", "watch_duration", "total_duration",
 )  # fmt: skip
 TAG_FIELDS = ("item_id", "tag")
 EVENT_NAME = re.compile(r"^[a-z][a-z0-9_]{0,63}$")

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from kindred.core.clock import MINUTE
-from kindred.ingest.event_types import LARGEST_VALUE
+from kindred.ingest.event_types import LARGEST_VALUE, value_field
+from kindred.ingest.importing.circumstances import DETAILS, read_circumstances, watched_shares
 from kindred.ingest.importing.columns import column_names, identifiers, numbers, present_values, take, texts
 from kindred.ingest.importing.identifiers import RULE, faulty_identifiers, to_identifiers
 from kindred.ingest.importing.mapping import EVENT_NAME, InteractionTable
@@ -35,6 +36,7 @@ _DETAILS = {
     "rating out of range": "a rating lies between 0 and max_rating",
     "rating without value": 'the row has no rating; say without_value = "view" to count it as another event',
     "bad quantity": "not a finite number above 0; map cancellations under [interactions] cancellation",
+    **DETAILS,
     "bad where": "the where expression compares a column as a number that is none here",
 }
 _LATEST = 253_402_300_799_000
@@ -62,7 +64,7 @@ class InteractionNormaliser:
     """Turns raw batches into frames of good rows, stateless but for its tally.
 
     Columns: user_id, item_id, event_type, session (text or null), timestamp (int64 ms, -1 unknown), value, quantity
-    (float64 or null), cancels (bool), `__line`.
+    (float64 or null), cancels (bool), `__line`, and the circumstances that the mapping names.
     """
 
     def __init__(self, table: InteractionTable, zone: str, limits: Limits, rejects: Rejects) -> None:
@@ -127,6 +129,8 @@ class InteractionNormaliser:
         if self._table.without_value:
             events = events.set(unrated, self._table.without_value)
             unrated = unrated & False
+        told, told_faults = read_circumstances(raw, spec)
+        values = _with_shares(values, events, watched_shares(told))
         ratings = (events == RATING).fill_null(False)
         ahead = self._limits.now + FUTURE
         faults = [
@@ -142,6 +146,7 @@ class InteractionNormaliser:
             ("rating out of range", ratings & (values > self._table.max_rating).fill_null(False)),
             ("rating without value", unrated),
             ("bad quantity", bad_quantities | ((quantities <= 0).fill_null(False) & ~cancels)),
+            *told_faults,
         ]
         rows = pl.DataFrame(
             {
@@ -153,6 +158,7 @@ class InteractionNormaliser:
                 "value": values,
                 "quantity": quantities,
                 "cancels": cancels,
+                **told,
                 LINE: raw[LINE],
             }
         )
@@ -201,3 +207,14 @@ class InteractionNormaliser:
         latest = rows.filter(~pl.col("cancels"))["timestamp"].max()
         if isinstance(latest, int) and latest != UNKNOWN_TIME:
             self.tally.last_time = max(latest, self.tally.last_time or 0)
+
+
+def _with_shares(values: pl.Series, events: pl.Series, shares: pl.Series | None) -> pl.Series:
+    """Take the watched share for the value (n,) of events that have neither a rating nor a price."""
+    if shares is None:
+        return values
+    valued = [name for name in events.unique().drop_nulls() if value_field(name) is not None]
+    filled = pl.DataFrame({"value": values, "event": events, "share": shares}).select(
+        pl.when(pl.col("event").is_in(valued)).then(pl.col("value")).otherwise(pl.coalesce("value", "share"))
+    )
+    return filled.to_series()

@@ -10,6 +10,7 @@ from kindred.core.errors import InvalidInput
 from kindred.features.groups import MAX_TYPES
 from kindred.ingest.fold_columns import FoldColumns
 from kindred.ingest.importing.cancellations import settle
+from kindred.ingest.importing.circumstances import circumstances
 from kindred.ingest.importing.normalise import UNKNOWN_TIME
 from kindred.ingest.importing.row_ids import ROW_ID, with_row_ids
 
@@ -91,6 +92,7 @@ def _fold(rows: pl.DataFrame | None, profiles: Mapping[str, bytes]) -> FoldColum
     names: tuple[str, ...] = ()
     empty = np.empty(0)
     ordinals, times, codes, values = empty, empty, empty, empty
+    told = None
     if rows is not None and len(rows):
         runs = rows["user_id"].rle().struct.unnest()
         users = runs["value"].to_list()
@@ -99,6 +101,7 @@ def _fold(rows: pl.DataFrame | None, profiles: Mapping[str, bytes]) -> FoldColum
         ordinals, times = rows["ordinal"].to_numpy(), rows["timestamp"].to_numpy()
         code = rows["event_type"].replace_strict(list(names), list(range(len(names))), return_dtype=pl.Int64)
         codes, values = code.to_numpy(), rows["value"].fill_null(np.nan).to_numpy()
+        told = circumstances(rows)
     if len(names) > MAX_TYPES:
         raise InvalidInput(f"more than {MAX_TYPES} event types: is event_type mapped to the right column?")
     active = set(users)
@@ -114,6 +117,7 @@ def _fold(rows: pl.DataFrame | None, profiles: Mapping[str, bytes]) -> FoldColum
         values=values.astype(np.float32),
         names=names,
         profiles=[profiles.get(user, b"") for user in users] if profiles else [],
+        told=told,
     )
 
 
