@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 from kindred.app.follower import Follower
 from kindred.app.notices import Notices
-from kindred.app.sections import StoresConfig, preference_config
+from kindred.app.sections import StoresConfig, consumer_config, preference_config
 from kindred.app.serving import Serving
 from kindred.app.stores import Stores, open_stores
 from kindred.core.clock import Clock, SystemClock
 from kindred.core.errors import KindredError
-from kindred.ingest.consumer import Consumer, ConsumerConfig
+from kindred.ingest.consumer import Consumer
 from kindred.ingest.folding import IngestStores
 from kindred.ingest.journal import Journal
 from kindred.models.trending import TrendingConfig
@@ -99,7 +99,7 @@ async def build_app(settings: Settings, clock: Clock | None = None) -> App:
         item_log=stores.item_log,
     )
     consumer = Consumer(
-        ingest, stores.leases, settings.section(ConsumerConfig), settings.section(TrendingConfig), clock, meter
+        ingest, stores.leases, consumer_config(settings), settings.section(TrendingConfig), clock, meter
     )
     notices = Notices(stores.notifier, consumer.wake)
     journal = Journal(stores.log, notices.recorded, meter)

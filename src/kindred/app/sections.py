@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from kindred.core.config import Config
@@ -104,6 +105,14 @@ def preference_config(settings: Settings) -> PreferenceConfig:
     return event_rules(settings).preference(settings.section(PreferenceSettings))
 
 
+def consumer_config(settings: Settings) -> ConsumerConfig:
+    """Return how the consumer folds: `consumer`, where types that speak against an item are no activity of it."""
+    config, types = settings.section(ConsumerConfig), event_rules(settings).types.values()
+    against = [each.name for each in types if each.weight < 0 and each.name not in config.fold.quiet]
+    fold = msgspec.structs.replace(config.fold, quiet=(*config.fold.quiet, *against))
+    return msgspec.structs.replace(config, fold=fold)
+
+
 def train_configs(settings: Settings) -> TrainConfigs:
     """Gather what a training run is configured with."""
     return TrainConfigs(
@@ -119,5 +128,5 @@ def train_configs(settings: Settings) -> TrainConfigs:
         ratings=settings.section(RatingsConfig),
         blend=settings.section(BlendConfig),
         recommend=settings.section(RecommendConfig),
-        fold=settings.section(ConsumerConfig).fold,
+        fold=consumer_config(settings).fold,
     )

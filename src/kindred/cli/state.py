@@ -47,7 +47,7 @@ async def rebuild(
     """
     if replace and into is not None:
         raise InvalidInput("choose --replace or --into, not both")
-    from kindred.ingest.consumer import ConsumerConfig
+    from kindred.app.sections import consumer_config
     from kindred.jobs.comparison import compare as compare_states
     from kindred.jobs.comparison import describe
     from kindred.jobs.rebuild import Rebuild, take_over, whole_source
@@ -60,7 +60,7 @@ async def rebuild(
             def tell(records: int) -> None:
                 shown.tell(f"fold the {chosen}", f"{records:,} records")
 
-            fold = settings.section(ConsumerConfig).fold
+            fold = consumer_config(settings).fold
             work = Rebuild(stores, fresh, fold, chosen, tell=tell)
             await work.prepare()
             report = await compare_states(work, stores.state, work.partitions) if compare else None

@@ -136,9 +136,14 @@ class EventRules:
         return sorted(self.types)
 
     def preference(self, settings: PreferenceSettings) -> PreferenceConfig:
-        """Return how the accepted types speak, with the rest of the preference from `settings`."""
+        """Return how the accepted types speak, with the rest of the preference from `settings`.
+
+        A type that speaks against an item is an opinion, or it could not outweigh what was done before.
+        """
         types = self.types.values()
         rest = {field: getattr(settings, field) for field in settings.__struct_fields__}
+        against = [each.name for each in types if each.weight < 0 and each.name not in settings.decisive]
+        rest["decisive"] = (*settings.decisive, *against)
         rest |= {
             "event_weights": {each.name: each.weight for each in types},
             "half_lives": {each.name: each.half_life for each in types if each.half_life is not None},

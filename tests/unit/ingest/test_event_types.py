@@ -45,6 +45,7 @@ def test_types_speak_as_they_are_declared() -> None:
     assert found.positive_rating == 4.0
     assert found.half_lives == {"view": 3600.0}
     assert found.alpha == 3.0
+    assert found.decisive == (*PreferenceSettings().decisive, "report")
 
 
 def rows(*events: tuple[str, float, int]) -> Interactions:
