@@ -15,7 +15,8 @@ from kindred.core.event import EventContext, Interaction, ProfileUpdated
 from kindred.core.item import Item
 from kindred.core.profile import Profile
 from kindred.core.query import Context
-from kindred.features.groups import PLACEMENT
+from kindred.features.groups import ITEM_COUNTRY, PLACEMENT
+from kindred.features.item_countries import decode_country
 from kindred.features.offline import Moment
 from kindred.features.placements import PlacementRecord, decode_placement
 from kindred.features.registry import features
@@ -134,6 +135,11 @@ async def placements(made: World) -> dict[str, PlacementRecord]:
     return {key: decode_placement(record.value) async for key, record in made.state.scan(PLACEMENT)}
 
 
+async def countries(made: World) -> dict[str, bytes]:
+    """Return the activity of items by country."""
+    return {key: decode_country(record.value).counters async for key, record in made.state.scan(ITEM_COUNTRY)}
+
+
 @pytest.mark.parametrize("partitions", [1, 3])
 @pytest.mark.parametrize("seed", range(3))
 async def test_every_feature_is_as_if_the_rows_had_been_tracked(tmp_path: Path, seed: int, partitions: int) -> None:
@@ -147,6 +153,9 @@ async def test_every_feature_is_as_if_the_rows_had_been_tracked(tmp_path: Path, 
             expected = plain(await served(live.stores, moment, CATALOGUE))
             for name in features():
                 assert found[name] == expected[name], (name, user, ago)
+    found = await countries(bulk)
+    assert found == await countries(live)
+    assert {key.split("/")[1] for key in found} == {"US", "DE", "FR"}
     found, expected = await placements(bulk), await placements(live)
     assert found == expected
     assert all(total > 0 for total in sum(record.columns() for record in expected.values()).sum(axis=1))

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from kindred.core.position import Position
-from kindred.features.groups import FoldConfig, item_key, user_key
-from kindred.features.items import decode_item
+from kindred.features.groups import ITEM, FoldConfig, user_key
+from kindred.features.item_blocks import HEAD, read_heads
 from kindred.features.offline import Arrival, Moment
 from kindred.features.users import decode_user
 from kindred.features.values.attributes import ItemAttributes
@@ -22,13 +22,12 @@ _MANY = 10_000
 
 async def served(stores: IngestStores, moment: Moment, catalogue: ItemAttributes) -> FeatureValues:
     """Return the features as the state holds them now."""
-    keys = [user_key(moment.user_id), *(item_key(ordinal) for ordinal in moment.ordinals.tolist())]
-    view = await stores.state.read(keys, stores.log.partition_of(moment.user_id))
-    user, *items = [b"" if stored is None else stored.value for stored in view.records]
+    (user,) = (await stores.state.read([user_key(moment.user_id)], stores.log.partition_of(moment.user_id))).records
+    heads = await stores.state.heads(ITEM, [str(ordinal) for ordinal in moment.ordinals.tolist()], HEAD.itemsize)
     return all_values(
-        decode_user(user),
+        decode_user(user.value) if user is not None else None,
         moment.ordinals,
-        [decode_item(data) for data in items],
+        read_heads(heads),
         catalogue,
         moment.context,
         content=moment.content,

@@ -8,6 +8,7 @@ from tests.integration.ingest.stores import NOW, World, happened
 
 from kindred.app.sections import SCHEMA, consumer_config, preference_config
 from kindred.core.position import START
+from kindred.ingest.items import items_active
 from kindred.models.preference import Interactions, preferences
 from kindred.recommend.hydrators.user import user_facts
 from kindred.settings.load import load_settings
@@ -57,8 +58,8 @@ async def test_declared_types_speak_in_answers_and_in_training_alike(tmp_path: P
     await world.drain()
 
     record, preference = await world.user("ann"), preference_config(settings)
-    assert (await world.item("i3")).daily()[1].tolist() == [1]
-    assert (await world.item("i4")).daily()[1].tolist() == []
+    found = items_active([await world.item(item) for item in items])
+    assert [number for number, entries in enumerate(found) if not entries] == [4]
     facts = user_facts(record, START, NOW, preference, START)
     expected = {
         ordinal: (1 + 2 * math.log1p(abs(weight)), weight > 0)
