@@ -17,6 +17,7 @@ from kindred.core.item import CatalogItem
 from kindred.models.layers import Layers
 from kindred.models.preference import PreferenceConfig
 from kindred.ports.telemetry import Meter
+from kindred.recommend.cards import WARM
 from kindred.recommend.config import RecommendConfig
 from kindred.recommend.item_table import ItemTable
 from kindred.recommend.item_text import item_text
@@ -148,7 +149,7 @@ class Follower:
                 self._encode(models, side, part)
                 await asyncio.sleep(0)
             seq = changes[-1].seq
-        return World(
+        world = World(
             models=models,
             table=self._table,
             side=side,
@@ -159,6 +160,8 @@ class Follower:
             preference=self._preference,
             partition_of=self._stores.log.partition_of,
         )
+        await world.cards.of(models.popularity.top(WARM)[0].tolist())
+        return world
 
     def _encode(self, models: ModelSet, side: ContentSide, changes: Sequence[CatalogItem]) -> None:
         try:

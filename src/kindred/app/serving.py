@@ -7,11 +7,13 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from kindred.app.asking import build_query
 from kindred.app.follower import Follower
 from kindred.app.stores import Stores
 from kindred.core.clock import DAY, Clock
-from kindred.core.errors import Gone, KindredError, NotFound
+from kindred.core.errors import Gone, KindredError, NotFound, StoreUnavailable
 from kindred.core.event import Event
 from kindred.core.ids import id_time, new_id
 from kindred.core.item import CatalogItem
@@ -79,7 +81,8 @@ class Serving:
         query = await build_query(ask, new_id("rec"), now, self._placements, self._config, self._stores.catalog)
         slate = await self._runner.run(funnel, query)
         slate = explain_shortage(world, query, slate)
-        items = await self._shown(world, query, slate)
+        slate = await read_cards(world, query, slate)
+        items = self._shown(world, query, slate)
         self._follow_up(funnel, query, slate)
         took = time.perf_counter() - started
         self._meter.observe("recommend_seconds", took, placement=query.placement)
@@ -193,13 +196,9 @@ class Serving:
         self._running[query.request_id] = task
         task.add_done_callback(lambda _: self._running.pop(query.request_id, None))
 
-    async def _shown(self, world: World, query: Query, slate: Slate) -> list[ShownItem]:
-        known: dict[int, CatalogItem] = query.scratch.get("items", {})
+    def _shown(self, world: World, query: Query, slate: Slate) -> list[ShownItem]:
+        known: dict[int, CatalogItem] = query.scratch["items"]
         items = slate.candidates.items.tolist()
-        missing = [item for item in items if item not in known]
-        if missing:
-            known = {**known, **await world.cards.of(missing)}
-            query.scratch["items"] = known
         scores = slate.candidates.column("score", 0.0)
         propensities = slate.candidates.column("propensity", 1.0)
         ratings = [None if math.isnan(r) else round(r, 2) for r in world.ratings_of(slate.candidates.items).tolist()]
@@ -223,6 +222,30 @@ class Serving:
                 )
             )
         return shown
+
+
+async def read_cards(world: World, query: Query, slate: Slate) -> Slate:
+    """Leave the slate's catalogue items in `query.scratch["items"]`.
+
+    While the catalogue is away, return the slate without those that are not in memory, and say so.
+    """
+    known: dict[int, CatalogItem] = query.scratch.get("items", {})
+    items = slate.candidates.items.tolist()
+    missing = [item for item in items if item not in known]
+    try:
+        query.scratch["items"] = {**known, **await world.cards.of(missing)}
+    except StoreUnavailable:
+        known = query.scratch["items"] = {**known, **world.cards.kept(missing)}
+        rows = [row for row, item in enumerate(items) if item in known]
+        return replace(
+            slate,
+            candidates=slate.candidates.take(np.array(rows, np.intp)),
+            sources=[slate.sources[row] for row in rows],
+            all_sources=[slate.all_sources[row] for row in rows],
+            reasons=[slate.reasons[row] for row in rows] if slate.reasons else [],
+            degraded=[*slate.degraded, "catalogue"],
+        )
+    return slate
 
 
 def explain_shortage(world: World, query: Query, slate: Slate) -> Slate:

@@ -6,6 +6,8 @@ from kindred.core.item import CatalogItem
 from kindred.ports.catalog import CatalogStore
 
 KEPT = 5_000
+WARM = 2_000
+"""How many of the most popular items are kept from the start, so that answers go on while the catalogue is away."""
 
 
 class Cards:
@@ -40,6 +42,10 @@ class Cards:
             if before == self._changes:
                 self._keep(fresh)
         return found
+
+    def kept(self, ordinals: Iterable[int]) -> dict[int, CatalogItem]:
+        """Return those items that need no reading."""
+        return {ordinal: self._kept[ordinal] for ordinal in ordinals if ordinal in self._kept}
 
     async def in_order(self, ordinals: Sequence[int]) -> list[CatalogItem | None]:
         """Return what stands at each ordinal, in order."""

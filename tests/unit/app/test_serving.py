@@ -181,9 +181,26 @@ async def test_without_reasons_nothing_untrue_is_said(platform):
         return await (down(ordinals) if len(calls) == 1 else whole(ordinals))
 
     platform.stores.catalog.by_ordinals = once
+    platform.follower.world.cards.forget(range(10_000))
     served = await platform.ask("u1")
     assert served.degraded == ["reasons"]
     assert {one.reason.text for one in served.items} == {"From the catalogue"}
+
+
+async def test_while_the_catalogue_is_away_items_in_memory_are_shown(platform):
+    async def down(ordinals):
+        raise StoreUnavailable("catalogue is down")
+
+    popular = ids(await platform.ask("nobody"))
+    platform.stores.catalog.by_ordinals = down
+    served = await platform.ask("nobody")
+    assert (ids(served), served.degraded) == (popular, [])
+    gone = served.items[3].ordinal
+    platform.follower.world.cards.forget([gone])
+    served = await platform.ask("nobody")
+    assert ids(served) == [each for each in popular if each != popular[3]]
+    assert served.degraded == ["reasons", "catalogue"]
+    assert all(one.reason.text for one in served.items)
 
 
 # --- short slates

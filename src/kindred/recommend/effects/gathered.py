@@ -25,6 +25,8 @@ class Gathered(Generic[T]):
         self._items.extend(items)
         if self._batch is None:
             self._batch = asyncio.create_task(self._hand_over())
+            # Where all callers have given up, nobody is left to hear of a failure.
+            self._batch.add_done_callback(lambda done: done.cancelled() or done.exception())
         # A caller that is cancelled must not take the others' batch with it.
         await asyncio.shield(self._batch)
 
