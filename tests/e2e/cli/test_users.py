@@ -25,7 +25,8 @@ def test_an_export_has_every_event_once_wherever_it_stands(empty_home: Path, sta
         track(client, "bob", "i1")
         kindred(empty_home, "lake", "write")
         assert client.post("/api/v1/users/cookie/merge", json={"into": "ann"}).status_code in (200, 202)
-        track(client, "ann", "", "search", metadata={"query": "shoes"})
+        search = {"user_id": "ann", "event_type": "search", "metadata": {"query": "shoes"}}
+        assert client.post("/api/v1/track", json=search).status_code == 202
         eventually(lambda: len(client.get("/api/v1/users/cookie/history").json()["history"]) == 2)
         found = eventually(lambda: (said := exported(empty_home, "ann"))["person"][0]["merged_users"] and said)
     events = {(each["user_id"], each.get("item_id"), each["place"]) for each in found["event"] if "item_id" in each}
