@@ -4,7 +4,7 @@ A server takes the events in batches, `kindred consume` folds them in a process 
 state's watermark. First the log is filled and folded as fast as it goes: that is the fold rate. Then batches are sent
 at fixed times, an open loop; a batch is visible once the watermark has reached the position of its last event.
 
-python -m benchmarks.fold_freshness [--seconds N]
+python -m benchmarks.fold_freshness [--seconds N] [--fill N]
 """
 
 import argparse
@@ -27,11 +27,10 @@ from kindred.app.stores import open_port
 from kindred.core.position import Position
 from kindred.ports.state import StateStore
 
-_FILL = 30_000
 _FILL_BATCH = 1_000
 _BATCHES_A_SECOND = 20
 _LOOK = 0.002
-_PATIENCE = 120.0
+_PATIENCE = 300.0
 
 Call = dict[str, Any]
 
@@ -111,13 +110,13 @@ class Run:
             await asyncio.sleep(_LOOK)
 
 
-async def measure(home: Home, server: Server, mix: str, seconds: float) -> list[str]:
+async def measure(home: Home, server: Server, mix: str, fill: int, seconds: float) -> list[str]:
     """Return the cells of one mix."""
     state = await open_port("state", "local:state", home.path)
     try:
         async with httpx.AsyncClient(base_url=server.url, headers=home.headers(), timeout=60) as client:
             run = Run(client, state)
-            rate = await run.fold_rate(calls(mix, _FILL))
+            rate = await run.fold_rate(calls(mix, fill))
             await run.at_rate(calls(mix, round(seconds * rate / 2)), rate / 2)
     finally:
         await state.close()
@@ -130,6 +129,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--fill", type=int, default=30_000, help="events by which the fold rate is measured")
     options, _ = parser.parse_known_args()
     table = Table(title=f"From the 202 to the visible state at half the fold rate ({machine()})")
     for column in ("events", "folded/s", "sent/s", "p50 ms", "p99 ms", "worst ms", "due to 202, p99 ms"):
@@ -139,7 +139,7 @@ def main() -> None:
         try:
             with consumer(home, wanted=True):
                 for mix in MIXES:
-                    table.add_row(mix, *asyncio.run(measure(home, server, mix, options.seconds)))
+                    table.add_row(mix, *asyncio.run(measure(home, server, mix, options.fill, options.seconds)))
         finally:
             server.stop()
     Console(width=150).print(table)
