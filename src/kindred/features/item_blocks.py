@@ -111,23 +111,29 @@ def read_blocks(cells: Sequence[bytes]) -> Blocks:
     return np.frombuffer(bytearray().join([each or nothing for each in cells]), BLOCK)
 
 
-def in_window(blocks: Blocks, ring: Ring, as_of: int, length: int) -> Integers:
-    """Count the `length` ms before `as_of` (ms since 1970 UTC), exact to whole buckets: (n, k) of k counters."""
-    first, last = ring.counters[0].window(as_of, length)
-    return between(blocks, ring, first, last)
+class Windows:
+    """Sums over stretches of time of n items, each exact to whole buckets: (n, k) for a ring of k counters."""
 
+    def __init__(self, blocks: Blocks) -> None:
+        """Read what is newest of each item."""
+        self._blocks, self._rows = blocks, np.arange(len(blocks))
+        self._behind = np.ascontiguousarray(blocks["newest"].T) + 1
+        self._latest = self._behind.max(axis=1, initial=0).tolist()
 
-def between(blocks: Blocks, ring: Ring, first: int, last: int) -> Integers:
-    """Return the sums (n, k) over the kept buckets from `first` to `last`, both counted."""
-    rows, column = np.arange(len(blocks)), blocks[ring.field]
-    behind = blocks["newest"][:, ring.clock] + 1
-    low = np.maximum(np.minimum(first - behind, 0) + ring.buckets, 0)
-    before: Integers = column[rows, :, low]
-    # Most windows end now, where every item's newest bucket is counted.
-    if last + 1 >= behind.max(initial=0):
-        return column[:, :, ring.buckets] - before
-    high = np.maximum(np.minimum(last + 1 - behind, 0) + ring.buckets, low)
-    return column[rows, :, high] - before
+    def ending(self, ring: Ring, as_of: int, length: int) -> Integers:
+        """Count the `length` ms before `as_of` (ms since 1970 UTC)."""
+        return self.between(ring, *ring.counters[0].window(as_of, length))
+
+    def between(self, ring: Ring, first: int, last: int) -> Integers:
+        """Count the kept buckets from `first` to `last`, both included."""
+        column, clock, most = self._blocks[ring.field], ring.clock, ring.buckets
+        low = np.maximum(np.minimum(first - self._behind[clock], 0) + most, 0)
+        before: Integers = column[self._rows, :, low]
+        # Most windows end now, where every item's newest bucket is counted.
+        if last + 1 >= self._latest[clock]:
+            return column[:, :, most] - before
+        high = np.maximum(np.minimum(last + 1 - self._behind[clock], 0) + most, low)
+        return column[self._rows, :, high] - before
 
 
 class Kept(NamedTuple):

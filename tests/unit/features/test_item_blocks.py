@@ -17,9 +17,8 @@ from kindred.features.item_blocks import (
     HEAD,
     HOURS,
     WEEK,
+    Windows,
     add,
-    between,
-    in_window,
     kept_buckets,
     read_blocks,
     read_heads,
@@ -63,7 +62,7 @@ def test_windows_equal_a_count_of_what_is_kept(rows, points, dice, data):
     low = data.draw(st.integers(-10, 260))
     high = low + data.draw(st.integers(0, 260))
     for ring in RINGS:
-        sums = between(blocks, ring, FIRST + low, FIRST + high).astype(np.int64)
+        sums = Windows(blocks).between(ring, FIRST + low, FIRST + high).astype(np.int64)
         width = ring.counters[0].width
         for item in range(ITEMS):
             mine = [(counter, bucket, amount) for owner, counter, bucket, amount in rows if owner == item]
@@ -96,7 +95,7 @@ def test_what_is_taken_back_first_is_right_when_it_comes():
     blocks = read_blocks([b""])
     add(blocks, amounts([(0, VIEWS_H, 5, -3)]))
     add(blocks, amounts([(0, VIEWS_H, 7, 1), (0, VIEWS_H, 5, 4)]))
-    assert between(blocks, HOURS, FIRST, FIRST + 9)[0, 0] == 2
+    assert Windows(blocks).between(HOURS, FIRST, FIRST + 9)[0, 0] == 2
 
 
 def test_an_item_that_fell_silent_has_empty_windows():
@@ -105,7 +104,7 @@ def test_an_item_that_fell_silent_has_empty_windows():
     blocks = read_blocks([b""])
     add(blocks, Amounts(*np.array([[0], [VIEWS_H.first + now // HOUR], [9]], np.int64)))
     found = [
-        int(in_window(blocks, HOURS, now + later, DAY)[0, 0]) for later in (0, DAY, DAY + HOUR, 90 * DAY, -9 * DAY)
+        int(Windows(blocks).ending(HOURS, now + later, DAY)[0, 0]) for later in (0, DAY, DAY + HOUR, 90 * DAY, -9 * DAY)
     ]
     assert found == [9, 9, 0, 0, 0]
 
@@ -117,7 +116,7 @@ def test_a_head_is_the_front_of_a_block():
     blocks = read_blocks([b""] * 2)
     add(blocks, amounts([(1, VIEWS_H, 5, 3)]))
     heads = read_heads(b"".join(row.tobytes()[: HEAD.itemsize] for row in blocks))
-    assert between(heads, HOURS, FIRST, FIRST + 9)[:, 0].tolist() == [0, 3]
+    assert Windows(heads).between(HOURS, FIRST, FIRST + 9)[:, 0].tolist() == [0, 3]
     assert kept_buckets(heads, HOURS).counts.sum() == 3
 
 

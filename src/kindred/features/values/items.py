@@ -14,7 +14,7 @@ from kindred.features.item_blocks import (
     WEEK,
     Blocks,
     Ring,
-    in_window,
+    Windows,
 )
 from kindred.features.item_counters import (
     COMPLETION_COUNT,
@@ -56,8 +56,9 @@ class ItemReading:
         hours = hour_of_week(np.array([as_of, as_of + offset])).tolist()
         months = heads["months"]
         sums: dict[str, Numbers] = {}
+        windows = Windows(heads)
         for ring, length, names in _WINDOWS:
-            columns = np.ascontiguousarray(in_window(heads, ring, as_of, length).T, np.float64)
+            columns = np.ascontiguousarray(windows.ending(ring, as_of, length).T, np.float64)
             sums |= zip(names, columns, strict=True)
         sums |= {name: heads["sums"][:, code].astype(np.float64) for name, code in _TOTALS.items()}
         sums |= {

@@ -208,15 +208,13 @@ def _averages(found: Counted, reading: UserReading) -> dict[str, Any]:
 def _habits(found: Counted, reading: UserReading) -> dict[str, Any]:
     """Return when and on what the user is active."""
     today, devices = reading.as_of // DAY, reading.config.fold.devices
-    hours = np.zeros(_DAY_HOURS)
-    for hour, amount in found.buckets(DAY_HOURS, 0, _DAY_HOURS - 1):
-        hours[hour] = amount
+    hours = np.array([found.at(DAY_HOURS, hour) for hour in range(_DAY_HOURS)], np.float64)
     total = hours.sum()
     used = {device: found.at(DEVICES, name_bucket(device)) for device in devices}
     used[""] = found.at(DEVICES, 0)
     best = max(used, key=used.__getitem__)
     return {
-        "active_days": sum(amount > 0 for _, amount in found.buckets(ACTIVE_D, today - 90, today)),
+        "active_days": sum(amount > 0 for amount in found.buckets(ACTIVE_D, today - 90, today)),
         "active_hours": hours / total if total > 0 else hours,
         "device_preference": (best or "other") if used[best] > 0 else UNKNOWN,
     }
