@@ -17,13 +17,13 @@ from tests.e2e.platform.server import (
     environment,
     eventually,
     eventually_async,
-    free_port,
     ids,
     kindred,
     new_token,
     recommend,
     track,
 )
+from tests.engines.running import free_port
 
 from kindred.cli.exits import Exit
 from kindred.core.event import Interaction

@@ -80,6 +80,11 @@ def events(home: Path, count: int, first: int) -> None:
     subprocess.run([sys.executable, "-c", script, str(home), str(count), str(first)], check=True, timeout=60)
 
 
+def written(home: Path) -> list[Path]:
+    """Return the files of the lake, also those that do not count yet."""
+    return list((home / "lake" / "events").glob("date=*/hour=*/*.parquet"))
+
+
 def test_the_lake_killed_at_random_moments_loses_and_doubles_nothing(tmp_path: Path) -> None:
     home = tmp_path / "home"
     kindred(home, "config", "show")
@@ -93,12 +98,15 @@ def test_the_lake_killed_at_random_moments_loses_and_doubles_nothing(tmp_path: P
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        time.sleep(0.8 + chance.random() * 1.5)
+        # Each step writes a file or more, about forty of them in all.
+        wanted = len(written(home)) + chance.randrange(30)
+        while process.poll() is None and len(written(home)) <= wanted:
+            time.sleep(0.002)
         if process.poll() is None:
             os.kill(process.pid, signal.SIGKILL)
             killed += 1
         process.wait()
-    assert killed > 1, "some were killed in the middle"
+    assert killed == 5, "each was killed in the middle"
     kindred(home, "job", "lake")
     lake = LakeEvents(home / "lake")
     manifest = lake.manifest()
@@ -106,5 +114,5 @@ def test_the_lake_killed_at_random_moments_loses_and_doubles_nothing(tmp_path: P
     assert sorted(rows["offset"]) == list(range(7_500))
     assert rows["event_id"].n_unique() == 7_500
     assert rows["raw"].all()
-    on_disk = {path.relative_to(lake.folder).as_posix() for path in lake.folder.rglob("date=*/hour=*/*.parquet")}
+    on_disk = {path.relative_to(lake.folder).as_posix() for path in written(home)}
     assert on_disk == {file.path for file in manifest.files} | set(manifest.retired)

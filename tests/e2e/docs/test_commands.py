@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.docs.pages import PAGES, REPOSITORY, Command, commands, missing
-from tests.e2e.platform.server import Server, free_port
+from tests.e2e.platform.server import Server
+from tests.engines.running import free_port
 
 WITH_COMMANDS = [page for page in PAGES if any(c.mark != "not run" for c in commands(page))]
 OWN_SERVER = [page for page in WITH_COMMANDS if any(c.mark == "background" for c in commands(page))]

@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -44,13 +43,6 @@ def kindred(
 def new_token(home: Path, scopes: str = "read,write,admin") -> str:
     """Return a fresh token of a data folder."""
     return kindred(home, "token", "create", "--scopes", scopes).stdout.strip()
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Server:

@@ -92,10 +92,10 @@ async def test_a_full_cache_evicts_and_one_that_may_not_finds_nothing(tmp_path: 
 async def test_a_lease_outlives_its_time_while_its_process_lives(tmp_path: Path) -> None:
     """Renewed beside an event loop that is blocked, as by training; free soon after the process stops renewing."""
     with running(CacheRedis, tmp_path / "redis") as engine:
-        one, two = [await open_leases(f"{engine.location}?ttl=0.6", tmp_path) for _ in range(2)]
+        one, two = [await open_leases(f"{engine.location}?ttl=1.5", tmp_path) for _ in range(2)]
         first = await one.acquire("trainer", "one")
         assert first is not None
-        time.sleep(1.8)
+        time.sleep(2)
         assert await two.acquire("trainer", "two") is None
         assert await one.holds("trainer", first)
         one._stop.set()  # As a process that was killed: it renews no more.
