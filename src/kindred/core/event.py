@@ -9,7 +9,7 @@ from kindred.core.item import Item
 from kindred.core.profile import Profile
 
 
-class EventContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class EventContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """Where and how an interaction happened; `request_id` links it to the slate that caused it."""
 
     device: str | None = None
@@ -29,7 +29,7 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, arra
     ingested_at: int
 
 
-class Interaction(_Event, tag="i", frozen=True, kw_only=True, omit_defaults=True):
+class Interaction(_Event, tag="i", frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A user did something, mostly to an item; `item_id` is empty for a search."""
 
     user_id: str

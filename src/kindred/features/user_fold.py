@@ -46,7 +46,7 @@ class Person(NamedTuple):
     forgotten: int = 0
 
 
-class UserFold(msgspec.Struct):
+class UserFold(msgspec.Struct, gc=False):
     """What a fold made of a user's changes.
 
     `position` is that of the last change that took effect, or None when none did. `forward`: acts that items must

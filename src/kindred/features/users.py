@@ -18,7 +18,7 @@ from kindred.features.user_counters import USER_COUNTERS, session_amounts
 MOST_MERGES = 1_000
 
 
-class UserRecord(msgspec.Struct, frozen=True, array_like=True):
+class UserRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What the state holds of a user; columns are little-endian bytes.
 
     `items` int32, `timestamps` int64 ms, `codes` uint8 into `types`, `values` float32: the newest rows, newest first.
