@@ -121,6 +121,7 @@ async def by_device(made: Platform) -> dict[str, int]:
     return {device: sum(each.at(BY_DEVICE, device_bucket(device, fold)) for each in counted) for device in DEVICES}
 
 
+@pytest.mark.long
 async def test_a_feature_added_under_load(loaded: Loaded) -> None:
     """The state with another device is built beside the live one, which goes on; then the consumers go over to it."""
     made, settings = loaded.made, loaded.made.home / "kindred.toml"
