@@ -1,6 +1,7 @@
 """Merging users, removing from a history, and reading it back, through a real server."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -11,10 +12,12 @@ from tests.e2e.api.stand_in import stand_in
 from tests.e2e.platform.fixtures import StartServer
 from tests.e2e.platform.server import eventually, ids, kindred, recommend, track
 
+from kindred.api.routes import people
 from kindred.core.event import Event
 from kindred.core.position import Position
 from kindred.features.groups import user_key
 from kindred.features.users import UserRecord, encode_user
+from kindred.ports.interactions import InteractionRow
 from kindred.ports.state import StateRecord, StateWrite
 
 
@@ -105,6 +108,22 @@ def test_paging_goes_on_where_it_was_while_events_arrive(person: httpx.Client) -
     seen = [row["item_id"] for page in (first, second, third) for row in page["history"]]
     assert seen == [f"i{number}" for number in reversed(range(6))]
     assert (third["next_before"], third["cut"]) == (None, False)
+
+
+async def test_more_rows_of_one_moment_than_a_page_may_have_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page is cut, says so, and goes on behind that moment; the export has all."""
+    monkeypatch.setattr(people, "LONGEST_PAGE", 4)
+    app = await stand_in()
+    moments = [9, *[5] * 6, 3]
+    rows = [InteractionRow(bytes([n] * 16), "u", 0, "view", at, math.nan) for n, at in enumerate(moments)]
+    await app.stores.interactions.add(rows, Position(0, 0, 0))
+    async with app.client() as client:
+        first = (await client.get("/api/v1/users/u/history", params={"limit": 2})).json()
+        rest = (await client.get("/api/v1/users/u/history", params={"before": first["next_before"]})).json()
+        lines = (await client.get("/api/v1/users/u/export")).text.splitlines()
+    assert (len(first["history"]), first["cut"], first["next_before"]) == (4, True, 5)
+    assert (len(rest["history"]), rest["cut"], rest["next_before"]) == (1, False, None)
+    assert sum(json.loads(line)["kind"] == "interaction" for line in lines) == len(moments)
 
 
 @pytest.mark.parametrize("cursor", ["abc", "-1", "1.5", "9" * 30, ""])
