@@ -10,7 +10,11 @@ import polars as pl
 
 from kindred.core.files import sync, translating
 from kindred.core.position import Position
+from kindred.core.profile import Profile
+from kindred.features.bulk import owners_of
+from kindred.features.circumstances import Circumstances
 from kindred.features.groups import erased_key
+from kindred.features.user_folding import country_of_profile
 from kindred.ingest.fold_columns import NOBODY, FoldColumns, fold_parts
 from kindred.ingest.importing.lake import ImportManifest, Lake
 from kindred.ingest.importing.row_ids import ROW_ID
@@ -19,6 +23,7 @@ from kindred.training.controls import CONTROL_COLUMNS, Controls
 from kindred.training.lake_events import LakeEvents, LakeManifest
 
 PERSON = "person"
+_profiles = msgspec.msgpack.Decoder(Profile)
 
 
 def person_digest(user_id: str) -> str:
@@ -137,6 +142,11 @@ def _nameless(columns: FoldColumns, users: set[str]) -> FoldColumns:
     named = np.array([user in users or user == NOBODY for user in columns.users], np.bool_)
     theirs = np.repeat(named, np.diff(columns.starts))
     order = np.lexsort((np.where(theirs, columns.timestamps, 0), theirs))
+    told = columns.told
+    if columns.profiles:
+        # Nobody has a home: where their profile said it, each row says it from now on.
+        homes = [country_of_profile(_profiles.decode(data) if data else None) for data in columns.profiles]
+        told = (told or Circumstances.unknown(len(columns))).in_countries(owners_of(columns.starts), homes)
     return FoldColumns(
         [*others.users, NOBODY],
         np.append(others.starts, len(columns)).astype(np.int64),
@@ -146,7 +156,7 @@ def _nameless(columns: FoldColumns, users: set[str]) -> FoldColumns:
         columns.values[order],
         columns.names,
         [*others.profiles, b""] if columns.profiles else [],
-        columns.told.take(order) if columns.told is not None else None,
+        told.take(order) if told is not None else None,
     )
 
 

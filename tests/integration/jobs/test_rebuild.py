@@ -17,7 +17,7 @@ from kindred.core.errors import ConfigError, InvalidInput, LeaseHeld
 from kindred.core.event import HistoryRemoved, Imported, Merged, ProfileErased, ProfileUpdated, Served
 from kindred.core.position import Position
 from kindred.core.profile import Profile
-from kindred.features.groups import ERASED, ITEM, USER, FoldConfig, item_key, user_key
+from kindred.features.groups import ERASED, ITEM, ITEM_COUNTRY, USER, FoldConfig, item_key, user_key
 from kindred.features.users import decode_user
 from kindred.ingest.consumer import LEASE
 from kindred.ingest.fold_columns import NOBODY, FoldColumns, fold_parts
@@ -210,13 +210,14 @@ async def test_what_forgotten_people_brought_by_an_import_stays_with_the_items(t
         np.zeros(len(rows), np.uint8),
         np.full(len(rows), np.nan, np.float32),
         ("purchase",),
+        [msgspec.msgpack.encode(Profile(user_id="ann", country="DE")), b"", b""],
     )
     columns.save(staged.folder / "fold" / "part-00000.npz")
     manifest = ImportManifest(import_id="imp", source="shop", created=NOW)
     lake.commit(staged, manifest)
     (place,) = await world.record(Imported(**at, event_id="imp", import_id="imp", source="shop"))
     lake.close(manifest, str(place))
-    await world.record(happened(1, "ann", "i2"), happened(2, "bob", "i2"))
+    await world.record(happened(1, "ann", "i2", location="FR"), happened(2, "bob", "i2"))
     for user, count in (("ann", 2), ("cid", 5)):
         await world.record(ProfileErased(event_id=f"x{user}", user_id=user, **at))
         await world.drain()
@@ -230,6 +231,7 @@ async def test_what_forgotten_people_brought_by_an_import_stays_with_the_items(t
         report = await compare(rebuild(world, "lake"), world.state, [0])
         assert report.differing == []
         assert report.compared[USER] == (2 if user == "ann" else 1)
+        assert report.compared[ITEM_COUNTRY] == 3
 
 
 async def test_a_record_that_moves_on_is_compared_where_it_moved_to(tmp_path) -> None:
