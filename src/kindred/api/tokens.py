@@ -5,17 +5,28 @@ import hmac
 import secrets
 import time
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
-from kindred.core.errors import Forbidden, InvalidInput, Unauthorized
+from kindred.core.errors import Forbidden, InvalidInput, StoreUnavailable, Unauthorized
 from kindred.ports.operations import Token, TokenStore
 
 READ, WRITE, ADMIN = "read", "write", "admin"
 SCOPES = (READ, WRITE, ADMIN)
 REMEMBERED = 2.0
 """Seconds for which a verified token is not looked up again; a revocation counts after at most that long."""
+GRACE = 900.0
+"""Seconds for which a token that was verified goes on being good while the store of tokens is away."""
 
 _MAX_REMEMBERED = 10_000
 _MAX_LENGTH = 200
+
+
+class _Known(NamedTuple):
+    """A token, when it was verified, and until when it is not looked up again (ticks)."""
+
+    token: Token
+    verified: float
+    until: float
 
 
 def mint(scopes: Iterable[str], name: str, now: int) -> tuple[str, Token]:
@@ -56,13 +67,16 @@ def _token_id(text: str) -> str | None:
 
 
 class TokenVerifier:
-    """Says which token a request carries; remembers verified ones by digest for two seconds."""
+    """Says which token a request carries; remembers verified ones by digest for two seconds.
+
+    While the store is away, one that was verified in the last quarter of an hour is good still: nobody can revoke it.
+    """
 
     def __init__(self, store: TokenStore, ticks: Callable[[], float] = time.monotonic) -> None:
         """Look tokens up in `store`; `ticks`: seconds that never run backwards."""
         self._store = store
         self._ticks = ticks
-        self._known: dict[bytes, tuple[float, Token]] = {}
+        self._known: dict[bytes, _Known] = {}
 
     def recall(self, authorization: str) -> Token | None:
         """Return the token of an `Authorization` header when it was verified a moment ago, without looking it up."""
@@ -83,14 +97,21 @@ class TokenVerifier:
     def _remembered(self, digest: bytes) -> Token | None:
         # Found by digest: how long that takes says nothing of the token.
         known = self._known.get(digest)
-        return known[1] if known is not None and self._ticks() < known[0] else None
+        return known.token if known is not None and self._ticks() < known.until else None
 
     async def _look_up(self, token_id: str, digest: bytes) -> Token:
-        self._known.pop(digest, None)
-        token = await self._store.find(token_id)
+        known, now = self._known.get(digest), self._ticks()
+        try:
+            token = await self._store.find(token_id)
+        except StoreUnavailable:
+            if known is None or now >= known.verified + GRACE:
+                raise
+            self._known[digest] = known._replace(until=now + REMEMBERED)
+            return known.token
         if token is None or not hmac.compare_digest(token.digest, digest):
+            self._known.pop(digest, None)
             raise Unauthorized("the token is unknown or revoked")
         if len(self._known) >= _MAX_REMEMBERED:
             self._known.clear()
-        self._known[digest] = (self._ticks() + REMEMBERED, token)
+        self._known[digest] = _Known(token, now, now + REMEMBERED)
         return token

@@ -3,8 +3,9 @@
 import pytest
 
 from kindred.adapters.memory.tokens import MemoryTokens
-from kindred.api.tokens import REMEMBERED, TokenVerifier, mint, require
-from kindred.core.errors import Forbidden, InvalidInput, Unauthorized
+from kindred.api.tokens import GRACE, REMEMBERED, TokenVerifier, mint, require
+from kindred.core.errors import Forbidden, InvalidInput, StoreUnavailable, Unauthorized
+from kindred.ports.operations import Token
 
 
 class Ticks:
@@ -84,3 +85,34 @@ async def test_a_revocation_counts_after_at_most_two_seconds() -> None:
     with pytest.raises(Unauthorized):
         await verifier.verify(f"Bearer {text}")
     assert REMEMBERED <= 2.0
+
+
+async def test_while_the_store_is_away_a_token_that_was_verified_is_good_for_a_while() -> None:
+    class Leaving(MemoryTokens):
+        away = False
+
+        async def find(self, token_id: str) -> Token | None:
+            if self.away:
+                raise StoreUnavailable("the tokens are away")
+            return await super().find(token_id)
+
+    store, ticks = Leaving(), Ticks()
+    (text, token), (other, second) = mint(["read"], "", 0), mint(["read"], "", 0)
+    await store.add(token)
+    await store.add(second)
+    verifier = TokenVerifier(store, ticks)
+    assert await verifier.verify(f"Bearer {text}") == token
+    store.away = True
+    for _ in range(3):
+        ticks.now += GRACE / 4
+        assert await verifier.verify(f"Bearer {text}") == token
+        assert verifier.recall(f"Bearer {text}") == token
+    with pytest.raises(StoreUnavailable):
+        await verifier.verify(f"Bearer {other}")
+    ticks.now += GRACE / 4
+    with pytest.raises(StoreUnavailable):
+        await verifier.verify(f"Bearer {text}")
+    store.away = False
+    await store.revoke(token.token_id, 0)
+    with pytest.raises(Unauthorized):
+        await verifier.verify(f"Bearer {text}")
