@@ -58,7 +58,7 @@ def fresh_acts(touched: Sequence[Touched[Record]]) -> Fresh[Record]:
     Of each partition of the users' log, acts must come in order of their source from one call to the next: a record
     keeps the highest source it holds, so a repeat changes nothing.
     """
-    taken = DeedList()
+    rows: list[tuple[int, str, int, float, float]] = []
     exposed: list[bool] = []
     places: list[int] = []
     reached: list[Sources] = []
@@ -73,7 +73,7 @@ def fresh_acts(touched: Sequence[Touched[Record]]) -> Fresh[Record]:
         reached.append(sources)
         for act in fresh:
             if act.event_type or act.exposed:
-                taken.add(owner, act.event_type, act.timestamp, act.value, act.watch)
+                rows.append((owner, act.event_type, act.timestamp, act.value, act.watch))
                 exposed.append(act.exposed)
             if act.extra:
                 entries.append(act.extra)
@@ -82,7 +82,7 @@ def fresh_acts(touched: Sequence[Touched[Record]]) -> Fresh[Record]:
         places,
         [touched[place].record for place in places],
         reached,
-        taken.columns(),
+        DeedList(rows).columns(),
         np.array(exposed, np.bool_),
         entries,
         np.array(entry_owners, np.int64),

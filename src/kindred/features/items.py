@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 
 import msgspec
-import numpy as np
 
 from kindred.core.errors import InvalidInput
 from kindred.features.changes import ItemAct
-from kindred.features.counters import BUCKET_BITS, Amounts, name_bucket, unpack_entries
+from kindred.features.counters import BUCKET_BITS, Amounts, name_bucket, reduced, unpack_entries
 from kindred.features.groups import FoldConfig
 from kindred.features.item_acts import Sources, Touched, fresh_acts
 from kindred.features.item_blocks import BLOCK, HEAD, Blocks, add, read_blocks, read_heads
-from kindred.features.item_counters import TYPES, item_amounts
+from kindred.features.item_counters import ITEM_COUNTERS, TYPES, item_amounts
 
 _SHOWN = "impression"
 
@@ -47,7 +46,6 @@ class _Rest(msgspec.Struct, frozen=True, array_like=True):
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Rest)
 _NOTHING = bytes(BLOCK.itemsize)
-_BUCKET = (1 << BUCKET_BITS) - 1
 
 
 def encode_item(record: ItemRecord) -> bytes:
@@ -97,8 +95,9 @@ def fold_items(touched: Sequence[Touched[ItemRecord]], config: FoldConfig) -> li
 def _types(records: Sequence[ItemRecord], added: Amounts) -> list[dict[int, int]]:
     """Return how many events of each type there were of each item."""
     found = [dict(record.types) for record in records]
-    chosen = np.flatnonzero(added.slots >> BUCKET_BITS == TYPES.kind)
-    columns = (added.owners[chosen], added.slots[chosen] & _BUCKET, added.amounts[chosen])
+    chosen = added.slots >> BUCKET_BITS == TYPES.kind
+    told = reduced(Amounts(added.owners[chosen], added.slots[chosen], added.amounts[chosen]), ITEM_COUNTERS.keep)
+    columns = (told.owners, told.slots - TYPES.first, told.amounts)
     for owner, name, amount in zip(*(column.tolist() for column in columns), strict=True):
         found[owner][name] = found[owner].get(name, 0) + amount
     return found

@@ -60,30 +60,32 @@ _COUNTRIES: _Kind[CountryRecord] = _Kind(
 
 
 def highest_source(acts: Sequence[ItemAct]) -> Position:
-    """Return where a record stands that is folded together with the users: the highest source among its acts."""
-    return max(act.source for act in acts)
+    """Return where a record stands that is folded together with the users: the source of the last of its acts."""
+    return acts[-1].source
 
 
 async def fold_acts(
     acts: Sequence[ItemAct], state: StateStore, config: FoldConfig, place: _Place = highest_source
 ) -> ItemsFolded:
     """Fold acts into what the state holds of their items; `place` says where a record stands that holds its acts."""
-    items = {item_key(ordinal): of_item for ordinal, of_item in by_item(acts).items()}
-    countries: dict[StateKey, list[ItemAct]] = {}
-    for of_item in items.values():
+    items = by_item(acts)
+    countries: dict[tuple[int, str], list[ItemAct]] = {}
+    for ordinal, of_item in items.items():
         for act in of_item:
             if act.country:
-                countries.setdefault(item_country_key(act.item, act.country), []).append(act)
+                countries.setdefault((ordinal, act.country), []).append(act)
             for country, entries in act.local:
                 there = msgspec.structs.replace(act, country=country, extra=entries, local=())
-                countries.setdefault(item_country_key(act.item, country), []).append(there)
+                countries.setdefault((ordinal, country), []).append(there)
     writes: list[StateWrite] = []
-    changed = await _fold(_ITEMS, items, state, config, place, writes)
-    local = await _fold(_COUNTRIES, countries, state, config, place, writes)
+    keys = {item_key(ordinal): ordinal for ordinal in items}
+    changed = await _fold(_ITEMS, {key: items[keys[key]] for key in keys}, state, config, place, writes)
+    pairs = {item_country_key(*pair): pair for pair in countries}
+    local = await _fold(_COUNTRIES, {key: countries[pairs[key]] for key in pairs}, state, config, place, writes)
     return ItemsFolded(
         writes,
-        {items[key][0].item: active for key, active in changed.items()},
-        {(countries[key][0].item, countries[key][0].country): active for key, active in local.items()},
+        {keys[key]: active for key, active in changed.items()},
+        {pairs[key]: active for key, active in local.items()},
     )
 
 
