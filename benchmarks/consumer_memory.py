@@ -2,8 +2,9 @@
 
 Log and consumer run in one process, as in `kindred serve`. The private part of memory (`Pss_Anon`) is what a leak would
 raise; the rest of PSS is mapped files, such as the state, whose pages the system takes back. Events happen 350 ms apart
-and the consumer's clock goes with them: 10 million are 40 days, so that every window fills and then moves on. The slope
-is that of the private part over the second half of the run.
+and the consumer's clock goes with them: 10 million are 40 days, so that every window fills and then moves on. The page
+cache of the history, up to 64 MiB, fills within the first million. The slope is that of the private part over the
+second half of the run.
 
 python -m benchmarks.consumer_memory [--events N] [--every N]
 """
