@@ -183,25 +183,34 @@ class SqliteEventLog:
             with self._turn:
                 self._settle_doubt()
                 ((epoch, first),) = self._tail.execute(_APPEND, (len(records), data)).fetchall()
-            self._doubtful = True
             self._sync(first + len(records) - 1)
-            self._doubtful = False
         self._unfolded += len(data) + _COMMIT_BYTES
         return epoch, first
 
     def _sync(self, offset: int) -> None:
         """Make durable what stands in the WAL up to `offset`, whoever wrote it; raise OSError."""
-        os.fdatasync(self._wal)
+        try:
+            os.fdatasync(self._wal)
+        except OSError:
+            # The kernel tells of lost pages once: another sync would succeed without them.
+            self._doubtful = True
+            raise
         self._durable = max(self._durable, offset)
 
     async def _believe(self, offset: int) -> None:
         """Return once a record that was read is known to be durable: its writer may not have synced it yet."""
         if offset > self._durable:
             with self._translating():
-                await asyncio.to_thread(self._sync, offset)
+                await asyncio.to_thread(self._sync_read, offset)
+
+    def _sync_read(self, offset: int) -> None:
+        if self._doubtful:
+            with exclusive(self._lock):
+                self._settle_doubt()
+        self._sync(offset)
 
     def _settle_doubt(self) -> None:
-        """After a sync that failed, begin the WAL anew: what the disk lacks of it would hide all that follows."""
+        """After a sync that failed, fold the WAL and begin it anew: what the disk lacks of it would hide the rest."""
         if self._doubtful:
             busy, _, _ = self._tail.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
             if busy:
