@@ -4,7 +4,8 @@ Every user begins with an imported history; events come one or two of a user to 
 events stand in the log before the clock runs: reading them, the history, items, trends and the commit are in the
 figures. "Of one core" counts the processor time of all threads of this process, which is the consumer alone by then.
 Beside it stand plain synced writes of the same state records, which no fold can be faster than. `--state URL` folds
-into another state store, such as `redis://127.0.0.1:6379/0`; history, catalogue and log stay embedded.
+into Redis, such as `redis://127.0.0.1:6379/0`, under prefixes that it leaves there; history, catalogue and log stay
+embedded.
 
 python -m benchmarks.fold_speed [--events N] [--history ROWS] [--state URL]
 """
@@ -29,6 +30,7 @@ from kindred.app.stores import Stores, open_port, open_stores
 from kindred.cli.serving import calm_collector
 from kindred.core.clock import DAY
 from kindred.core.event import EventContext, Imported, Interaction
+from kindred.core.ids import new_id
 from kindred.features.groups import ITEM, USER
 from kindred.ingest.consumer import Consumer, ConsumerConfig
 from kindred.ingest.fold_columns import FOLD_FOLDER, FoldColumns, import_folder
@@ -130,7 +132,7 @@ async def measure(name: str, count: int, history: int, state: str | None) -> Mea
         stores = await open_stores(load_settings(SCHEMA, {}, home).section(StoresConfig), home)
         if state is not None:
             await stores.state.close()
-            stores = replace(stores, state=await open_port("state", state, home))
+            stores = replace(stores, state=await open_port("state", _apart(state), home))
         try:
             journal, made = Journal(stores.log), events(MIXES[name], count)
             if history:
@@ -148,6 +150,11 @@ async def measure(name: str, count: int, history: int, state: str | None) -> Mea
             return Measured(name, count / 2 / wall, count / 2 / cpu, records, limit)
         finally:
             await stores.close()
+
+
+def _apart(url: str) -> str:
+    """Return the URL with a prefix of its own: what stands in a store already is not folded again."""
+    return f"{url}{'&' if '?' in url else '?'}prefix={new_id('fold')}"
 
 
 def ingest_stores(stores: Stores) -> IngestStores:
