@@ -264,8 +264,9 @@ class _Folding:
         if change.merge_id in self.draft.merged:
             return
         brought = decode_user(change.record)
-        merged = [*self.draft.merged, change.merge_id][-MOST_MERGES:]
-        aliases = list(dict.fromkeys([*self.draft.aliases, *(brought.aliases if brought else ()), change.source]))
+        theirs = brought or UserRecord()
+        merged = list(dict.fromkeys([*self.draft.merged, *theirs.merged, change.merge_id]))[-MOST_MERGES:]
+        aliases = list(dict.fromkeys([*self.draft.aliases, *theirs.aliases, change.source]))
         if brought is not None:
             standing = self.draft.record(self.batch.take(self.owner, self.counters))
             # What the known user says of themselves stands over what was known of the anonymous one.

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import xxhash
 
 from kindred.core.position import Position
-from kindred.features.changes import Act, Handing, Handoff, Removal
+from kindred.features.changes import Act, Handing, Handoff, Rekeyed, Removal
 from kindred.features.groups import FoldConfig
 from kindred.features.user_fold import Person, UserFold
 from kindred.ports.interactions import InteractionRow, InteractionStore
@@ -50,9 +50,11 @@ def _steps(person: Person, fold: UserFold) -> list[_Step]:
     if fold.erased is not None:
         steps.append((fold.erased, "erase", None))
     steps += [(out.position, "hand", out) for out in fold.outgoing if isinstance(out, Handing)]
+    # Rows of a record that is passed on wait for whom it goes to.
+    passed = {out.position for out in fold.outgoing if isinstance(out, Rekeyed)}
     for change in person.changes:
         # What stands at or before the record's position was taken at its time: the source may have new rows since.
-        if isinstance(change, Handoff) and change.position > person.folded:
+        if isinstance(change, Handoff) and change.position > person.folded and change.position not in passed:
             counts = (change.position, change.source) in fold.absorbed
             steps.append((change.position, "absorb" if counts else "drop", change))
     return sorted(steps, key=lambda step: step[0]) if len(steps) > 1 else steps

@@ -116,6 +116,16 @@ def seen(number, arrival):
     return Act(at(number), number, arrival, number, "view", arrival, math.nan)
 
 
+def test_a_handover_told_twice_counts_once_though_it_is_passed_on():
+    """The second telling comes when whom it was meant for has been handed over, with what the first one brought."""
+    first = fold([seen(0, 10), MergeInto(at(1), "m1", "b")])[1][0]
+    told = Handoff(at(0), "m1", "a", first.record, 20)
+    handing, passed = fold([told, MergeInto(at(1), "m2", "known"), replace(told, position=at(2))])[1]
+    assert (type(passed), passed.into) == (Rekeyed, "known")
+    record = fold([Handoff(at(0), "m2", "b", handing.record, 20), replace(told, position=at(1))])[0]
+    assert (record.interactions, record.merged) == (1, ["m1", "m2"])
+
+
 def test_who_is_forgotten_takes_their_anonymous_users_along():
     """Each of them, those of a chain too, once each; what follows from an erasure is told again to no effect."""
     first = fold([seen(0, 10), MergeInto(at(1), "m1", "b")])[1][0]

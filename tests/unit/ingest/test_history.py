@@ -6,7 +6,7 @@ import pytest
 
 from kindred.adapters.memory.interactions import MemoryInteractions
 from kindred.core.position import START, Position
-from kindred.features.changes import Act, Handing, Handoff, Removal
+from kindred.features.changes import Act, Handing, Handoff, Rekeyed, Removal
 from kindred.features.groups import FoldConfig
 from kindred.ingest.history import write_history
 
@@ -97,4 +97,14 @@ async def test_a_handover_before_an_erasure_brings_nothing(history):
     handoff = Handoff(at(20), "m1", "anon", b"record")
     await write(history, folded("ann", [handoff], erased=at(22), stored=[act(23, 9)]))
     assert await kept(history, "ann") == [(9, "view")]
+    assert (await history.counts())[:2] == (1, 1)
+
+
+async def test_a_handover_that_is_passed_on_leaves_its_rows_for_the_last_one(history):
+    """Whom it was meant for turned out to be a third by then: the rows wait until it gets there."""
+    await write(history, folded("anon", stored=[act(0, 4)], outgoing=[Handing(at(1), "m1", "ann", b"record")]))
+    first, second = (Handoff(at(offset), "m1", "anon", b"record") for offset in (20, 30))
+    await write(history, folded("ann", [first], outgoing=[Rekeyed(at(20), "maria")]))
+    await write(history, folded("maria", [second], absorbed=[(at(30), "anon")]))
+    assert await kept(history, "maria") == [(4, "view")]
     assert (await history.counts())[:2] == (1, 1)
