@@ -25,7 +25,9 @@ GROUP = "kindred.adapters"
 
 # Where the name of an extra is not the scheme of its URLs.
 _EXTRAS = {"postgresql": "postgres", "postgres": "postgres"}
-_SECRET = re.compile(r"((?<=://)[^:/@]*:)[^@/]*(?=@)|([?&][^=&]*(?:password|secret|pem)[^=&]*=)[^&]*")
+# A password that is not %-encoded may hold `@` and `/`: all up to the last `@` goes.
+_PASSWORD = re.compile(r"(?<=://)([^:@]*:).*(?=@)")
+_SECRET = re.compile(r"([?&][^=&]*(?:password|secret|pem)[^=&]*=)[^&]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,7 @@ def _shown(url: str) -> str:
 
 def _masked(url: str) -> str:
     """Return a URL without its password and without the secrets of its query."""
-    return _SECRET.sub(r"\1\2…", url)
+    return _PASSWORD.sub(r"\1…", _SECRET.sub(r"\1…", url))
 
 
 def _adapters() -> list[Any]:

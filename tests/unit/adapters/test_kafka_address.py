@@ -28,6 +28,11 @@ def test_a_url_says_how_brokers_are_spoken_to() -> None:
         ("//ada:hush@k/events", "a user needs"),
         ("//k/events?min_insync=2", "min_insync"),
         ("//k", "kafka://host:port"),
+        ("//k/ev ents", "'ev ents'"),
+        ("//ada:pa/hush@k/events", "%-encoded"),
+        ("//ada:12/hush@k/events", "%-encoded"),
+        ("//ada:pa#hush@k/events", "%-encoded"),
+        ("//ada:[hush@k/events", "%-encoded"),
     ],
 )
 def test_what_cannot_be_is_named(location: str, said: str) -> None:

@@ -19,6 +19,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _SERVER = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 _SECURITY = ("ssl.", "sasl.")
 _FORM = "kafka://host:port[,host:port]/name"
+# What was taken for the hosts may be a password, so that it is never repeated.
+_MALFORMED = f"a Kafka URL is {_FORM}; before the hosts `user:password@`, in which `/`, `?`, `#`, `[` are %-encoded"
 
 Milliseconds = Annotated[int, Meta(ge=1_000, le=3_600_000)]
 
@@ -87,12 +89,15 @@ class Address(Config, frozen=True, kw_only=True):
 
 def parse_address(location: str) -> Address:
     """Read what follows `kafka:` in a URL, as `//host:port[,host:port]/name?partitions=8`; raise ConfigError."""
-    parts = urlsplit(f"kafka:{location}")
+    try:
+        parts = urlsplit(f"kafka:{location}")
+    except ValueError:
+        raise ConfigError(_MALFORMED) from None
     credentials, _, hosts = parts.netloc.rpartition("@")
     servers = [each if each.rpartition("]")[2].count(":") else f"{each}:9092" for each in hosts.split(",") if each]
     name = parts.path.removeprefix("/")
-    if not servers or not all(_SERVER.fullmatch(each) for each in servers) or parts.fragment:
-        raise ConfigError(f"a Kafka URL is {_FORM}; its hosts are {hosts!r}")
+    if not servers or not all(_SERVER.fullmatch(each) for each in servers) or parts.fragment or "@" in parts.path:
+        raise ConfigError(_MALFORMED)
     if not _NAME.fullmatch(name):
         raise ConfigError(f"a Kafka URL is {_FORM}; the name has letters, digits, `.`, `_`, `-`, and is {name!r}")
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
