@@ -13,7 +13,8 @@ import httpx
 
 from kindred.core.position import Position
 
-USERS = [f"u{number}" for number in range(8)]
+# So many that what is sent again half a minute later is still among the 256 ids that a user's record remembers.
+USERS = [f"u{number}" for number in range(64)]
 DEVICES = ("mobile", "fridge")
 TYPES = ("view", "click", "add_to_cart")
 
