@@ -110,12 +110,19 @@ class Ledger:
         self._horizon = horizon(config)
 
     def place(self, placement: str) -> int:
-        """Return the number of a placement; those that are too many share the first number."""
-        if placement not in self.places:
-            if len(self.places) >= _MOST_PLACES:
-                return 0
-            self.places = [*self.places, placement]
-        return self.places.index(placement)
+        """Return the number of a placement, of one without a name where too many are in use.
+
+        A new name takes a number that no exposure bears any more, so that names which clients make up do not pile up;
+        exposures of one placement are therefore added before the next one is asked for.
+        """
+        if placement in self.places:
+            return self.places.index(placement)
+        used = set(self.exposures[_EXPOSURE.size - 1 :: _EXPOSURE.size])
+        free = min(set(range(len(self.places))) - used, default=len(self.places))
+        if free >= _MOST_PLACES - 1 and placement:
+            return self.place("")
+        self.places = [*self.places[:free], placement, *self.places[free + 1 :]]
+        return free
 
     def outcome(self, outcome: Outcome, arrival: int) -> Credits:
         """Add an outcome that arrived at `arrival` (ms) and return what it changes."""
@@ -161,12 +168,10 @@ class Ledger:
 
     def absorb(self, other: "Ledger") -> None:
         """Take over another user's exposures and outcomes, as a merge of people does."""
-        moved = [
-            Exposure(*row)._replace(place=self.place(other.places[row[4]] if other.places else ""))
-            for row in _EXPOSURE.iter_unpack(other.exposures)
-        ]
-        if moved:
-            self._insert(moved)
+        theirs = [Exposure(*row) for row in _EXPOSURE.iter_unpack(other.exposures)]
+        for number in sorted({one.place for one in theirs}):
+            place = self.place(other.places[number] if other.places else "")
+            self._insert([one._replace(place=place) for one in theirs if one.place == number])
         joined = [*_OUTCOME.iter_unpack(self.outcomes), *_OUTCOME.iter_unpack(other.outcomes)]
         self.outcomes = b"".join(_OUTCOME.pack(*row) for row in sorted(joined))
         self._limit_outcomes()

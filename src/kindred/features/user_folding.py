@@ -146,6 +146,7 @@ class Draft:
     def shown(self, shown: Shown, credits: list[PlacementCredit]) -> list[ItemAct]:
         """Note exposures; return what they add to items, and add to `credits` of placements."""
         place, position = self._ledger.place(shown.placement), shown.position
+        placement = self._ledger.places[place]
         slots = {item: slot_of(shown.first + number) for number, item in reversed(list(enumerate(shown.items)))}
         exposures = [
             Exposure(shown.timestamp, shown.request, item, slots[item], place) for item in dict.fromkeys(shown.items)
@@ -154,11 +155,11 @@ class Draft:
         for exposure, told in zip(exposures, self._ledger.shown(exposures, shown.arrival), strict=True):
             extra = self._credit(position, told.credits, credits) if told.credits else b""
             if told.new:
-                credits.append(PlacementCredit(position, shown.placement, exposure.slot, 1))
+                credits.append(PlacementCredit(position, placement, exposure.slot, 1))
             if told.moved is not None:
                 old = told.moved
                 credits.append(PlacementCredit(position, self._ledger.places[old.place], old.slot, -1))
-                credits.append(PlacementCredit(position, shown.placement, exposure.slot, 1))
+                credits.append(PlacementCredit(position, placement, exposure.slot, 1))
                 extra += pack_entries([*exposure_entries(old.timestamp, -1), *exposure_entries(exposure.timestamp, 1)])
             if shown.client or told.new or extra:
                 event_type = shown.event_type if shown.client else ""

@@ -243,6 +243,55 @@ def test_a_click_is_credited_by_its_request_or_else_to_the_last_exposure():
         Act(at(5), 6, START_TIME, 3, "click", START_TIME + 4 * MINUTE, math.nan),
     ]
     _, _, forward, credits = fold(changes)
-    gained = [(c.placement, c.slot, c.clicks, c.conversions) for c in credits if not c.exposures]
-    assert gained == [("home", 0, 1, 0), ("shop", 0, 0, 1)]
+    outcomes = [(c.placement, c.slot, c.clicks, c.conversions) for c in credits if not c.exposures]
+    assert outcomes == [("home", 0, 1, 0), ("shop", 0, 0, 1)]
     assert credited(forward, CREDITED_CLICKS) == 1
+
+
+def gained(credits):
+    """Return by placement which exposures and clicks it was credited with in all."""
+    totals = {}
+    for credit in credits:
+        exposures, clicks = totals.get(credit.placement, (0, 0))
+        totals[credit.placement] = exposures + credit.exposures, clicks + credit.clicks
+    return totals
+
+
+def shown_and_clicked(many, config):
+    """Show an item at each of `many` placements, a minute from one to the next, and click it after each."""
+    changes = []
+    for number in range(many):
+        when = START_TIME + number * MINUTE
+        changes += [
+            Shown(at(2 * number), number + 1, when, when, (number,), number + 1, f"p{number}"),
+            Act(at(2 * number + 1), many + number + 1, when, number, "click", when, math.nan, request=number + 1),
+        ]
+    return fold(changes, [100], config)
+
+
+def test_a_placement_is_forgotten_with_its_last_exposure():
+    """However many names a client makes up: each gets its own clicks, and a record keeps those that it may need."""
+    record, _, _, credits = shown_and_clicked(600, replace(CONFIG, exposures=8, outcomes=1_000))
+    assert gained(credits) == {f"p{number}": (1, 1) for number in range(600)}
+    assert len(record.places) <= 9
+
+
+def test_placements_over_the_limit_count_as_one_without_a_name():
+    """Their exposures and their clicks go to the same place, and to none of the others."""
+    record, _, _, credits = shown_and_clicked(300, replace(CONFIG, exposures=1_000, outcomes=1_000))
+    assert gained(credits) == {**{f"p{number}": (1, 1) for number in range(254)}, "": (46, 46)}
+    assert len(record.places) == 255
+
+
+def test_a_merge_keeps_the_placements_of_both():
+    """Numbers that were free at the known user's go to the anonymous one's placements, one to each."""
+    config = replace(CONFIG, exposures=8)
+    few = [Shown(at(number), number + 1, START_TIME, START_TIME, (number,), 0, f"a{number}") for number in range(3)]
+    many = [Shown(at(n), n + 1, START_TIME, START_TIME - MINUTE * (20 - n), (n,), 0, f"k{n}") for n in range(20)]
+    (_, (handing,), _, _) = fold([*few, MergeInto(at(3), "m1", "known")], config=config)
+    record, *_ = fold([*many, Handoff(at(20), "m1", "anon", handing.record)], config=config)
+    clicks = [
+        Act(at(21 + item), 100 + item, START_TIME, item, "click", START_TIME + MINUTE, math.nan) for item in range(3)
+    ]
+    (made,) = fold_users([Person("known", record, at(20), clicks)], config)
+    assert gained(made.credits) == {f"a{number}": (0, 1) for number in range(3)}
