@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kindred.core.clock import Clock
-from kindred.core.event import Imported, Interaction, encode_event
+from kindred.core.event import Imported, Interaction, ProfileErased, encode_event
 from kindred.core.position import START, Position
 from kindred.features.changes import ItemAct, PlacementCredit, Remains, UserChange, decode_remains
 from kindred.features.groups import (
@@ -118,7 +118,17 @@ class UserStage:
         return made.end
 
     async def bury(self, record: LogRecord, error: Exception) -> Position:
-        """Set a record apart that breaks the fold, and move on behind it."""
+        """Set a record apart that breaks the fold, and move on behind it.
+
+        A request to be forgotten is carried out without reading what is there; raises where even that cannot be done,
+        for behind a dead letter it would look done.
+        """
+        made = plan([record])
+        if any(isinstance(event, ProfileErased) for _, event in made.people):
+            made.unread = True
+            await self._fold_events(made)
+            await self.log.commit(GROUP, made.end)
+            return made.end
         reason = f"fold_failed: {type(error).__name__}: {str(error)[:300]}"
         await self._stores.dead_letters.bury([DeadLetter(record.position, reason, record.data)])
         await self._stores.state.write([], record.position)
@@ -180,24 +190,24 @@ class UserStage:
         users = list(changes)
         found: list[tuple[Person, UserFold]] = []
         for start in range(0, len(users), RECORDS_AT_ONCE):
-            part = await self._people(users[start : start + RECORDS_AT_ONCE], changes, made.end.partition)
+            part = await self._people(users[start : start + RECORDS_AT_ONCE], changes, made)
             found += zip(part, fold_users(part, self._config), strict=True)
             await asyncio.sleep(0)
         return found
 
     async def _people(
-        self, users: Sequence[str], changes: Mapping[str, Sequence[UserChange]], partition: int
+        self, users: Sequence[str], changes: Mapping[str, Sequence[UserChange]], made: Plan
     ) -> list[Person]:
         """Read users; one without a record may have been forgotten: what came before that is over for ever."""
-        state = self._stores.state
+        state, partition = self._stores.state, made.end.partition
         view = await state.read([user_key(user) for user in users], partition)
-        new = [user for user, stored in zip(users, view.records, strict=True) if stored is None]
+        new = [user for user, stored in zip(users, view.records, strict=True) if stored is None or made.unread]
         marks = await state.read([erased_key(user) for user in new], partition) if new else None
         erased = dict(zip(new, marks.records, strict=True)) if marks is not None else {}
         found = []
         for user, stored in zip(users, view.records, strict=True):
             mark = erased.get(user)
-            record = decode_user(stored.value) if stored is not None else None
+            record = decode_user(stored.value) if stored is not None and not made.unread else None
             folded = stored or mark
             forgotten = 0 if mark is None else read_erasure_mark(mark.value)[1]
             found.append(Person(user, record, START if folded is None else folded.position, changes[user], forgotten))

@@ -40,7 +40,7 @@ class Plan:
 
     An import marker is never planned together with other records: it is alone in `marker`. `people` holds every event
     of a user, in order. `items` holds the last word on each item of the run, None for a deletion. `remains`: what
-    forgotten people did, which only the lake tells.
+    forgotten people did, which only the lake tells. `unread`: the users' records are damaged, and are not looked at.
     """
 
     end: Position
@@ -49,6 +49,7 @@ class Plan:
     people: list[tuple[Position, PersonEvent]] = field(default_factory=list)
     items: dict[str, tuple[Position, Item | None]] = field(default_factory=dict)
     remains: list[tuple[Position, Anonymous]] = field(default_factory=list)
+    unread: bool = False
 
 
 def plan(records: Sequence[LogRecord]) -> Plan:

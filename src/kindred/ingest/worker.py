@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple, Protocol
@@ -15,7 +16,7 @@ from kindred.ports.log import EventLog, LogRecord, Membership
 from kindred.ports.telemetry import Meter
 
 # What the contents of a record can raise; a broken store raises something else and is waited for.
-_UNFOLDABLE = (InvalidInput, ValueError, TypeError, LookupError, ArithmeticError, RecursionError)
+_UNFOLDABLE = (InvalidInput, ValueError, TypeError, LookupError, ArithmeticError, RecursionError, struct.error)
 
 Role = Literal["stopped", "standby", "owner", "stalled"]
 

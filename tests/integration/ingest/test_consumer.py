@@ -5,6 +5,7 @@ import gc
 import sys
 import types
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,9 +22,11 @@ from kindred.core.event import (
 from kindred.core.item import Item
 from kindred.core.position import START, Position
 from kindred.core.profile import Profile
-from kindred.features.groups import trending_key
+from kindred.features.groups import erased_key, trending_key, user_key
 from kindred.features.trending_list import decode_trending
+from kindred.features.users import UserRecord, encode_user
 from kindred.ingest.journal import Journal, folded
+from kindred.ports.state import StateRecord, StateWrite
 
 USERS, ITEMS = ["ann", "bob", "eve"], ["x", "y", "z"]
 STAMP = {"event_id": "evt_s", "timestamp": NOW, "ingested_at": NOW}
@@ -148,9 +151,6 @@ async def test_poison_is_buried_and_neighbours_are_folded(tmp_path):
 
 async def test_a_record_that_breaks_the_fold_is_narrowed_down(tmp_path):
     """A damaged user record stops that user's events alone, not the stream."""
-    from kindred.features.groups import user_key
-    from kindred.ports.state import StateRecord, StateWrite
-
     world = World(tmp_path)
     await world.state.write([StateWrite(user_key("bob"), StateRecord(START, b"\x93broken"))], START)
     await world.record(*(happened(n, "bob" if n == 5 else "ann", "x") for n in range(12)))
@@ -159,6 +159,47 @@ async def test_a_record_that_breaks_the_fold_is_narrowed_down(tmp_path):
     assert [(letter.position.offset, letter.reason.split(":")[0]) for letter in letters] == [(5, "fold_failed")]
     assert (await world.user("ann")).interactions == 11
     assert (await world.item("x")).count("view") == 11
+
+
+async def damaged(world, user, value=b"\x93broken"):
+    """Damage a user's record where it stands."""
+    (stored,) = (await world.state.read([user_key(user)])).records
+    world.state._store._records[user_key(user)] = StateRecord(stored.position, value)
+
+
+# Bytes of no record, and a record whose columns are cut off: it is decoded, and breaks when it is read.
+@pytest.mark.parametrize("value", [b"\x93broken", encode_user(UserRecord(items=b"abc", timestamps=b"d"))])
+async def test_a_user_whose_record_is_damaged_can_be_forgotten(tmp_path, value):
+    """With profile and history, and never buried; what they did since the damage is a dead letter with its reason."""
+    world = World(tmp_path)
+    await world.record(ProfileUpdated(**STAMP, profile=Profile(user_id="bob")), happened(0, "bob", "x"))
+    await world.drain()
+    await damaged(world, "bob", value)
+    asked = STAMP | {"event_id": "evt_e", "ingested_at": NOW + 10}
+    _, place, _ = await world.record(
+        happened(1, "bob", "x"), ProfileErased(**asked, user_id="bob"), happened(2, "eve", "x")
+    )
+    await world.drain()
+    (letter,) = await world.letters.letters(None, 10)
+    assert (letter.position.offset, letter.reason.split(":")[0]) == (place.offset - 1, "fold_failed")
+    user, mark = (await world.state.read([user_key("bob"), erased_key("bob")])).records
+    assert (user, mark.position) == (None, place)
+    assert await world.interactions.by_user("bob", 10) == []
+    assert await world.profiles.get(["bob"]) == [None]
+    await world.record(msgspec.structs.replace(happened(3, "bob", "x"), ingested_at=NOW + 20))
+    await world.drain()
+    assert (await world.user("bob")).interactions == 1
+
+
+async def test_a_request_to_be_forgotten_that_cannot_be_folded_is_waited_for(tmp_path):
+    """It is never a dead letter, behind which it would look done."""
+    world = World(tmp_path)
+    (place,) = await world.record(ProfileErased(**STAMP, user_id="bob"))
+    await world.state.write([StateWrite(erased_key("bob"), StateRecord(START, b"\xff"))], START)
+    with pytest.raises(InvalidInput, match="mark of an erasure"):
+        await world.drain()
+    assert await world.letters.letters(None, 10) == []
+    assert await world.state.watermark() < place
 
 
 async def test_a_store_that_is_down_is_waited_for(tmp_path, running):
