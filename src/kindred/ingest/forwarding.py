@@ -1,12 +1,15 @@
 """Item acts on their way through the items' log: one record for each item of a batch, keyed by its ordinal."""
 
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
 
 import msgspec
 
 from kindred.core.errors import InvalidInput
 from kindred.core.position import Position
 from kindred.features.changes import ItemAct
+from kindred.ingest.portions import append_in_portions
 from kindred.ports.log import EventLog
 
 ITEM_SIDE = 1_000_000
@@ -14,8 +17,9 @@ ITEM_SIDE = 1_000_000
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[ItemAct])
-# What one append may hold is the log's affair; this keeps it far below any limit.
-_ACTS_AT_ONCE = 20_000
+# What a record may hold is the log's affair; this keeps it below any limit.
+_RECORD_BYTES = 2 << 20
+_source = attrgetter("source")
 
 
 def by_item(acts: Sequence[ItemAct]) -> dict[int, list[ItemAct]]:
@@ -37,18 +41,27 @@ async def forward(acts: Sequence[ItemAct], log: EventLog) -> int:
 
     What is appended again after a crash is recognised by its source; acts of one event and one item share a record.
     """
-    records: list[tuple[str, bytes]] = []
-    waiting = made = 0
+    return await append_in_portions(_records(acts), log)
+
+
+def _records(acts: Sequence[ItemAct]) -> Iterator[tuple[str, bytes]]:
+    """Yield the records of acts: one for each item, several where its acts are too large for one."""
     for ordinal, of_item in by_item(acts).items():
-        records.append((str(ordinal), _encoder.encode(of_item)))
-        waiting += len(of_item)
-        if waiting >= _ACTS_AT_ONCE:
-            await log.append(records)
-            made += len(records)
-            records, waiting = [], 0
-    if records:
-        await log.append(records)
-    return made + len(records)
+        for data in _cut(of_item):
+            yield str(ordinal), data
+
+
+def _cut(acts: Sequence[ItemAct]) -> Iterator[bytes]:
+    """Yield acts of one item, encoded, in halves of halves until each is small enough; those of one source together."""
+    data = _encoder.encode(acts)
+    if len(data) > _RECORD_BYTES:
+        middle = acts[len(acts) // 2].source
+        place = bisect_left(acts, middle, key=_source) or bisect_right(acts, middle, key=_source)
+        if place < len(acts):
+            yield from _cut(acts[:place])
+            yield from _cut(acts[place:])
+            return
+    yield data
 
 
 def read_forwarded(data: bytes) -> list[ItemAct]:

@@ -19,6 +19,7 @@ from kindred.core.position import Position
 from kindred.features.changes import Forgetting, Handing, Outgoing
 from kindred.features.user_fold import Person, UserFold
 from kindred.ingest.plan import PersonEvent
+from kindred.ingest.portions import append_in_portions
 from kindred.ports.log import EventLog
 
 
@@ -33,15 +34,9 @@ async def append_outgoing(
         ((out.position, person.user_id, out) for person, fold in folds for out in fold.outgoing),
         key=lambda each: each[0],
     )
-    if not handed:
-        return 0
     events = dict(people)
-    records = []
-    for _, user_id, out in handed:
-        event = outgoing_event(user_id, out, events)
-        records.append((partition_key(event), encode_event(event)))
-    await log.append(records)
-    return len(records)
+    made = (outgoing_event(user_id, out, events) for _, user_id, out in handed)
+    return await append_in_portions(((partition_key(event), encode_event(event)) for event in made), log)
 
 
 def outgoing_event(
