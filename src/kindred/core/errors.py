@@ -9,7 +9,8 @@
     ├── Forbidden             the token lacks the scope                      403
     ├── NotFound                                                             404
     ├── Conflict              a second owner, a busy port, a held lease      409
-    │   └── LeaseHeld
+    │   ├── LeaseHeld
+    │   └── StateWentBack     a store holds less than its writer built on
     ├── Gone                  kept once, past its retention                  410
     ├── TooLarge              a body over the limit                          413
     ├── Overloaded            try again after `retry_after` seconds          503
@@ -110,6 +111,13 @@ class LeaseHeld(Conflict):
 
     code = "lease_held"
     title = "Another process holds the lease"
+
+
+class StateWentBack(Conflict):
+    """The state holds less than what a write was built on, as a restored copy or a late replica does."""
+
+    code = "state_went_back"
+    title = "The state went back"
 
 
 class Gone(KindredError):

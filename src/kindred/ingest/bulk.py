@@ -81,6 +81,7 @@ async def fold_import(
     marker: Imported,
     lake: Path,
     state: StateStore,
+    standing: Position,
     config: FoldConfig,
     mine: Callable[[str], bool] | None = None,
     forward: bool = False,
@@ -89,7 +90,7 @@ async def fold_import(
 
     A later marker of an import that was folded already changes nothing. Unreadable columns give a dead letter.
     `mine` chooses the users of this partition; `forward` gives acts for the items' log instead of item records.
-    The caller stores `last` together with the watermark.
+    `standing`: the state's watermark, read before. The caller stores `last` together with the watermark.
     """
     key = import_key(marker.import_id, position.partition)
     done = (await state.read([key], position.partition)).records[0]
@@ -101,14 +102,14 @@ async def fold_import(
             columns = await asyncio.to_thread(FoldColumns.load, path)
             for part in _slices(columns if mine is None else columns.of_users(mine)):
                 rows += len(part)
-                await _fold_users(part, position, state, config, gained)
+                await _fold_users(part, position, state, standing, config, gained)
     except InvalidInput as error:
         letter = DeadLetter(position, f"import_unreadable: {error.detail[:300]}", encode_event(marker))
         return ImportFold(rows, [], letter=letter)
     acts = await asyncio.to_thread(gained.acts, position)
     made = ItemsFolded([], {}, {})
     if not forward:
-        made, acts = await _fold_items(acts, position, state, config), []
+        made, acts = await _fold_items(acts, position, state, standing, config), []
     finish = [StateWrite(key, StateRecord(position, marker.source.encode() or b"-"))]
     return ImportFold(rows, finish, made.items, made.countries, acts, gained.credits(position))
 
@@ -124,13 +125,13 @@ def _slices(columns: FoldColumns) -> Iterator[FoldColumns]:
 
 
 async def _fold_users(
-    part: FoldColumns, position: Position, state: StateStore, config: FoldConfig, gained: _Gained
+    part: FoldColumns, position: Position, state: StateStore, standing: Position, config: FoldConfig, gained: _Gained
 ) -> None:
     """Fold some users, leaving those that hold the import already."""
     view = await state.read([user_key(user) for user in part.users], position.partition)
     writes = await asyncio.to_thread(_user_writes, part, view.records, position, config, gained)
     if writes:
-        await state.write(writes, view.watermark)
+        await state.write(writes, standing, standing)
 
 
 def _user_writes(
@@ -161,14 +162,13 @@ def _user_writes(
 
 
 async def _fold_items(
-    acts: Sequence[ItemAct], position: Position, state: StateStore, config: FoldConfig
+    acts: Sequence[ItemAct], position: Position, state: StateStore, standing: Position, config: FoldConfig
 ) -> ItemsFolded:
     """Fold into the records of items and countries, leaving those that hold the import already; return what changed."""
     found = ItemsFolded([], {}, {})
-    standing = await state.watermark(position.partition)
     for start in range(0, len(acts), _ITEMS):
         made = await fold_acts(acts[start : start + _ITEMS], state, config, lambda _: position)
         found.items.update(made.items)
         found.countries.update(made.countries)
-        await state.write(made.writes, standing)
+        await state.write(made.writes, standing, standing)
     return found

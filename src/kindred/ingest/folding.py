@@ -107,17 +107,17 @@ class UserStage:
         if board is not None:
             board.close()
 
-    async def fold(self, records: Sequence[LogRecord]) -> Position:
+    async def fold(self, records: Sequence[LogRecord], standing: Position) -> Position:
         """Fold the records up to the next import marker (or that marker alone) and return where the fold stands now."""
         made = plan(records)
         if made.marker is not None:
-            await self._fold_marker(*made.marker)
+            await self._fold_marker(*made.marker, standing)
         else:
-            await self._fold_events(made)
+            await self._fold_events(made, standing)
         await self.log.commit(GROUP, made.end)
         return made.end
 
-    async def bury(self, record: LogRecord, error: Exception) -> Position:
+    async def bury(self, record: LogRecord, error: Exception, standing: Position) -> Position:
         """Set a record apart that breaks the fold, and move on behind it.
 
         A request to be forgotten is carried out without reading what is there; raises where even that cannot be done,
@@ -126,12 +126,12 @@ class UserStage:
         made = plan([record])
         if any(isinstance(event, ProfileErased) for _, event in made.people):
             made.unread = True
-            await self._fold_events(made)
+            await self._fold_events(made, standing)
             await self.log.commit(GROUP, made.end)
             return made.end
         reason = f"fold_failed: {type(error).__name__}: {str(error)[:300]}"
         await self._stores.dead_letters.bury([DeadLetter(record.position, reason, record.data)])
-        await self._stores.state.write([], record.position)
+        await self._stores.state.write([], record.position, standing)
         await self.log.commit(GROUP, record.position)
         self._meter.count("events_buried")
         return record.position
@@ -141,18 +141,17 @@ class UserStage:
         if partition in self._boards and position.offset >= 0:
             writes = await self._boards[partition].writes_if_due(self._clock.now())
             if writes:
-                await self._stores.state.write(writes, position)
+                await self._stores.state.write(writes, position, position)
 
-    async def _fold_events(self, made: Plan) -> None:
+    async def _fold_events(self, made: Plan, standing: Position) -> None:
         """Fold ordinary events."""
         stores, now = self._stores, self._clock.now()
-        watermark = await stores.state.watermark(made.end.partition)
-        await write_catalogue(made, stores.catalog, watermark, now)
+        await write_catalogue(made, stores.catalog, standing, now)
         exposures = await self._exposures(made)
         folds = await self._fold_users(made, exposures, now)
         counted: list[Remains | UserFold] = [decode_remains(event.remains) for _, event in made.remains]
         counted += [fold for _, fold in folds]
-        await write_profiles(made, stores.profiles, watermark)
+        await write_profiles(made, stores.profiles, standing)
         event_ids = {position: event.event_id for position, event in made.people if isinstance(event, Interaction)}
         # The history is stored by a thread of its own: meanwhile the items are folded.
         history = asyncio.ensure_future(write_history(folds, event_ids, made.end, stores.interactions, self._config))
@@ -170,7 +169,7 @@ class UserStage:
             *exposures.writes(made.end.partition),
             *await _user_writes(folds),
         ]
-        await stores.state.write(writes, made.end)
+        await stores.state.write(writes, made.end, standing)
         self._told[made.end.partition].update(exposures.new)
         self._count(made, folds)
 
@@ -245,13 +244,15 @@ class UserStage:
                 writes.append(StateWrite(key, StateRecord(end, encode_placement(changed))))
         return writes
 
-    async def _fold_marker(self, position: Position, marker: Imported) -> None:
+    async def _fold_marker(self, position: Position, marker: Imported, standing: Position) -> None:
         """Fold the users of a bulk import that belong to this partition, and what they did to items."""
         stores, log, partition = self._stores, self.log, position.partition
         await copy_marker(position, marker, log)
         mine = (lambda user_id: log.partition_of(user_id) == partition) if log.capabilities.partitioned else None
         forwarding = stores.item_log is not None
-        result = await fold_import(position, marker, stores.lake, stores.state, self._config, mine, forwarding)
+        result = await fold_import(
+            position, marker, stores.lake, stores.state, standing, self._config, mine, forwarding
+        )
         if result.letter is not None:
             await stores.dead_letters.bury([result.letter])
         if stores.item_log is not None and result.acts:
@@ -263,7 +264,7 @@ class UserStage:
         if board is not None:
             board.update(result.items, result.countries)
             trends = await board.writes_if_due(self._clock.now())
-        await stores.state.write([*result.last, *placements, *trends], position)
+        await stores.state.write([*result.last, *placements, *trends], position, standing)
         self._meter.count("rows_imported", result.rows)
 
     def _count(self, made: Plan, folds: _Folded) -> None:

@@ -142,7 +142,7 @@ class ItemStage:
         self._boards[partition] = await self._make_board(partition)
         self._boards[partition].begin(self._state)
 
-    async def fold(self, records: Sequence[LogRecord]) -> Position:
+    async def fold(self, records: Sequence[LogRecord], standing: Position) -> Position:
         """Fold records of one partition."""
         end = records[-1].position
         acts: list[ItemAct] = []
@@ -162,16 +162,16 @@ class ItemStage:
         board = self._boards[end.partition]
         board.update(made.items, made.countries)
         trends = await board.writes_if_due(self._clock.now())
-        await self._state.write([*made.writes, *trends], item_side(end))
+        await self._state.write([*made.writes, *trends], item_side(end), item_side(standing))
         await self.log.commit(self.name, end)
         self._meter.count("item_acts_folded", len(acts))
         return end
 
-    async def bury(self, record: LogRecord, error: Exception) -> Position:
+    async def bury(self, record: LogRecord, error: Exception, standing: Position) -> Position:
         """Set a record apart that breaks the fold, and move on behind it."""
         reason = f"fold_failed: {type(error).__name__}: {str(error)[:300]}"
         await self._letters.bury([DeadLetter(item_side(record.position), reason, record.data)])
-        await self._state.write([], item_side(record.position))
+        await self._state.write([], item_side(record.position), item_side(standing))
         await self.log.commit(self.name, record.position)
         self._meter.count("events_buried")
         return record.position
@@ -182,7 +182,7 @@ class ItemStage:
             return
         writes = await self._boards[partition].writes_if_due(self._clock.now())
         if writes:
-            await self._state.write(writes, item_side(position))
+            await self._state.write(writes, item_side(position), item_side(position))
 
     def drop(self, partition: int) -> None:
         """Forget the trends of a partition that is another's now."""

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, NamedTuple, Protocol
 from msgspec import Meta
 
 from kindred.core.config import Config
-from kindred.core.errors import InvalidInput
+from kindred.core.errors import InvalidInput, StateWentBack
 from kindred.core.position import Position
 from kindred.ports.log import EventLog, LogRecord, Membership
 from kindred.ports.telemetry import Meter
@@ -64,16 +64,19 @@ class Stage(Protocol):
         """Load what is kept in memory for a partition, before its first batch."""
         ...
 
-    async def fold(self, records: Sequence[LogRecord]) -> Position:
-        """Fold records of one partition, at least the first of them; return where the fold stands now."""
+    async def fold(self, records: Sequence[LogRecord], standing: Position) -> Position:
+        """Fold records of one partition, at least the first of them; return where the fold stands now.
+
+        `standing`: the watermark as it was read before. Raises StateWentBack where it is lower when state is written.
+        """
         ...
 
-    async def bury(self, record: LogRecord, error: Exception) -> Position:
-        """Set a record apart that breaks the fold; return its position."""
+    async def bury(self, record: LogRecord, error: Exception, standing: Position) -> Position:
+        """Set a record apart that breaks the fold; return its position. Raises StateWentBack as `fold` does."""
         ...
 
     async def tick(self, partition: int, position: Position) -> None:
-        """Do what is due with time alone."""
+        """Do what is due with time alone, `position` being folded. Raises StateWentBack as `fold` does."""
         ...
 
     def drop(self, partition: int) -> None:
@@ -219,28 +222,36 @@ class Worker:
         if not await membership.holds(partition, owned.fence):
             self._drop(partition)
             return False
-        if not await self._stands(partition, owned):
+        try:
+            standing = await self._standing(partition, owned)
+            owned.position = await fold_or_bury(self._stage, records, standing)
+        except StateWentBack as error:
+            self._begin_anew(partition, error)
             return False
-        owned.position = await fold_or_bury(self._stage, records)
         return True
 
-    async def _stands(self, partition: int, owned: _Owned) -> bool:
-        """Say whether the state holds what was folded into it; where it went back, drop the partition to begin anew."""
+    async def _standing(self, partition: int, owned: _Owned) -> Position:
+        """Return the state's watermark; raise StateWentBack where it lacks what was folded into it."""
         watermark = await self._stage.watermark(partition)
-        if watermark >= owned.position:
-            return True
+        if watermark < owned.position:
+            raise StateWentBack(f"the state went back from {owned.position} to {watermark}")
+        return watermark
+
+    def _begin_anew(self, partition: int, error: StateWentBack) -> None:
+        """Drop a partition whose state went back, to fold on from where that stands."""
         _logger.warning(
-            "group %s: the state went back from %s to %s, as a copy or a late replica does: folding on from there",
-            self._stage.name, owned.position, watermark,
-        )  # fmt: skip
+            "group %s: %s, as a copy or a late replica does: folding on from there", self._stage.name, error.detail
+        )
         self._drop(partition)
-        return False
 
     async def _idle(self) -> None:
         """Do what is due with time, then wait for a wake-up or the next look."""
         for partition, owned in list(self._owned.items()):
-            if await self._stands(partition, owned):
+            try:
+                await self._standing(partition, owned)
                 await self._stage.tick(partition, owned.position)
+            except StateWentBack as error:
+                self._begin_anew(partition, error)
         await _pause(self._wake.wait(), self._patience)
         self._patience = self._pace.idle_poll if self._wake.is_set() else min(2 * self._patience, self._pace.idle_most)
         self._wake.clear()
@@ -268,15 +279,18 @@ class Worker:
         self._meter.count("consumer_stalls", group=self._stage.name)
 
 
-async def fold_or_bury(stage: Stage, records: Sequence[LogRecord]) -> Position:
-    """Fold records; what breaks the fold is narrowed down by halves until one record stands alone, and buried."""
+async def fold_or_bury(stage: Stage, records: Sequence[LogRecord], standing: Position) -> Position:
+    """Fold records; what breaks the fold is narrowed down by halves until one record stands alone, and buried.
+
+    `standing`: the state's watermark, read before. Raises StateWentBack where the state holds less than that.
+    """
     try:
-        return await stage.fold(records)
+        return await stage.fold(records, standing)
     except _UNFOLDABLE as error:
         if len(records) > 1:
-            return await fold_or_bury(stage, records[: len(records) // 2])
+            return await fold_or_bury(stage, records[: len(records) // 2], standing)
         _logger.warning("record %s cannot be folded", records[0].position, exc_info=error)
-        return await stage.bury(records[0], error)
+        return await stage.bury(records[0], error, standing)
 
 
 async def _pause(awaitable: Awaitable[object], seconds: float) -> None:

@@ -21,7 +21,7 @@ class _CountedItems:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._state, name)
 
-    async def write(self, writes: Sequence[StateWrite], watermark: Position) -> int:
+    async def write(self, writes: Sequence[StateWrite], watermark: Position, standing: Position | None = None) -> int:
         keys = [key for key, _ in writes if key.group in (ITEM, ITEM_COUNTRY)]
         stored = dict(zip(keys, (await self._state.read(keys)).records, strict=True)) if keys else {}
         return await self._state.write(
@@ -30,6 +30,7 @@ class _CountedItems:
                 for each in writes
             ],
             watermark,
+            standing,
         )
 
 

@@ -148,7 +148,7 @@ class Rebuild:
             records = [record for record in records if record.position.epoch == epoch]
             if not records:
                 return
-            place = await fold_or_bury(self._stage, records)
+            place = await fold_or_bury(self._stage, records, self._places[partition])
             self._places[partition] = place
             self.records += sum(record.position <= place for record in records)
             self._tell(self.records)

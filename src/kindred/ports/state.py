@@ -50,11 +50,13 @@ class StateStore(Resource, Protocol):
         """
         ...
 
-    async def write(self, writes: Sequence[StateWrite], watermark: Position) -> int:
+    async def write(self, writes: Sequence[StateWrite], watermark: Position, standing: Position | None = None) -> int:
         """Store the records whose position moves forward, then the watermark; return how many moved.
 
         A record at or behind the stored position is left as it is, so a zombie cannot undo a newer owner.
-        The watermark too only moves forward. Durable on return where the adapter says `durable`.
+        The watermark too only moves forward. Durable on return where the adapter says `durable`. `standing`: the
+        watermark on which the records were built. Raises StateWentBack, storing none of the rest, where the one stored
+        is lower: moving it on would leave out what a restored copy lost.
         """
         ...
 

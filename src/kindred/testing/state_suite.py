@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kindred.core.errors import InvalidInput
+from kindred.core.errors import InvalidInput, StateWentBack
 from kindred.core.position import START, Position
 from kindred.ports.state import StateKey, StateRecord, StateStore, StateView, StateWrite
 
@@ -87,6 +87,24 @@ class StateSuite:
             assert await store.watermark() == at(7)
             assert await store.watermark(1) == Position(0, 1, 2)
             assert (await store.read([], 1)).watermark == Position(0, 1, 2)
+
+    async def test_a_write_built_on_more_than_the_store_holds_is_refused(self, tmp_path: Path) -> None:
+        """Neither records nor the watermark move; built on as much or less, they do."""
+        many = [write(StateKey("user@1", str(number)), 9, b"new") for number in range(1_200)]
+        async with self.opened(tmp_path) as store:
+            assert await store.write([write(A, 0, b"first")], at(0), START) == 1
+            await store.write([write(A, 4, b"four")], at(4), at(0))
+            for writes in ([write(A, 9, b"new"), write(B, 9, b"new")], many, []):
+                with pytest.raises(StateWentBack):
+                    await store.write(writes, at(9), at(5))
+            assert await store.read([A, B]) == StateView(at(4), [StateRecord(at(4), b"four"), None])
+            assert [key async for key, _ in store.scan("user@1")] == ["a"]
+            with pytest.raises(StateWentBack):
+                await store.write([], Position(0, 1, 3), Position(0, 1, 0))
+            assert await store.write(many, at(9), at(4)) == 1_200
+            # A zombie's write was built on less: its records are refused one by one.
+            assert await store.write([write(B, 10, b"ten"), *many[:1]], at(6), at(2)) == 1
+            assert await store.watermark() == at(9)
 
     async def test_an_empty_value_leaves_a_tombstone(self, tmp_path: Path) -> None:
         """What was removed is not read, and an older write does not bring it back."""

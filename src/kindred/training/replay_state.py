@@ -26,7 +26,7 @@ class ReplayState:
         found = [self._records.get(StateKey(group, key)) for key in keys]
         return b"".join([(record.value[:size] if record else b"").ljust(size, b"\0") for record in found])
 
-    async def write(self, writes: Sequence[StateWrite], watermark: Position) -> int:
+    async def write(self, writes: Sequence[StateWrite], watermark: Position, standing: Position | None = None) -> int:
         """Keep records."""
         self._records.update((write.key, write.record) for write in writes)
         self._watermark = watermark

@@ -116,7 +116,7 @@ class Stage:
     async def start(self, partition: int) -> None:
         pass
 
-    async def fold(self, records: Sequence[LogRecord]) -> Position:
+    async def fold(self, records: Sequence[LogRecord], standing: Position) -> Position:
         await asyncio.sleep(0)
         for record in records:
             self.folded.apply(record, self.label)
@@ -126,7 +126,7 @@ class Stage:
         await self.log.commit(self.name, end)
         return end
 
-    async def bury(self, record: LogRecord, error: Exception) -> Position:
+    async def bury(self, record: LogRecord, error: Exception, standing: Position) -> Position:
         raise AssertionError(f"{record.position} cannot be folded") from error
 
     async def tick(self, partition: int, position: Position) -> None:

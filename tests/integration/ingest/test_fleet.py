@@ -308,6 +308,33 @@ async def test_a_state_restored_to_an_earlier_time(tmp_path):
     await the_same_as_a_calm_fold(world)
 
 
+@pytest.mark.parametrize(("store", "method"), [("interactions", "add"), ("state", "write"), ("item_log", "append")])
+async def test_a_state_restored_within_a_batch(tmp_path, store, method):
+    """What it lost is folded again, however far the batch had come that was built on more."""
+    world = World(tmp_path, partitions=4)
+    await world.record(*stream(1, 80))
+    await world.drain()
+    state = world.state._store
+    records, watermarks = dict(state._records), dict(state._watermarks)
+    await world.record(*stream(2, 80))
+    await world.drain()
+    paused = Paused(getattr(world, store), method)
+    setattr(world, store, paused)
+    stop = asyncio.Event()
+    task = asyncio.create_task(world.consumer().run(stop))
+    await world.record(*stream(3, 80, merges=False))
+    await asyncio.wait_for(paused.reached.wait(), 10)
+    state._records, state._watermarks = records, watermarks
+    paused.go.set()
+    while await world.log.committed("consumer") != await world.log.ends():
+        await asyncio.sleep(0.002)
+    stop.set()
+    await asyncio.wait_for(task, 20)
+    setattr(world, store, paused._store)
+    await world.drain()
+    await the_same_as_a_calm_fold(world)
+
+
 async def test_stores_down_and_up_again(fleet):
     """Everything waits, nothing is lost, nothing is buried."""
     world = fleet.world

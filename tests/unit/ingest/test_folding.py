@@ -13,7 +13,7 @@ from kindred.adapters.memory.profiles import MemoryProfiles
 from kindred.adapters.memory.state import MemoryStateStore
 from kindred.core.clock import FixedClock
 from kindred.core.event import EventContext, Interaction, ProfileErased, encode_event
-from kindred.core.position import Position
+from kindred.core.position import START, Position
 from kindred.features.groups import ERASED, ITEM, ITEM_COUNTRY, PLACEMENT, USER, FoldConfig, user_key
 from kindred.features.users import decode_user
 from kindred.ingest.exposures import EXPOSURE
@@ -38,9 +38,9 @@ class WatchedState(MemoryStateStore):
         self.sizes.append(len([key for key in keys if key.group == USER]))
         return await super().read(keys, partition)
 
-    async def write(self, writes: Sequence[StateWrite], watermark: Position) -> int:
+    async def write(self, writes: Sequence[StateWrite], watermark: Position, standing: Position | None = None) -> int:
         self.written += [write.key.group for write in writes]
-        return await super().write(writes, watermark)
+        return await super().write(writes, watermark, standing)
 
 
 def stage(state: MemoryStateStore, folder: Path) -> UserStage:
@@ -72,7 +72,7 @@ async def test_a_batch_of_many_users_is_read_in_pieces(tmp_path: Path) -> None:
     """Reads run in the event loop, so none of them may take a whole batch; every user is folded all the same."""
     state = WatchedState()
     records = [LogRecord(Position(0, 0, n), encode_event(did(n))) for n in range(700)]
-    assert await stage(state, tmp_path).fold(records) == Position(0, 0, 699)
+    assert await stage(state, tmp_path).fold(records, START) == Position(0, 0, 699)
     assert max(state.sizes) <= 256
     stored = (await state.read([user_key(f"u{n}") for n in range(700)])).records
     folded = [decode_user(record.value) for record in stored if record is not None]
@@ -89,7 +89,7 @@ async def test_users_are_written_behind_everything_else(tmp_path: Path) -> None:
         ProfileErased(event_id="x", timestamp=NOW, ingested_at=NOW, user_id="u3"),
     ]
     records = [LogRecord(Position(0, 0, n), encode_event(event)) for n, event in enumerate(events)]
-    await stage(state, tmp_path).fold(records)
+    await stage(state, tmp_path).fold(records, START)
     groups = [group for group in state.written if group != "trending@1"]
     assert set(groups) == {ITEM, ITEM_COUNTRY, PLACEMENT, EXPOSURE, ERASED, USER}
     assert groups.index(USER) == len(groups) - groups.count(USER)
@@ -103,11 +103,11 @@ async def test_what_stands_before_an_erasure_is_never_folded_again(tmp_path: Pat
     records = [LogRecord(Position(0, 0, n), encode_event(event)) for n, event in enumerate(events)]
     folding = stage(state, tmp_path)
     history = folding._stores.interactions
-    await folding.fold(records[:1])
+    await folding.fold(records[:1], START)
     assert len(await history.by_user("u1", 10)) == 1
-    await folding.fold(records[1:2])
+    await folding.fold(records[1:2], Position(0, 0, 0))
     for replayed in (records[:1], records[:2]):
-        await folding.fold(replayed)
+        await folding.fold(replayed, Position(0, 0, 1))
         assert await history.by_user("u1", 10) == []
-    await folding.fold(records[2:])
+    await folding.fold(records[2:], Position(0, 0, 1))
     assert len(await history.by_user("u1", 10)) == 1

@@ -43,7 +43,7 @@ class KeepingStage:
     async def start(self, partition):
         self.started.append(partition)
 
-    async def fold(self, records):
+    async def fold(self, records, standing):
         if self.trouble:
             raise self.trouble.pop()
         if any(record.data == b"poison" for record in records):
@@ -53,7 +53,7 @@ class KeepingStage:
         self.kept.data |= {record.position: record.data for record in records}
         return await self._moved(records[-1].position)
 
-    async def bury(self, record, error):
+    async def bury(self, record, error, standing):
         self.buried.append(record.position)
         return await self._moved(record.position)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import lmdb
 
 from kindred.adapters.local import environment
-from kindred.core.errors import InvalidInput, StoreUnavailable
+from kindred.core.errors import InvalidInput, StateWentBack, StoreUnavailable
 from kindred.core.position import START, Position
 from kindred.ports.resource import Capabilities
 from kindred.ports.state import StateKey, StateRecord, StateStore, StateView, StateWrite
@@ -67,13 +67,19 @@ class LocalStateStore:
 
         return self._environment().read(work)
 
-    async def write(self, writes: Sequence[StateWrite], watermark: Position) -> int:
-        """Store what moves forward and the watermark in one durable transaction."""
+    async def write(self, writes: Sequence[StateWrite], watermark: Position, standing: Position | None = None) -> int:
+        """Store what moves forward and the watermark in one durable transaction; raise StateWentBack, storing nothing.
+
+        That is where the watermark is lower than `standing`.
+        """
         rows = [(_name(key), record) for key, record in writes]
 
         def work(transaction: lmdb.Transaction) -> int:
+            stored = _watermark(transaction, watermark.partition)
+            if standing is not None and stored < standing:
+                raise StateWentBack(f"the state stands at {stored}, and this write was built on {standing}")
             moved = sum(_move(transaction, name, record) for name, record in rows)
-            if watermark > _watermark(transaction, watermark.partition):
+            if watermark > stored:
                 transaction.put(_watermark_name(watermark.partition), _position.pack(*watermark))
             return moved
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from kindred.core.errors import InvalidInput
+from kindred.core.errors import InvalidInput, StateWentBack
 from kindred.core.position import START, Position
 from kindred.ports.resource import Capabilities
 from kindred.ports.state import StateKey, StateRecord, StateView, StateWrite
@@ -36,9 +36,11 @@ class MemoryStateStore:
         records = (await self.read([StateKey(group, key) for key in keys])).records
         return b"".join([(record.value[:size] if record else b"").ljust(size, b"\0") for record in records])
 
-    async def write(self, writes: Sequence[StateWrite], watermark: Position) -> int:
-        """Store what moves forward and the watermark."""
+    async def write(self, writes: Sequence[StateWrite], watermark: Position, standing: Position | None = None) -> int:
+        """Store what moves forward and the watermark; raise StateWentBack where it is lower than `standing`."""
         moved = 0
+        if standing is not None and (place := await self.watermark(watermark.partition)) < standing:
+            raise StateWentBack(f"the state stands at {place}, and this write was built on {standing}")
         for key, _ in writes:
             _checked(key)
         for key, record in writes:

@@ -3,8 +3,8 @@
 from kindred.adapters.redis.server import Script
 
 # KEYS: the watermark, an index per group, then a record and its tombstone for each write.
-# ARGV: the watermark or nothing, the number of groups, where the key starts in the names of each, then the number of
-# its group and position + value for each write.
+# ARGV: the watermark or nothing, the one that the writes were built on or nothing, the number of groups, where the key
+# starts in the names of each, then the number of its group and position + value for each write.
 # Positions are compared as six numbers of 32 bits: Lua's `<` on strings goes by the server's locale, and its numbers
 # are exact to 53 bits only.
 MOVE = Script("""
@@ -20,8 +20,10 @@ local function ahead(new, old)
   return b6 > a6
 end
 
-local groups = tonumber(ARGV[2])
-local moved, argument = 0, 3 + groups
+local marked = redis.call('GET', KEYS[1])
+if ARGV[2] ~= '' and ahead(ARGV[2], marked) then return marked or '' end
+local groups = tonumber(ARGV[3])
+local moved, argument = 0, 4 + groups
 for key = 2 + groups, #KEYS, 2 do
   local live, removed = KEYS[key], KEYS[key + 1]
   local group, value = tonumber(ARGV[argument]), ARGV[argument + 1]
@@ -35,18 +37,18 @@ for key = 2 + groups, #KEYS, 2 do
       redis.call('SET', live, value)
       if not known then
         if stored then redis.call('DEL', removed) end
-        redis.call('ZADD', KEYS[1 + group], 0, string.sub(live, ARGV[2 + group] + 1))
+        redis.call('ZADD', KEYS[1 + group], 0, string.sub(live, ARGV[3 + group] + 1))
       end
     else
       redis.call('SET', removed, value)
       if known then
         redis.call('UNLINK', live)
-        redis.call('ZREM', KEYS[1 + group], string.sub(live, ARGV[2 + group] + 1))
+        redis.call('ZREM', KEYS[1 + group], string.sub(live, ARGV[3 + group] + 1))
       end
     end
   end
 end
-if ARGV[1] ~= '' and ahead(ARGV[1], redis.call('GET', KEYS[1])) then
+if ARGV[1] ~= '' and ahead(ARGV[1], marked) then
   redis.call('SET', KEYS[1], ARGV[1])
 end
 return moved

@@ -10,7 +10,7 @@ from kindred.adapters.redis.address import Address, parse
 from kindred.adapters.redis.records import POSITION_SIZE, Names, heads_of, pack, record_of, watermark_of
 from kindred.adapters.redis.scripts import MOVE
 from kindred.adapters.redis.server import Server
-from kindred.core.errors import ConfigError, StoreUnavailable
+from kindred.core.errors import ConfigError, StateWentBack, StoreUnavailable
 from kindred.core.position import Position
 from kindred.ports.resource import Capabilities
 from kindred.ports.state import StateKey, StateRecord, StateView, StateWrite
@@ -72,21 +72,24 @@ class RedisStateStore:
             values += await self._server.call("MGET", *names[start : start + READ_KEYS])
         return heads_of(values, size)
 
-    async def write(self, writes: Sequence[StateWrite], watermark: Position) -> int:
+    async def write(self, writes: Sequence[StateWrite], watermark: Position, standing: Position | None = None) -> int:
         """Store what moves forward, in order, and then the watermark; return how many moved.
 
-        Raises StoreUnavailable (also for a server that may forget records), StoreFull, InvalidInput. A write that
-        failed may have stored some of its first records, and never the watermark; repeating it is safe.
+        Raises StoreUnavailable (also for a server that may forget records), StoreFull, InvalidInput, and StateWentBack
+        where the watermark is lower than `standing`, which every script looks at. A write that failed may have stored
+        some of its first records, and never the watermark; repeating it is safe.
         """
         rows = [
             _Row(key.group, self._names.record(key), pack(record.position) + record.value) for key, record in writes
         ]
         last = pack(watermark)
+        # Where nothing is folded there is no watermark, and none to go back from.
+        built_on = pack(standing) if standing is not None and standing.offset >= 0 else b""
         await self._sound()
         mark = self._names.watermark(watermark.partition)
         moved, parts = 0, list(_parts(rows)) or [[]]
         for number, part in enumerate(parts, 1):
-            moved += await self._move(part, mark, last if number == len(parts) else b"")
+            moved += await self._move(part, mark, last if number == len(parts) else b"", built_on)
         return moved
 
     async def watermark(self, partition: int = 0) -> Position:
@@ -129,14 +132,18 @@ class RedisStateStore:
         if faults:
             raise ConfigError(_advice(self._server.address, faults))
 
-    async def _move(self, rows: Sequence[_Row], mark: bytes, watermark: bytes) -> int:
+    async def _move(self, rows: Sequence[_Row], mark: bytes, watermark: bytes, built_on: bytes) -> int:
         groups = {group: number for number, group in enumerate(dict.fromkeys(row.group for row in rows), 1)}
         keys = [mark, *(self._names.index(group) for group in groups)]
-        arguments: list[bytes | int] = [watermark, len(groups), *(self._names.group_length(group) for group in groups)]
+        arguments: list[bytes | int] = [watermark, built_on, len(groups)]
+        arguments += (self._names.group_length(group) for group in groups)
         for row in rows:
             keys += (row.name, self._names.tombstone(row.name))
             arguments += (groups[row.group], row.value)
-        return int(await self._server.run(MOVE, keys, arguments))
+        moved = await self._server.run(MOVE, keys, arguments)
+        if isinstance(moved, bytes):
+            raise StateWentBack("the state's watermark is lower than the one that this write was built on")
+        return int(moved)
 
     async def _sound(self) -> None:
         """Look at the server's settings at first and whenever it has been away: it may be another one."""
