@@ -112,12 +112,12 @@ async def _interrupted(world, end, real, allowed):
     """Drain with a state that dies after `allowed` writes."""
     written = 0
 
-    async def write(writes, watermark):
+    async def write(writes, watermark, standing=None):
         nonlocal written
         if written == allowed:
             raise ConnectionError("state died")
         written += 1
-        return await real(writes, watermark)
+        return await real(writes, watermark, standing)
 
     world.state._store.write = write
     with pytest.raises(ConnectionError):
