@@ -83,7 +83,7 @@ async def jobs(*, as_json: Json = False) -> None:
 
 
 async def _lake(settings: "Settings", stores: "Stores") -> str:
-    from kindred.ingest.consumer import ConsumerConfig
+    from kindred.app.sections import consumer_config
     from kindred.jobs.compaction import Compactor
     from kindred.jobs.config import LakeConfig
     from kindred.jobs.forgotten_acts import ForgottenActs
@@ -91,7 +91,7 @@ async def _lake(settings: "Settings", stores: "Stores") -> str:
 
     config = settings.section(LakeConfig)
     written = await LakeWriter(stores.log, stores.leases, stores.lake, config).run()
-    acts = ForgottenActs(stores, settings.section(ConsumerConfig).fold)
+    acts = ForgottenActs(stores, consumer_config(settings).fold)
     merged = await Compactor(stores.leases, stores.lake, config, acts=acts).run()
     lost = f", {written.lost:,} were gone from the log before" if written.lost else ""
     return f"{written.rows:,} events taken over{lost}, {merged.hours:,} hours merged"

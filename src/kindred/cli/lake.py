@@ -16,10 +16,12 @@ lake = App(name="lake", help="Write, compact and query the lake of events.")
 @lake.command(name="write")
 async def write(*, as_json: Json = False) -> None:
     """Take over what the log holds behind the lake's end; running it again writes nothing twice."""
+    from kindred.jobs.config import LakeConfig
     from kindred.jobs.lake import LakeWriter
 
-    async with opened_stores() as stores:
-        report = await LakeWriter(stores.log, stores.leases, stores.lake).run()
+    settings = read_settings()
+    async with opened_stores(settings) as stores:
+        report = await LakeWriter(stores.log, stores.leases, stores.lake, settings.section(LakeConfig)).run()
     if as_json:
         emit_json(asdict(report))
         return
@@ -32,14 +34,15 @@ async def write(*, as_json: Json = False) -> None:
 @lake.command(name="compact")
 async def compact(*, as_json: Json = False) -> None:
     """Merge the files of past hours, mark what clients sent again, and drop the rows of forgotten people."""
-    from kindred.ingest.consumer import ConsumerConfig
+    from kindred.app.sections import consumer_config
     from kindred.jobs.compaction import Compactor
+    from kindred.jobs.config import LakeConfig
     from kindred.jobs.forgotten_acts import ForgottenActs
 
     settings = read_settings()
     async with opened_stores(settings) as stores:
-        acts = ForgottenActs(stores, settings.section(ConsumerConfig).fold)
-        report = await Compactor(stores.leases, stores.lake, acts=acts).run()
+        acts = ForgottenActs(stores, consumer_config(settings).fold)
+        report = await Compactor(stores.leases, stores.lake, settings.section(LakeConfig), acts=acts).run()
     if as_json:
         emit_json(asdict(report))
         return
