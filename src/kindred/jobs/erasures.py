@@ -86,11 +86,7 @@ def erasures(lake: LakeEvents, manifest: LakeManifest) -> Gone:
         for file in manifest.ordered():
             if file.controls:
                 controls.add(lake.read(file, CONTROL_COLUMNS))
-    people = dict(controls.erased)
-    for anonymous, known in controls.aliases.items():
-        if known in controls.erased:
-            people.setdefault(anonymous, controls.erased[known])
-    return Gone(people, controls)
+    return Gone(controls.forgotten, controls)
 
 
 def without_people(folder: Path, gone: Gone) -> int:

@@ -1,6 +1,6 @@
 """Records that change what other records mean: erasures, merges of people, removals from history, import markers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -18,13 +18,13 @@ _REACTIONS = ("like", "dislike")
 class Controls:
     """What was said about other records, by whom it concerns.
 
-    `erased`: user → position and arrival (ms) of the last erasure. `merged`: anonymous user → known one, as said;
-    `aliases` follows chains to their end. `removed`: (user, item, reactions only) → position and arrival of the last
-    one. `markers`: import → position and arrival of its first marker.
+    `erased`: user → position and arrival (ms) of the last erasure. `merged`: anonymous user → known one, as said, and
+    the arrival of the merge; `aliases` follows chains to their end. `removed`: (user, item, reactions only) → position
+    and arrival of the last one. `markers`: import → position and arrival of its first marker.
     """
 
     erased: dict[str, tuple[Position, int]] = field(default_factory=dict)
-    merged: dict[str, str] = field(default_factory=dict)
+    merged: dict[str, tuple[str, int]] = field(default_factory=dict)
     removed: dict[tuple[str, str, bool], tuple[Position, int]] = field(default_factory=dict)
     markers: dict[str, tuple[Position, int]] = field(default_factory=dict)
     _flat: dict[str, str] | None = None
@@ -36,12 +36,29 @@ class Controls:
             self._flat = {user: self._followed(user) for user in self.merged}
         return self._flat
 
+    @property
+    def forgotten(self) -> dict[str, tuple[Position, int]]:
+        """Return `erased`, with those who had been merged into a person by the time that one asked to be forgotten."""
+        found = dict(self.erased)
+        for anonymous in self.merged:
+            for user, merged in self._chain(anonymous):
+                asked = self.erased.get(user)
+                if asked is not None and merged <= asked[1]:
+                    found.setdefault(anonymous, asked)
+        return found
+
     def _followed(self, user: str) -> str:
-        seen = {user}
-        while (known := self.merged.get(user)) is not None and known not in seen:
-            seen.add(known)
+        for known, _ in self._chain(user):
             user = known
         return user
+
+    def _chain(self, user: str) -> Iterator[tuple[str, int]]:
+        """Go through whom a user was merged into, each with the arrival of the last merge on the way there."""
+        seen, latest = {user}, 0
+        while (merge := self.merged.get(user)) is not None and merge[0] not in seen:
+            user, latest = merge[0], max(latest, merge[1])
+            seen.add(user)
+            yield user, latest
 
     def add(self, events: pl.DataFrame) -> None:
         """Take over the controls among event columns, which come in order of position within a partition."""
@@ -56,24 +73,25 @@ class Controls:
                 # What follows from another's erasure may be told twice, and counts once.
                 if not said.get("follows") or user not in self.erased or place[1] > self.erased[user][1]:
                     self.erased[user] = place
+                    # Whoever comes back is someone new, and may be merged into another.
+                    self.merged.pop(user, None)
             elif kind == "merged":
-                self.merged.setdefault(user, said["into"])
+                self.merged.setdefault(user, (said["into"], place[1]))
             elif kind == "removed":
                 self.removed[user, item, bool(said.get("reactions"))] = place
             elif kind == "imported":
                 self.markers.setdefault(said["import_id"], place)
 
     def unerased(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Leave out rows (with their places) of people who asked to be forgotten at or behind them."""
+        """Leave out rows (with their places), under the names they came with, that were forgotten at or behind them."""
         if not self.erased:
             return rows
-        users = list(self.erased)
-        gone = pl.DataFrame({"user_id": users}).hstack(_places([self.erased[user] for user in users]))
+        forgotten = self.forgotten
+        gone = pl.DataFrame({"user_id": list(forgotten)}).hstack(_places(list(forgotten.values())))
         return _without(rows, gone, ["user_id"])
 
     def kept(self, rows: pl.DataFrame, ordinals: Mapping[str, int]) -> pl.DataFrame:
-        """Leave out rows (with their places) that an erasure or a removal took away."""
-        rows = self.unerased(rows)
+        """Leave out rows (with their places) that were taken out of a history."""
         for reactions in (False, True):
             keys = [key for key in self.removed if key[1] in ordinals and key[2] is reactions]
             if keys:

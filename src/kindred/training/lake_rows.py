@@ -27,7 +27,7 @@ EVENT_COLUMNS = (
 
 
 def import_rows(folder: Path, controls: Controls, since: Sequence[Position] = ()) -> Iterator[pl.DataFrame]:
-    """Go through the rows of finished imports, part by part, as columns of `SCHEMA` and `PLACED`.
+    """Go through the rows of finished imports that nobody asked to forget, as columns of `SCHEMA` and `PLACED`.
 
     An import stands where its marker does (else where its manifest says); those at or before `since` are left out.
     """
@@ -42,13 +42,14 @@ def import_rows(folder: Path, controls: Controls, since: Sequence[Position] = ()
             frame = part.filter(pl.col("user_id").is_not_null())
             frame = frame.select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
             frame = frame.with_columns(pl.col("timestamp").fill_null(-1), pl.col("value").fill_null(float("nan")))
-            yield frame.with_columns(
+            frame = frame.with_columns(
                 *(
                     pl.lit(value, PLACED[name]).alias(name)
                     for name, value in zip(PLACED, (*place, arrived), strict=False)
                 ),
                 pl.lit(None, pl.UInt64).alias("key"),
             )
+            yield controls.unerased(frame)
 
 
 def tracked_rows(events: pl.DataFrame, controls: Controls) -> pl.DataFrame:

@@ -1,5 +1,7 @@
 """Compaction changes how the lake is stored, and what it still knows of forgotten people; nothing else."""
 
+from typing import Any
+
 import polars as pl
 import pytest
 from tests.integration.jobs.stores import DAY, HOUR, NOW, Stores, bought, in_memory, listed, logged
@@ -74,6 +76,36 @@ async def test_repeats_are_marked_within_a_day_of_the_first(stores: Stores) -> N
     assert ann["duplicate"].to_list() == [False, True, False, True]
     assert report.repeats == 2
     assert not rows(stores).filter(pl.col("user_id") == "bob")["duplicate"].any()
+
+
+async def test_who_was_merged_after_a_request_to_be_forgotten_is_not_forgotten_with_it(stores: Stores) -> None:
+    """The person came back: what their device did before belongs to them from the merge on, whatever its age."""
+    await listed(stores.catalog)
+    day = iter(range(1, 10))
+
+    def stamp(name: str) -> dict[str, Any]:
+        moment = NOW + next(day) * DAY
+        return {"event_id": name, "timestamp": moment, "ingested_at": moment}
+
+    await logged(
+        stores.log,
+        bought("anon", "i1", 1),
+        bought("other", "i2", 2),
+        bought("ann", "i3", 3),
+        Merged(**stamp("m0"), user_id="other", into="ann"),
+        ProfileErased(**stamp("x1"), user_id="ann"),
+        Merged(**stamp("m1"), user_id="anon", into="ann"),
+        ProfileErased(**stamp("x2"), user_id="other", follows=True),
+        bought("other", "i4", 4, NOW + 8 * DAY),
+        Merged(**stamp("m2"), user_id="other", into="bob"),
+    )
+    await writer(stores).run()
+    expected = rows_of(await collect(stores))
+    assert [(row[0], row[1]) for row in expected] == [("ann", 1), ("bob", 4)]
+    await compacted(stores)
+    left = rows(stores).filter(pl.col("kind") == "interaction")
+    assert sorted(left["item_id"]) == ["i1", "i4"]
+    assert rows_of(await collect(stores)) == expected
 
 
 async def test_forgotten_people_leave_a_hash_alone(stores: Stores) -> None:
