@@ -68,7 +68,7 @@ class TrendBoard:
         self._local: TrendScores[tuple[int, str]] = TrendScores(trending)
         self._catalog, self._partition, self._partitions, self._mine = catalog, partition, partitions, mine
         self._categories: dict[int, str | None] = {}
-        self._written = self._refreshed = 0
+        self._written = self._refreshed = self._last = 0
         self._loading: asyncio.Task[None] | None = None
         self._patience = _PATIENCE
 
@@ -83,6 +83,8 @@ class TrendBoard:
 
     async def load(self, state: StateStore) -> None:
         """Read every item's record; what a fold has changed since is newer and stays."""
+        lists = await state.read([window_trends_key(window, self._partition) for window in WINDOWS])
+        self._last = max((record.position.offset for record in lists.records if record is not None), default=0)
         read: dict[int, bytes] = {}
         async for key, record in state.scan(ITEM):
             if key.isdigit() and self._mine(int(key)):
@@ -111,10 +113,10 @@ class TrendBoard:
     def due(self, now: int) -> bool:
         """Say whether changes wait to be written and the last write is long enough ago, or time alone asks for one."""
         changed = self._items.changed or self._local.changed
-        return now - self._written >= self._config.every * 1000 and bool(changed or self._stale(now))
+        return _over(self._written, now, self._config.every) and bool(changed or self._stale(now))
 
     def _stale(self, now: int) -> bool:
-        return bool(self._refreshed) and now - self._refreshed >= self._config.refresh * 1000
+        return bool(self._refreshed) and _over(self._refreshed, now, self._config.refresh)
 
     async def writes_if_due(self, now: int) -> list[StateWrite]:
         """Return the records of all lists where they are due, made beside the event loop."""
@@ -138,7 +140,7 @@ class TrendBoard:
 
     def _score(self, now: int) -> None:
         """Score what changed, and everything where that is due."""
-        if now - self._refreshed >= self._config.refresh * 1000:
+        if _over(self._refreshed, now, self._config.refresh):
             oldest = now // DAY - ACTIVE_DAYS
             for scores in (self._items, self._local):
                 scores.expire(oldest)
@@ -161,10 +163,11 @@ class TrendBoard:
     def _records(self, now: int) -> list[StateWrite]:
         """Return the record of every list as of `now` (ms).
 
-        Their position is the time, not a place in the log: a list changes without any event, and an older one never
-        replaces a newer.
+        Their position is the time, not a place in the log, since a list changes without any event; where the clock
+        was set back, or that of an owner before was ahead, they go on behind what stands.
         """
-        position = Position(0, 0, now)
+        self._last = max(self._last + 1, now)
+        position = Position(0, 0, self._last)
         writes = []
         for window in WINDOWS:
             best = self._top(window, now)
@@ -211,3 +214,8 @@ class TrendBoard:
             best = np.lexsort((ordinals, -values))[: self._config.per_country]
             found[country] = TrendingList.of(now, ordinals[best], values[best])
         return found
+
+
+def _over(since: int, now: int, seconds: float) -> bool:
+    """Say whether so many seconds have gone by since a time (ms), or the clock was set back behind it."""
+    return not 0 <= now - since < seconds * 1000

@@ -148,6 +148,31 @@ async def test_writing_is_paced():
     assert board.due(NOW + 1000)
 
 
+async def test_a_clock_set_back_does_not_stop_the_lists():
+    """What is written stands behind what was written before, though the time says otherwise; it says the time."""
+    state, board = MemoryStateStore(), TrendBoard()
+    for change in (HOUR, 0, 1000):
+        board.update({change: viewed([NOW] * 5)})
+        assert board.due(NOW + change)
+        writes = await board.writes_if_due(NOW + change)
+        await state.write(writes, Position(0, 0, change))
+        (written,) = (await state.read([window_trends_key("1h")])).records
+        assert decode_trending(written.value).as_of == NOW + change
+    assert not board.due(NOW + 1500)
+
+
+async def test_another_owner_goes_on_behind_what_stands():
+    """The clock of who owned the lists before may have gone ahead."""
+    state, ahead, board = await stored({3: [NOW] * 20}), TrendBoard(), TrendBoard()
+    ahead.update({3: viewed([NOW] * 20)})
+    await state.write(await ahead.writes_if_due(NOW + HOUR), Position(0, 0, 10))
+    board.begin(state)
+    writes = await board.writes_if_due(NOW)
+    await state.write(writes, Position(0, 0, 11))
+    view = await state.read([write.key for write in writes])
+    assert [each.value for each in view.records] == [write.record.value for write in writes]
+
+
 async def stored(views, local=None):
     """Return a state that holds records of items by the times of their views, and records by country."""
     state = MemoryStateStore()
