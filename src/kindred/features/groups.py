@@ -8,6 +8,7 @@ from msgspec import Meta
 from kindred.core.config import Config
 from kindred.core.errors import InvalidInput
 from kindred.core.position import Position
+from kindred.features.counters import check_name_buckets
 from kindred.ports.state import StateKey
 
 USER = "user@2"
@@ -60,6 +61,10 @@ class FoldConfig(Config, frozen=True, kw_only=True):
     outcomes: _AtLeastOne = 128
     devices: tuple[str, ...] = ("mobile", "web", "tv", "desktop", "tablet")
     client_placements: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError where two devices would be counted as one."""
+        check_name_buckets(self.devices)
 
 
 def user_key(user_id: str) -> StateKey:

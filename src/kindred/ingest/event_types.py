@@ -10,6 +10,7 @@ from msgspec import Meta
 from kindred.core.config import Config, unknown_key
 from kindred.core.errors import ConfigError
 from kindred.core.ids import id_fault
+from kindred.features.counters import check_name_buckets
 from kindred.models.preference import EVENT_WEIGHTS, THRESHOLDS, PreferenceConfig, PreferenceSettings
 
 LARGEST_VALUE = 1e9
@@ -121,13 +122,15 @@ class EventRules:
     def __init__(self, config: EventTypesConfig | None = None, weighted: Iterable[str] = EVENT_WEIGHTS) -> None:
         """Join the built-in types (`weighted`) and the configured ones.
 
-        Raises ConfigError for a name that no event may have, and for rules that contradict one another.
+        Raises ConfigError for a name that no event may have, for two that would be counted as one, and for rules that
+        contradict one another.
         """
         self.config = config or EventTypesConfig()
         names = {**dict.fromkeys(weighted), **dict.fromkeys(_BUILT_IN), **dict.fromkeys(self.config.types)}
         for name in names:
             if not 0 < len(name) <= LONGEST_TYPE:
                 raise ConfigError(f"event type {name[:80]!r}: a name has 1 to {LONGEST_TYPE} characters")
+        check_name_buckets(names)
         self.types = {name: EventType(name, self.config.types.get(name, EventTypeConfig())) for name in names}
 
     @property

@@ -24,3 +24,9 @@ def test_what_would_stand_still_or_spin_is_refused(table: dict[str, object]) -> 
     (name,) = table
     with pytest.raises(ConfigError, match=name):
         decode(ConsumerConfig, table, "consumer")
+
+
+def test_devices_that_would_be_counted_as_one_are_refused() -> None:
+    """Their counters would share a place."""
+    with pytest.raises(ConfigError, match="'replay_skip_intro_36' and 'pause_cast_68' cannot both be counted"):
+        decode(ConsumerConfig, {"fold": {"devices": ["tv", "pause_cast_68", "replay_skip_intro_36"]}}, "consumer")

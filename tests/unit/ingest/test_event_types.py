@@ -170,3 +170,9 @@ def test_contradictions_are_refused_at_the_start(types: dict[str, Any], says: st
 def test_the_watched_share(metadata: dict[str, Any], share: float | None) -> None:
     found = completion(metadata)
     assert math.isnan(found) if share is None else found == share
+
+
+def test_types_that_would_be_counted_as_one_are_refused() -> None:
+    with pytest.raises(ConfigError, match="'replay_skip_intro_36' and 'pause_cast_68' cannot both be counted"):
+        rules(pause_cast_68={}, replay_skip_intro_36={})
+    assert "pause_cast_68" in rules(pause_cast_68={}).names
