@@ -15,7 +15,7 @@ from kindred.adapters.kafka.event_log import open_event_log as open_kafka_log
 from kindred.adapters.memory import event_log as memory
 from kindred.adapters.sqlite import event_log as sqlite
 from kindred.adapters.sqlite.event_log_writer import GroupWriter
-from kindred.core.errors import ConfigError, Conflict, InvalidInput, Overloaded, StoreFull, StoreUnavailable, TooLarge
+from kindred.core.errors import ConfigError, InvalidInput, Overloaded, StoreFull, StoreUnavailable, TooLarge
 from kindred.core.position import Position
 from kindred.ports.log import EventLog, GroupedLog
 from kindred.testing.event_log_suite import EventLogSuite
@@ -249,14 +249,21 @@ async def test_trimmed_records_make_room(tmp_path: Path) -> None:
     assert (tmp_path / "log" / "events.sqlite").stat().st_size < before + (3 << 20)
 
 
-async def test_a_memory_log_is_repartitioned_once_it_is_drained() -> None:
+@pytest.mark.parametrize("after", [8, 3])
+async def test_a_group_shares_an_older_epoch_of_a_memory_log_to_its_end(after: int) -> None:
     log = memory.MemoryEventLog(4)
-    (position,) = await log.append([("key", b"x")])
-    with pytest.raises(Conflict, match="not folded"):
-        await log.repartition(8)
-    await log.commit(memory.DRAINING, position)
-    assert await log.repartition(8) == 1
-    assert len(await log.ends()) == 8
+    positions = await log.append([(f"key {n}", b"x") for n in range(20)])
+    first = await log.join("consumer")
+    assert await log.repartition(after) == 1
+    (newer,) = await log.append([("key 1", b"y")])
+    second = await log.join("consumer")
+    lasts = {position.partition: position for position in positions}
+    for last in lasts.values():
+        assert sorted([*await first.claims(), *await second.claims()]) == [0, 1, 2, 3]
+        assert await log.read(Position(1, newer.partition, -1), 10) == []
+        await log.commit("consumer", last)
+    assert sorted([*await first.claims(), *await second.claims()]) == list(range(after))
+    assert [each.position for each in await log.read(Position(1, newer.partition, -1), 10)] == [newer]
 
 
 @pytest.mark.parametrize("location", ["0", "-1", "many", "1001"])

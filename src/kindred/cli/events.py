@@ -98,8 +98,10 @@ def _chosen(positions: tuple[str, ...], everything: bool) -> list[Position]:
 
 async def _fold(app: "Platform") -> None:
     """Fold what the log holds by now, here or in the process that does so anyway."""
+    from kindred.ports.log import all_ends
+
     try:
-        await app.consumer.drain_to(*await app.stores.log.ends(), timeout=_FOLD_SECONDS)
+        await app.consumer.drain_to(*await all_ends(app.stores.log), timeout=_FOLD_SECONDS)
     except TimeoutError as error:
         raise StoreUnavailable("no consumer has folded the log to its end: see `kindred doctor`") from error
 

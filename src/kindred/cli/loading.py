@@ -73,11 +73,13 @@ class _Told:
 
 async def _fold(app: "App", shown: Steps) -> None:
     """Fold what the log holds by now, here or in the server that holds the lease."""
+    from kindred.ports.log import all_ends
+
     shown.tell("state")
     # Twice: where the log has several partitions, folding the import's marker copies it to the others.
     for _ in range(2):
         try:
-            await app.consumer.drain_to(*await app.stores.log.ends(), timeout=FOLD_SECONDS)
+            await app.consumer.drain_to(*await all_ends(app.stores.log), timeout=FOLD_SECONDS)
         except TimeoutError as error:
             said = "the import is stored, but no consumer has folded it yet: see `kindred doctor`"
             raise StoreUnavailable(said) from error

@@ -111,6 +111,6 @@ def trending_key(window: str) -> StateKey:
     return StateKey(TRENDING, window)
 
 
-def import_key(import_id: str, partition: int = 0) -> StateKey:
-    """Return where it is written that a partition's part of an import was folded."""
-    return StateKey(IMPORT, f"{import_id}/{partition}" if partition else import_id)
+def import_key(import_id: str, epoch: int = 0, partition: int = 0) -> StateKey:
+    """Return where it is written that the part of an import was folded that a partition of an epoch has."""
+    return StateKey(IMPORT, f"{import_id}/{epoch}.{partition}" if epoch or partition else import_id)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ from kindred.features.user_folding import country_of_profile
 from kindred.features.users import decode_user, encode_user, merge_user
 from kindred.ingest.fold_columns import NOBODY, FoldColumns, fold_parts
 from kindred.ingest.items import ItemsFolded, fold_acts
-from kindred.ports.log import DeadLetter
+from kindred.ports.log import DeadLetter, EventLog
 from kindred.ports.state import StateRecord, StateStore, StateWrite
 
 _ROWS = 50_000
@@ -83,19 +84,20 @@ async def fold_import(
     state: StateStore,
     standing: Position,
     config: FoldConfig,
-    mine: Callable[[str], bool] | None = None,
+    log: EventLog,
     forward: bool = False,
 ) -> ImportFold:
     """Fold an import's columns into users and items, in writes that a crash and a second run cannot count twice.
 
-    A later marker of an import that was folded already changes nothing. Unreadable columns give a dead letter.
-    `mine` chooses the users of this partition; `forward` gives acts for the items' log instead of item records.
-    `standing`: the state's watermark, read before. The caller stores `last` together with the watermark.
+    Of the users, those that belong to the marker's partition in its epoch of `log`. A later marker of an import that
+    was folded already changes nothing. Unreadable columns give a dead letter. `forward` gives acts for the items' log
+    instead of item records. `standing`: the state's watermark, read before. The caller stores `last` together with the
+    watermark.
     """
-    key = import_key(marker.import_id, position.partition)
-    done = (await state.read([key], position.partition)).records[0]
-    if done is not None:
+    done = await _folded_parts(position, marker.import_id, state, log)
+    if position[:2] in done or (done and not log.capabilities.partitioned):
         return ImportFold(0, [])
+    mine = _users_of(position, done, log) if log.capabilities.partitioned else None
     gained, rows = _Gained(config), 0
     try:
         for path in fold_parts(lake, marker.import_id):
@@ -110,8 +112,38 @@ async def fold_import(
     made = ItemsFolded([], {}, {})
     if not forward:
         made, acts = await _fold_items(acts, position, state, standing, config), []
+    key = import_key(marker.import_id, *position[:2])
     finish = [StateWrite(key, StateRecord(position, marker.source.encode() or b"-"))]
     return ImportFold(rows, finish, made.items, made.countries, acts, gained.credits(position))
+
+
+async def _folded_parts(
+    position: Position, import_id: str, state: StateStore, log: EventLog
+) -> AbstractSet[tuple[int, int]]:
+    """Return the epoch and partition of every part of an import that was folded, up to the epoch of a marker.
+
+    All of an epoch is folded before anything of the next one: what is said of an older one is final.
+    """
+    parts = [
+        (epoch, partition)
+        for epoch, partitions in (await log.partitions()).items()
+        if epoch <= position.epoch
+        for partition in range(partitions)
+    ]
+    found = await state.read([import_key(import_id, *part) for part in parts], position.partition)
+    return {part for part, record in zip(parts, found.records, strict=True) if record is not None}
+
+
+def _users_of(position: Position, done: AbstractSet[tuple[int, int]], log: EventLog) -> Callable[[str], bool]:
+    """Return what says of a user whether the marker at a position folds what the import holds of them."""
+    older = {epoch for epoch, _ in done if epoch < position.epoch}
+
+    def mine(user_id: str) -> bool:
+        if log.partition_of(user_id, position.epoch) != position.partition:
+            return False
+        return not any((epoch, log.partition_of(user_id, epoch)) in done for epoch in older)
+
+    return mine
 
 
 def _slices(columns: FoldColumns) -> Iterator[FoldColumns]:

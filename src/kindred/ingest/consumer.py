@@ -16,6 +16,7 @@ from kindred.ingest.membership import join
 from kindred.ingest.trends import TrendBoard, TrendsConfig
 from kindred.ingest.worker import PaceConfig, Role, Worker
 from kindred.models.trending import TrendingConfig
+from kindred.ports.log import all_ends
 from kindred.ports.operations import Leases
 from kindred.ports.telemetry import Meter, NoMeter
 
@@ -110,7 +111,7 @@ class Consumer:
         async with asyncio.timeout(timeout):
             await self._users.drain(positions)
             if self._items is not None and self._stores.item_log is not None:
-                await self._items.drain(await self._stores.item_log.ends())
+                await self._items.drain(await all_ends(self._stores.item_log))
 
     def _user_worker(self) -> Worker:
         stage = UserStage(

@@ -248,11 +248,8 @@ class UserStage:
         """Fold the users of a bulk import that belong to this partition, and what they did to items."""
         stores, log, partition = self._stores, self.log, position.partition
         await copy_marker(position, marker, log)
-        mine = (lambda user_id: log.partition_of(user_id) == partition) if log.capabilities.partitioned else None
         forwarding = stores.item_log is not None
-        result = await fold_import(
-            position, marker, stores.lake, stores.state, standing, self._config, mine, forwarding
-        )
+        result = await fold_import(position, marker, stores.lake, stores.state, standing, self._config, log, forwarding)
         if result.letter is not None:
             await stores.dead_letters.bury([result.letter])
         if stores.item_log is not None and result.acts:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import cast
 
-from kindred.ports.log import EventLog, GroupedLog, Membership
+from kindred.ports.log import EventLog, GroupedLog, Membership, all_partitions
 from kindred.ports.operations import Leases
 
 
@@ -36,4 +36,4 @@ async def join(log: EventLog, leases: Leases, group: str, owner: str) -> Members
     """Become a member of a group: by the log's own means where it has them, else by the lease of the group's name."""
     if log.capabilities.groups:
         return await cast(GroupedLog, log).join(group)
-    return LeasedMembership(leases, group, owner, len(await log.ends()))
+    return LeasedMembership(leases, group, owner, len(await all_partitions(log)))

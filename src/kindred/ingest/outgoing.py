@@ -70,16 +70,28 @@ def outgoing_event(
 async def copy_marker(position: Position, marker: Imported, log: EventLog) -> None:
     """Append an import's marker to the other partitions too, each of which folds its own users of the import.
 
-    The marker that stands in the partition of its own key is the one that is copied.
+    The marker that stands in the partition of its own key is the one that is copied. Nothing can be added to an epoch
+    that is over: then the marker goes on to the present one too, whose partitions fold the users that are left.
     """
-    partitions = len(await log.ends())
-    if partitions == 1 or log.partition_of(marker.import_id) != position.partition:
+    if log.partition_of(marker.import_id, position.epoch) != position.partition:
         return
+    data, partitions = encode_event(marker), await log.partitions()
+    epochs = {max(partitions)}
+    if position.epoch in epochs:
+        keys = _keys(marker.import_id, position.epoch, partitions[position.epoch], log)
+        placed = await log.append([(keys[part], data) for part in sorted(keys) if part != position.partition])
+        # The epoch may have ended under the copies, some of which then stand in the next one.
+        epochs = {place.epoch for place in placed}
+    if epochs - {position.epoch}:
+        await log.append([(marker.import_id, data)])
+
+
+def _keys(import_id: str, epoch: int, partitions: int, log: EventLog) -> dict[int, str]:
+    """Return a key for each partition of an epoch."""
     keys: dict[int, str] = {}
     number = 0
     while len(keys) < partitions:
-        key = f"{marker.import_id}#{number}"
-        keys.setdefault(log.partition_of(key), key)
+        key = f"{import_id}#{number}"
+        keys.setdefault(log.partition_of(key, epoch), key)
         number += 1
-    data = encode_event(marker)
-    await log.append([(key, data) for partition, key in sorted(keys.items()) if partition != position.partition])
+    return keys

@@ -1,9 +1,9 @@
 """Folding a log again from its start: what its fold once added to it stands there already."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from kindred.core.position import START, Position
-from kindred.ports.log import EventLog, LogRecord
+from kindred.ports.log import EventLog, LogRecord, all_partitions
 from kindred.ports.resource import Capabilities
 
 
@@ -28,20 +28,24 @@ class ReplayedLog:
         """Return up to `limit` records behind `after`."""
         return await self._log.read(after, limit)
 
-    async def ends(self) -> list[Position]:
+    async def ends(self, epoch: int | None = None) -> list[Position]:
         """Return the position of the last record of each partition."""
-        return await self._log.ends()
+        return await self._log.ends(epoch)
+
+    async def partitions(self) -> Mapping[int, int]:
+        """Return how many partitions each epoch has."""
+        return await self._log.partitions()
 
     async def commit(self, group: str, position: Position) -> None:
         """Do nothing: the commits belong to the first fold."""
 
     async def committed(self, group: str) -> list[Position]:
         """Return that nothing is committed."""
-        return [START._replace(partition=end.partition) for end in await self._log.ends()]
+        return [START._replace(partition=partition) for partition in await all_partitions(self._log)]
 
-    def partition_of(self, key: str) -> int:
+    def partition_of(self, key: str, epoch: int | None = None) -> int:
         """Return the partition of a key."""
-        return self._log.partition_of(key)
+        return self._log.partition_of(key, epoch)
 
     async def trim(self, before: Position) -> int:
         """Delete nothing."""

@@ -153,6 +153,7 @@ class Worker:
             while behind := [each for each in targets if not await self._reached(each)]:
                 await self._settle(await membership.claims())
                 moved = [await self._drain_step(target, membership) for target in behind if target[1] in self._owned]
+                moved += [await self._step(partition, membership) for partition in self._older(behind)]
                 if not any(moved):
                     await asyncio.sleep(self._pace.idle_poll)
         finally:
@@ -162,6 +163,11 @@ class Worker:
 
     async def _reached(self, target: Position) -> bool:
         return target.offset < 0 or await self._stage.watermark(target.partition) >= target
+
+    def _older(self, targets: Sequence[Position]) -> list[int]:
+        """Return the partitions owned here besides those of targets that stand in an epoch before some target's."""
+        newest, aimed = max(target.epoch for target in targets), {target.partition for target in targets}
+        return [part for part, owned in self._owned.items() if part not in aimed and owned.position.epoch < newest]
 
     async def _drain_step(self, target: Position, membership: Membership) -> bool:
         if await self._step(target.partition, membership):

@@ -66,7 +66,8 @@ class LakeWriter:
             await asyncio.to_thread(self._folder.clear, manifest)
             await asyncio.to_thread(self._folder.begin)
             ends = {end.partition: end for end in await self._log.ends()}
-            for partition in sorted({*ends, *manifest.ends()}):
+            partitions = await self._log.partitions()
+            for partition in sorted({*range(max(partitions.values())), *manifest.ends()}):
                 async for step in self._steps(partition, manifest.ends().get(partition), ends.get(partition)):
                     if not await self._leases.holds(LEASE, fence):
                         raise LeaseHeld("another process took over the lake while this one worked")
@@ -74,7 +75,7 @@ class LakeWriter:
                     await self._log.commit(GROUP, step[-1].position)
             # A commit that a crash cut off would hold the log's trimming up for ever where no event follows.
             for place in manifest.ends().values():
-                if place.partition in ends:
+                if place.partition < partitions.get(place.epoch, 0):
                     await self._log.commit(GROUP, place)
             report.positions = tuple(manifest.positions)
             return report

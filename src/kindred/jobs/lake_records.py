@@ -37,7 +37,7 @@ class LakeLog(ReplayedLog):
         found = [] if after == end else await asyncio.to_thread(self._from_lake, after, limit)
         return found or await self._behind(end, limit)
 
-    def partitions(self) -> Sequence[int]:
+    def in_lake(self) -> Sequence[int]:
         """Return the partitions that the lake knows, of any epoch."""
         return sorted(self._ends)
 

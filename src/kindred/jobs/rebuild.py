@@ -20,7 +20,7 @@ from kindred.jobs.lake_records import LakeLog
 from kindred.jobs.unchanged import unchanged
 from kindred.ports.catalog import CatalogStore, ProfileStore
 from kindred.ports.interactions import InteractionStore
-from kindred.ports.log import DeadLetters, EventLog, LogRecord
+from kindred.ports.log import DeadLetters, EventLog, LogRecord, all_partitions
 from kindred.ports.operations import Leases
 from kindred.ports.state import Replaceable, StateStore
 from kindred.ports.telemetry import NoMeter
@@ -113,9 +113,9 @@ class Rebuild:
 
     async def prepare(self) -> None:
         """Find out where the fresh state stands. Raise InvalidInput when the source lacks its beginning."""
-        partitions = {end.partition for end in await self._log.ends()}
+        partitions = set(await all_partitions(self._log))
         if isinstance(self._source, LakeLog):
-            partitions.update(self._source.partitions())
+            partitions.update(self._source.in_lake())
             await self.fresh.write(self._source.forgotten(), Position(0, 0, -1))
         for partition in sorted(partitions):
             place = await self.fresh.watermark(partition)
@@ -176,8 +176,8 @@ class Rebuild:
 
 async def whole_source(log: EventLog) -> Source:
     """Return `log` where it still has its first records, else `lake`."""
-    for end in await log.ends():
-        first = await log.read(Position(0, end.partition, -1), 1)
+    for partition in await all_partitions(log):
+        first = await log.read(Position(0, partition, -1), 1)
         if first and first[0].position.epoch == 0 and first[0].position.offset > 0:
             return "lake"
     return "log"

@@ -114,21 +114,18 @@ async def _trim_log(stores: RetentionStores, old: Old, report: RetentionReport) 
     lake = LakeEvents(stores.lake).manifest().ends()
     committed = {place.partition: place for place in await stores.log.committed(GROUP)}
     kept: dict[int, Position] = {}
-    for end in await stores.log.ends():
-        due = await _first_kept(stores.log, end, old)
-        if due is None:
+    for partition, due in (await _due(stores.log, old)).items():
+        if partition not in lake:
+            report.waits.append(f"partition {partition} of the log is not in the lake yet: run `kindred job lake`")
             continue
-        if end.partition not in lake:
-            report.waits.append(f"partition {end.partition} of the log is not in the lake yet: run `kindred job lake`")
-            continue
-        watermark = await stores.state.watermark(end.partition)
-        safe = min(lake[end.partition], watermark, committed.get(end.partition, watermark))
+        watermark = await stores.state.watermark(partition)
+        safe = min(lake[partition], watermark, committed.get(partition, watermark))
         place = min(due, safe._replace(offset=safe.offset + 1))
         if place < due:
-            report.waits.append(f"partition {end.partition} of the log waits at {safe} for the lake or a consumer")
+            report.waits.append(f"partition {partition} of the log waits at {safe} for the lake or a consumer")
         if place.offset > 0:
             report.records += await stores.log.trim(place)
-        kept[end.partition] = place
+        kept[partition] = place
     return kept
 
 
@@ -146,19 +143,32 @@ async def _trim_items(
 
     committed = {place.partition: place for place in await log.committed(ITEMS)}
     found: dict[int, Position] = {}
-    for end in await log.ends():
-        due = await _first_kept(log, end, old)
-        watermark = log_side(await state.watermark(item_side(end).partition))
-        safe = min(watermark, committed.get(end.partition, watermark))
-        place = None if due is None else min(due, safe._replace(offset=safe.offset + 1))
-        if place is not None and place.offset > 0:
+    for partition, due in (await _due(log, old)).items():
+        watermark = log_side(await state.watermark(item_side(due).partition))
+        safe = min(watermark, committed.get(partition, watermark))
+        place = min(due, safe._replace(offset=safe.offset + 1))
+        if place.offset > 0:
             report.records += await log.trim(place)
-            found[end.partition + ITEM_SIDE] = item_side(place)
+            found[partition + ITEM_SIDE] = item_side(place)
+    return found
+
+
+async def _due(log: EventLog, old: Old) -> dict[int, Position]:
+    """Return by partition the position that everything old stands before, in the newest epoch that has something old.
+
+    The last record of the present epoch stays; of one that is over, all may go.
+    """
+    found: dict[int, Position] = {}
+    partitions = await log.partitions()
+    for epoch in partitions:
+        for end in await log.ends(epoch):
+            due = await _first_kept(log, end if epoch == max(partitions) else end._replace(offset=end.offset + 1), old)
+            found |= {} if due is None else {end.partition: due}
     return found
 
 
 async def _first_kept(log: EventLog, end: Position, old: Old) -> Position | None:
-    """Return the first position of a partition whose record is not old (the last one stays), None where none is old.
+    """Return the first position of an epoch's partition, `end` at the latest, whose record is not old; None for none.
 
     Records come in order of arrival, near enough, so that it is searched by halves.
     """
@@ -179,7 +189,7 @@ async def _said(log: EventLog, place: Position, high: int, old: Old) -> tuple[in
     after = place._replace(offset=place.offset - 1)
     while records := await log.read(after, _AT_ONCE if after.offset >= place.offset else 1):
         for record in records:
-            if record.position.offset >= high:
+            if record.position >= place._replace(offset=high):
                 return None
             said = old(record.data)
             if said is not None:

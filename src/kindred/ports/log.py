@@ -44,8 +44,18 @@ class EventLog(Resource, Protocol):
         """
         ...
 
-    async def ends(self) -> list[Position]:
-        """Return the position of the last durable record of each partition of the present epoch (-1: empty)."""
+    async def ends(self, epoch: int | None = None) -> list[Position]:
+        """Return the position of the last durable record of each partition of an epoch (-1: none), else the present.
+
+        Raises StoreUnavailable for an epoch that the log does not know.
+        """
+        ...
+
+    async def partitions(self) -> Mapping[int, int]:
+        """Return how many partitions each epoch has, oldest first, as far as the log knows them; the last is present.
+
+        As seen last: a newer epoch may have begun a moment ago, which the positions of an append tell.
+        """
         ...
 
     async def commit(self, group: str, position: Position) -> None:
@@ -56,8 +66,11 @@ class EventLog(Resource, Protocol):
         """Return what each partition was committed to by `group` (offset -1 where nothing was)."""
         ...
 
-    def partition_of(self, key: str) -> int:
-        """Return the partition of the present epoch that records of `key` go to."""
+    def partition_of(self, key: str, epoch: int | None = None) -> int:
+        """Return the partition that records of `key` go to in the present epoch, or went to in another.
+
+        Raises StoreUnavailable for an epoch that the log does not know.
+        """
         ...
 
     async def trim(self, before: Position) -> int:
@@ -109,6 +122,17 @@ class GroupedLog(EventLog, Protocol):
     async def join(self, group: str) -> Membership:
         """Become a member of `group`; partitions move when members come and go."""
         ...
+
+
+async def all_partitions(log: EventLog) -> range:
+    """Return the partitions of all epochs of a log: some may be of an older one alone."""
+    return range(max((await log.partitions()).values()))
+
+
+async def all_ends(log: EventLog) -> list[Position]:
+    """Return the last position of each partition of each epoch, where it has one."""
+    ends = [end for epoch in await log.partitions() for end in await log.ends(epoch)]
+    return [end for end in ends if end.offset >= 0]
 
 
 @runtime_checkable

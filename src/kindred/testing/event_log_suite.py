@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kindred.core.errors import InvalidInput
+from kindred.core.errors import InvalidInput, StoreUnavailable
 from kindred.core.position import Position
 from kindred.ports.log import EventLog, LogRecord
 
@@ -165,9 +165,25 @@ class EventLogSuite:
             behind = old if new[0].position.partition == old[0].position.partition else []
             assert found == [*behind, *new]
             assert await self.read_all(log, new[1].position) == new[2:]
+            await self.knows_its_epochs(log, old[-1].position, new[-1].position)
             await log.commit("fold", new[2].position)
             await log.commit("fold", new[0].position)
             assert new[2].position in await log.committed("fold")
+
+    async def knows_its_epochs(self, log: EventLog, old: Position, new: Position) -> None:
+        """Each epoch keeps its number of partitions, its ends, and where a key's records went in it."""
+        partitions = await log.partitions()
+        assert list(partitions) == [old.epoch, new.epoch]
+        for last in (old, new):
+            ends = await log.ends(last.epoch)
+            assert last in ends
+            assert [end.partition for end in ends] == list(range(partitions[last.epoch]))
+            assert {end.epoch for end in ends} == {last.epoch}
+            assert log.partition_of("key", last.epoch) == last.partition
+        assert log.partition_of("key") == new.partition
+        assert await log.ends(new.epoch) == await log.ends()
+        with pytest.raises(StoreUnavailable, match="epoch"):
+            await log.ends(new.epoch + 1)
 
     async def test_a_position_of_another_log_is_refused(self, tmp_path: Path) -> None:
         """Committing to a partition that is not there fails and says so; reading it finds nothing."""

@@ -26,7 +26,7 @@ from kindred.core.event import (
 )
 from kindred.core.position import Position
 from kindred.ingest.plan import check_event, event_value
-from kindred.ports.log import EventLog, LogRecord
+from kindred.ports.log import EventLog, LogRecord, all_partitions
 from kindred.training.lake_events import EVENT_SCHEMA
 
 BATCH = 5_000
@@ -130,10 +130,10 @@ def _fields(event: Event, *names: str) -> dict[str, Any]:
 async def log_batches(log: EventLog, ends: Mapping[int, Position]) -> AsyncIterator[list[LogRecord]]:
     """Go through each partition behind `ends` (from its start where it is not named) up to its present end.
 
-    Partitions of older epochs that `ends` names and the present epoch lacks are read to their end too.
+    Partitions that only older epochs have are read to their end too.
     """
     present = {end.partition: end for end in await log.ends()}
-    for partition in sorted({*present, *ends}):
+    for partition in sorted({*await all_partitions(log), *ends}):
         after = ends.get(partition, Position(0, partition, -1))
         until = present.get(partition)
         while until is None or after < until:

@@ -24,6 +24,7 @@ from kindred.ingest.exposures import EXPOSURE
 from kindred.ingest.folding import IngestStores
 from kindred.ingest.journal import Journal
 from kindred.ingest.replay import ReplayedLog
+from kindred.ports.log import all_ends
 
 NOW = 1_700_000_000_000
 QUICK = ConsumerConfig(retry_first=0.001, retry_most=0.002, standby_poll=0.005)
@@ -119,7 +120,7 @@ class World:
     async def drain(self, **config) -> None:
         """Fold everything that the log holds, and what that adds to it."""
         ends = None
-        while ends != (ends := await self.log.ends()):
+        while ends != (ends := await all_ends(self.log)):
             await self.consumer(**config).drain_to(*ends, timeout=20)
 
     async def again(self) -> "World":

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -65,7 +65,7 @@ class KafkaEventLog:
         Raises StoreUnavailable where no acknowledgement came in time, and then some or all may have been written.
         """
         epoch = self._epochs.present
-        sent = await self._send(records)
+        sent = await self._send(records, epoch)
         places: list[Position | None] = [
             Position(epoch.number, self._partition(key, epoch.partitions), each.offset) if each.error is None else None
             for (key, _), each in zip(records, sent, strict=True)
@@ -89,11 +89,15 @@ class KafkaEventLog:
             return []
         return await self._blocking(lambda: self._read(after, limit))
 
-    async def ends(self) -> list[Position]:
-        """Return the last acknowledged position of each partition of the present epoch."""
-        epoch = self._epochs.present
-        ends = await self._blocking(lambda: self._topics.ends(epoch))
-        return [Position(epoch.number, partition, end - 1) for partition, end in enumerate(ends)]
+    async def ends(self, epoch: int | None = None) -> list[Position]:
+        """Return the last acknowledged position of each partition of an epoch, else of the present one."""
+        asked = self._epoch(epoch)
+        ends = await self._blocking(lambda: self._topics.ends(asked))
+        return [Position(asked.number, partition, end - 1) for partition, end in enumerate(ends)]
+
+    async def partitions(self) -> Mapping[int, int]:
+        """Return how many partitions each epoch has whose topic is there, as seen at most seconds ago."""
+        return {epoch.number: epoch.partitions for epoch in self._epochs.all}
 
     async def commit(self, group: str, position: Position) -> None:
         """Commit to the group's offsets in Kafka.
@@ -119,9 +123,9 @@ class KafkaEventLog:
         """
         return await self._blocking(lambda: self._offsets.committed(group, self._epochs))
 
-    def partition_of(self, key: str) -> int:
-        """Return XXH3-64 of the key modulo the partitions of the present epoch."""
-        return self._partition(key, self._epochs.present.partitions)
+    def partition_of(self, key: str, epoch: int | None = None) -> int:
+        """Return XXH3-64 of the key modulo the partitions of an epoch, else of the present one."""
+        return self._partition(key, self._epoch(epoch).partitions)
 
     async def trim(self, before: Position) -> int:
         """Delete records before a position, and all of older epochs of that partition; Kafka frees whole segments."""
@@ -173,10 +177,18 @@ class KafkaEventLog:
     def _partition(key: str, partitions: int) -> int:
         return xxh3_64_intdigest(key.encode()) % partitions
 
-    async def _send(self, records: Sequence[tuple[str, bytes]]) -> list[Sent]:
-        _, topic, partitions = self._epochs.present
+    def _epoch(self, number: int | None) -> Epoch:
+        """Return an epoch, the present one for None; another thread may replace that at any time."""
+        epochs = self._epochs
+        found = epochs.present if number is None else epochs.find(number)
+        if found is None:
+            raise StoreUnavailable(f"{self._address} has no topic of epoch {number}: it tells which user was where")
+        return found
+
+    async def _send(self, records: Sequence[tuple[str, bytes]], epoch: Epoch) -> list[Sent]:
+        """Send to an epoch's topic, sealed or not."""
         return await self._sender.send(
-            [Outgoing(topic, self._partition(key, partitions), key.encode(), data) for key, data in records]
+            [Outgoing(epoch.topic, self._partition(key, epoch.partitions), key.encode(), data) for key, data in records]
         )
 
     def _raise_unless_sealed(self, failed: Sequence[Sent]) -> None:

@@ -1,19 +1,17 @@
 """An event log in one process's memory, of one partition or several that a group of consumers shares."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import xxhash
 
 from kindred.adapters.memory.group import MemoryGroup, MemoryMembership
-from kindred.core.errors import ConfigError, Conflict, InvalidInput
+from kindred.core.errors import ConfigError, InvalidInput, StoreUnavailable
 from kindred.core.position import Position
 from kindred.ports.log import LogRecord
 from kindred.ports.resource import Capabilities
 
-DRAINING = "consumer"
-"""The group that must have folded an epoch before the next one begins."""
 _MOST_PARTITIONS = 1_000
 
 
@@ -59,7 +57,9 @@ class MemoryEventLog:
     async def read(self, after: Position, limit: int) -> list[LogRecord]:
         """Return up to `limit` records behind `after`, those of its own epoch first."""
         found: list[LogRecord] = []
-        for epoch in range(max(after.epoch, 0), len(self._epochs)):
+        # Those who fold an older epoch read nothing newer before the whole group is done with it.
+        shared = [self._shared(name) for name, group in self._groups.items() if not group.deserted]
+        for epoch in range(max(after.epoch, 0), min(shared, default=len(self._epochs) - 1) + 1):
             if after.partition >= len(self._epochs[epoch]):
                 continue
             part = self._epochs[epoch][after.partition]
@@ -71,15 +71,20 @@ class MemoryEventLog:
             ]
         return found
 
-    async def ends(self) -> list[Position]:
-        """Return the last record's position in each partition of the present epoch."""
-        epoch = len(self._epochs) - 1
-        return [Position(epoch, partition, part.next - 1) for partition, part in enumerate(self._epochs[-1])]
+    async def ends(self, epoch: int | None = None) -> list[Position]:
+        """Return the last record's position in each partition of an epoch, else of the present one."""
+        number = len(self._epochs) - 1 if epoch is None else epoch
+        return [Position(number, partition, part.next - 1) for partition, part in enumerate(self._parts(epoch))]
+
+    async def partitions(self) -> Mapping[int, int]:
+        """Return how many partitions each epoch has."""
+        return {epoch: len(parts) for epoch, parts in enumerate(self._epochs)}
 
     async def commit(self, group: str, position: Position) -> None:
         """Remember how far `group` is."""
         known = self._committed.setdefault(group, {})
         known[position.partition] = max(known.get(position.partition, position), self._own(position))
+        self._share_out(group)
 
     async def committed(self, group: str) -> list[Position]:
         """Return how far `group` is in each partition of the present epoch."""
@@ -88,9 +93,9 @@ class MemoryEventLog:
         nothing = [Position(epoch, partition, -1) for partition in range(len(self._epochs[-1]))]
         return [known.get(each.partition, each) for each in nothing]
 
-    def partition_of(self, key: str) -> int:
-        """Return the partition of a key: its hash among the partitions of the present epoch."""
-        return xxhash.xxh3_64_intdigest(key.encode()) % len(self._epochs[-1])
+    def partition_of(self, key: str, epoch: int | None = None) -> int:
+        """Return the partition of a key: its hash among the partitions of an epoch, else of the present one."""
+        return xxhash.xxh3_64_intdigest(key.encode()) % len(self._parts(epoch))
 
     async def trim(self, before: Position) -> int:
         """Delete records before `before`; return how many went."""
@@ -107,24 +112,21 @@ class MemoryEventLog:
 
     async def begin_epoch(self) -> int:
         """Begin an epoch of as many partitions, as after a restore; return its number."""
-        return await self.repartition(len(self._epochs[-1]), drained=False)
+        return await self.repartition(len(self._epochs[-1]))
 
-    async def repartition(self, partitions: int, *, drained: bool = True) -> int:
-        """Begin an epoch of `partitions` partitions; return its number.
-
-        Raises Conflict while the consumers have not folded all of the present epoch (unless not `drained`).
-        """
-        if drained and await self.committed(DRAINING) != await self.ends():
-            raise Conflict("the present epoch is not folded to its end; wait until the consumers have done so")
+    async def repartition(self, partitions: int) -> int:
+        """Begin an epoch of `partitions` partitions and return its number; groups share out the older ones first."""
+        if partitions < 1:
+            raise InvalidInput.at("/partitions", f"is 1 or more, not {partitions}")
         self._epochs.append([_Part() for _ in range(partitions)])
-        for group in self._groups.values():
-            group.resize(partitions)
+        for group in self._groups:
+            self._share_out(group)
         return len(self._epochs) - 1
 
     async def join(self, group: str) -> MemoryMembership:
         """Become a member of `group`."""
         if group not in self._groups:
-            self._groups[group] = MemoryGroup(len(self._epochs[-1]))
+            self._groups[group] = MemoryGroup(len(self._epochs[self._shared(group)]))
         return self._groups[group].join()
 
     async def check(self) -> None:
@@ -132,6 +134,27 @@ class MemoryEventLog:
 
     async def close(self) -> None:
         """Do nothing: memory goes with the process."""
+
+    def _shared(self, group: str) -> int:
+        """Return the oldest epoch that a group has not folded to its end, at the latest the present one."""
+        known = self._committed.get(group, {})
+        for epoch, parts in enumerate(self._epochs[:-1]):
+            for partition, part in enumerate(parts):
+                last = Position(epoch, partition, part.next - 1)
+                if part.records and known.get(partition, last._replace(offset=-1)) < last:
+                    return epoch
+        return len(self._epochs) - 1
+
+    def _share_out(self, group: str) -> None:
+        if group in self._groups:
+            self._groups[group].resize(len(self._epochs[self._shared(group)]))
+
+    def _parts(self, epoch: int | None) -> list[_Part]:
+        if epoch is None:
+            return self._epochs[-1]
+        if not 0 <= epoch < len(self._epochs):
+            raise StoreUnavailable(f"this log has {len(self._epochs)} epochs and not epoch {epoch}")
+        return self._epochs[epoch]
 
     def _own(self, position: Position) -> Position:
         """Return a position of this log; raise InvalidInput for one of another log."""

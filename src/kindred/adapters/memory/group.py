@@ -13,6 +13,11 @@ class MemoryGroup:
         self._owners: dict[int, MemoryMembership] = {}
         self._fences: dict[int, int] = {}
 
+    @property
+    def deserted(self) -> bool:
+        """Say whether there is no member."""
+        return not self._members
+
     def join(self) -> "MemoryMembership":
         """Add a member."""
         member = MemoryMembership(self)
@@ -33,8 +38,9 @@ class MemoryGroup:
 
     def resize(self, partitions: int) -> None:
         """Share out another number of partitions."""
-        self._partitions = partitions
-        self._share_out()
+        if partitions != self._partitions:
+            self._partitions = partitions
+            self._share_out()
 
     def owned(self, member: "MemoryMembership") -> dict[int, int]:
         """Return a member's partitions with their fencing numbers."""

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, suppress
 from pathlib import Path
 
@@ -115,12 +115,17 @@ class SqliteEventLog:
             await self._believe(found[-1].position.offset)
         return found
 
-    async def ends(self) -> list[Position]:
-        """Return the last record's position."""
+    async def ends(self, epoch: int | None = None) -> list[Position]:
+        """Return the last record's position, in the whole log or in one epoch."""
         with self._translating(), self._reading:
-            end = _epochs(self._reader).position(_next_offset(self._reader) - 1)
+            epochs, last = _epochs(self._reader), _next_offset(self._reader) - 1
+        end = epochs.position(last) if epoch is None else epochs.end(epoch, last)
         await self._believe(end.offset)
         return [end]
+
+    async def partitions(self) -> Mapping[int, int]:
+        """Return that each epoch has one partition."""
+        return dict.fromkeys(range(len((await self._known_epochs()).firsts)), 1)
 
     async def commit(self, group: str, position: Position) -> None:
         """Remember how far `group` is; a machine's end may forget the newest commits, never make them up."""
@@ -133,7 +138,7 @@ class SqliteEventLog:
             row = self._reader.execute("SELECT last FROM committed WHERE consumer = ?", (group,)).fetchone()
             return [_epochs(self._reader).position(row[0] if row else -1)]
 
-    def partition_of(self, key: str) -> int:
+    def partition_of(self, key: str, epoch: int | None = None) -> int:
         """Return the one partition."""
         return PARTITION
 

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from kindred.core.errors import InvalidInput
+from kindred.core.errors import InvalidInput, StoreUnavailable
 from kindred.core.position import Position
 
 PARTITION = 0
@@ -22,6 +22,17 @@ class Epochs(NamedTuple):
     def position(self, offset: int) -> Position:
         """Return the position of an offset."""
         return Position(self.of(offset), PARTITION, offset)
+
+    def end(self, epoch: int, last: int) -> Position:
+        """Return the last position of an epoch of a log whose last offset is `last`; offset -1 where it has no record.
+
+        Raises StoreUnavailable for an epoch that the log does not know.
+        """
+        if not 0 <= epoch < len(self.firsts):
+            raise StoreUnavailable(f"this log has {len(self.firsts)} epochs and not epoch {epoch}")
+        newer = epoch + 1
+        offset = min(last, self.firsts[newer] - 1) if newer < len(self.firsts) else last
+        return Position(epoch, PARTITION, offset if offset >= self.firsts[epoch] else -1)
 
     def behind(self, after: Position) -> int | None:
         """Return the first offset behind a position, or None when nothing of this log can stand there.

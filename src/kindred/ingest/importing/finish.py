@@ -15,7 +15,7 @@ from kindred.ingest.importing.lake import ImportManifest, Lake
 from kindred.ingest.importing.options import ImportStores, Reporter
 from kindred.ingest.importing.row_ids import ROW_ID, row_id_array
 from kindred.ports.interactions import InteractionColumns
-from kindred.ports.log import EventLog, LogRecord
+from kindred.ports.log import EventLog, LogRecord, all_partitions
 
 _PROFILES_PER_WRITE = 2_000
 _RECORDS_PER_READ = 10_000
@@ -61,9 +61,9 @@ async def finish_pending(lake: Lake, stores: ImportStores, now: int, tell: Repor
 
 async def _marker_position(log: EventLog, import_id: str) -> Position | None:
     """Return where an import's first marker stands in the log, None when it was never appended."""
-    for end in await log.ends():
-        after = end._replace(offset=-1)
-        while after < end and (records := await log.read(after, _RECORDS_PER_READ)):
+    for partition in await all_partitions(log):
+        after = Position(0, partition, -1)
+        while records := await log.read(after, _RECORDS_PER_READ):
             for record in records:
                 if _is_marker(record, import_id):
                     return record.position
