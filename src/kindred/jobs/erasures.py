@@ -19,7 +19,7 @@ from kindred.ingest.fold_columns import NOBODY, FoldColumns, fold_parts
 from kindred.ingest.importing.lake import ImportManifest, Lake
 from kindred.ingest.importing.row_ids import ROW_ID
 from kindred.jobs.forgotten_acts import anonymous_rows
-from kindred.training.controls import CONTROL_COLUMNS, Controls
+from kindred.training.controls import Controls
 from kindred.training.lake_events import LakeEvents, LakeManifest
 
 PERSON = "person"
@@ -81,11 +81,8 @@ def _hashed(user_id: str, metadata: str | None) -> str:
 
 def erasures(lake: LakeEvents, manifest: LakeManifest) -> Gone:
     """Return who is still named by a row of the lake that asks to be forgotten."""
-    controls = Controls()
-    if any(file.erasures for file in manifest.files):
-        for file in manifest.ordered():
-            if file.controls:
-                controls.add(lake.read(file, CONTROL_COLUMNS))
+    asked = any(file.erasures for file in manifest.files)
+    controls = Controls.of_lake(lake, manifest) if asked else Controls()
     return Gone(controls.forgotten, controls)
 
 

@@ -9,6 +9,7 @@ from kindred.core.errors import InvalidInput, StoreUnavailable
 from kindred.core.item import CatalogItem
 from kindred.ingest.importing.lake import Lake
 from kindred.ports.catalog import CatalogStore
+from kindred.training.controls import Controls
 from kindred.training.lake_events import LakeEvents
 
 _PAGE = 5_000
@@ -71,11 +72,15 @@ def events(lake: Path) -> pl.LazyFrame:
 def interactions(lake: Path) -> pl.LazyFrame:
     """Return the interactions of finished imports and those that were tracked, known repeats left out.
 
-    People who were forgotten leave it with the next compaction.
+    Merged people are one. Those who were forgotten leave it with the next compaction.
     """
-    tracked = events(lake).filter(
+    files = LakeEvents(lake)
+    held = files.manifest()
+    controls = Controls.of_lake(files, held)
+    tracked = files.scan(held.ordered()).filter(
         (pl.col("kind") == "interaction") & ~pl.col("duplicate").fill_null(False) & pl.col("user_id").is_not_null()
     )
+    tracked = _without_retold(tracked, controls)
     parts = [tracked.with_columns(pl.lit(TRACKED).alias("source")).select(_columns())]
     folder = Lake(lake)
     for manifest in folder.manifests():
@@ -83,7 +88,24 @@ def interactions(lake: Path) -> pl.LazyFrame:
         if manifest.position is not None and paths:
             rows = pl.scan_parquet(paths, hive_partitioning=False).filter(pl.col("user_id").is_not_null())
             parts.append(rows.with_columns(pl.lit(manifest.source).alias("source")).select(_columns()))
-    return pl.concat(parts)
+    found = pl.concat(parts)
+    return found.with_columns(pl.col("user_id").replace(controls.aliases)) if controls.aliases else found
+
+
+def _without_retold(rows: pl.LazyFrame, controls: Controls) -> pl.LazyFrame:
+    """Leave out what came for a user behind their merge: it was told again for the known one, and stands there too."""
+    sealed = {user: place for user, (_, (place, _)) in controls.merged.items() if controls.aliases[user] != user}
+    if not sealed:
+        return rows
+    places = pl.LazyFrame(
+        [(user, place.epoch, place.offset) for user, place in sealed.items()],
+        schema={"user_id": pl.String, "m_epoch": pl.Int64, "m_offset": pl.Int64},
+        orient="row",
+    )
+    before = (pl.col("epoch") < pl.col("m_epoch")) | (
+        (pl.col("epoch") == pl.col("m_epoch")) & (pl.col("offset") <= pl.col("m_offset"))
+    )
+    return rows.join(places, on="user_id", how="left").filter(before.fill_null(True)).drop("m_epoch", "m_offset")
 
 
 async def items(catalog: CatalogStore) -> pl.DataFrame:

@@ -12,7 +12,7 @@ from kindred.core.position import Position
 from kindred.models.preference import Interactions
 from kindred.ports.catalog import CatalogStore, ProfileStore
 from kindred.ports.log import EventLog
-from kindred.training.controls import CONTROL_COLUMNS, Controls, without_repeats
+from kindred.training.controls import Controls, without_repeats
 from kindred.training.dataset import Dataset
 from kindred.training.lake_events import EVENT_SCHEMA, LakeEvents, LakeManifest
 from kindred.training.lake_rows import (
@@ -65,10 +65,7 @@ async def collect(stores: DataStores, since: Sequence[Position] = ()) -> Dataset
     """
     lake = LakeEvents(stores.lake)
     tail, ends, manifest = await _tail(stores.log, lake)
-    controls = Controls()
-    for file in manifest.ordered():
-        if file.controls:
-            controls.add(lake.read(file, CONTROL_COLUMNS))
+    controls = Controls.of_lake(lake, manifest)
     controls.add(tail)
     numbers = _Numbers(stores.catalog)
     frames = [*import_rows(stores.lake, controls, since)]

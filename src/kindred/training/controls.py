@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import msgspec
 import polars as pl
 
 from kindred.core.clock import DAY
 from kindred.core.position import Position
-from kindred.training.lake_events import CONTROLS
+from kindred.training.lake_events import CONTROLS, LakeEvents, LakeManifest
 
 CONTROL_COLUMNS = ("epoch", "partition", "offset", "kind", "user_id", "item_id", "ingested_at", "metadata")
 _REACTIONS = ("like", "dislike")
@@ -18,20 +19,20 @@ _REACTIONS = ("like", "dislike")
 class Controls:
     """What was said about other records, by whom it concerns.
 
-    `erased`: user → position and arrival (ms) of the last erasure. `merged`: anonymous user → known one, as said, and
-    the arrival of the merge; `aliases` follows chains to their end. `removed`: (user, item, reactions only) → position
+    `erased`: user → position and arrival (ms) of the last erasure. `merged`: anonymous user → known one, as said, with
+    the place of the merge; `aliases` follows chains to their end. `removed`: (user, item, reactions only) → position
     and arrival of the last one. `markers`: import → position and arrival of its first marker.
     """
 
     erased: dict[str, tuple[Position, int]] = field(default_factory=dict)
-    merged: dict[str, tuple[str, int]] = field(default_factory=dict)
+    merged: dict[str, tuple[str, tuple[Position, int]]] = field(default_factory=dict)
     removed: dict[tuple[str, str, bool], tuple[Position, int]] = field(default_factory=dict)
     markers: dict[str, tuple[Position, int]] = field(default_factory=dict)
     _flat: dict[str, str] | None = None
 
     @property
     def aliases(self) -> dict[str, str]:
-        """Return anonymous user → the user they are known as at the end of the chain; a cycle ends where it closes."""
+        """Return anonymous user → who they are known as: the end of their chain, or the first name of a circle."""
         if self._flat is None:
             self._flat = {user: self._followed(user) for user in self.merged}
         return self._flat
@@ -48,17 +49,27 @@ class Controls:
         return found
 
     def _followed(self, user: str) -> str:
-        for known, _ in self._chain(user):
-            user = known
-        return user
+        names = [user, *(known for known, _ in self._chain(user))]
+        closing = self.merged.get(names[-1])
+        return names[-1] if closing is None else min(names[names.index(closing[0]) :])
 
     def _chain(self, user: str) -> Iterator[tuple[str, int]]:
-        """Go through whom a user was merged into, each with the arrival of the last merge on the way there."""
+        """Go through whom a user was merged into, each with the arrival (ms) of the last merge on the way there."""
         seen, latest = {user}, 0
         while (merge := self.merged.get(user)) is not None and merge[0] not in seen:
-            user, latest = merge[0], max(latest, merge[1])
+            user, (_, arrived) = merge
+            latest = max(latest, arrived)
             seen.add(user)
             yield user, latest
+
+    @classmethod
+    def of_lake(cls, lake: LakeEvents, manifest: LakeManifest) -> Self:
+        """Read all that a lake holds."""
+        controls = cls()
+        for file in manifest.ordered():
+            if file.controls:
+                controls.add(lake.read(file, CONTROL_COLUMNS))
+        return controls
 
     def add(self, events: pl.DataFrame) -> None:
         """Take over the controls among event columns, which come in order of position within a partition."""
@@ -76,7 +87,7 @@ class Controls:
                     # Whoever comes back is someone new, and may be merged into another.
                     self.merged.pop(user, None)
             elif kind == "merged":
-                self.merged.setdefault(user, (said["into"], place[1]))
+                self.merged.setdefault(user, (said["into"], place))
             elif kind == "removed":
                 self.removed[user, item, bool(said.get("reactions"))] = place
             elif kind == "imported":

@@ -49,7 +49,7 @@ def import_rows(folder: Path, controls: Controls, since: Sequence[Position] = ()
                 ),
                 pl.lit(None, pl.UInt64).alias("key"),
             )
-            yield controls.unerased(frame)
+            yield _known(controls.unerased(frame), controls)
 
 
 def tracked_rows(events: pl.DataFrame, controls: Controls) -> pl.DataFrame:
@@ -59,9 +59,7 @@ def tracked_rows(events: pl.DataFrame, controls: Controls) -> pl.DataFrame:
     """
     rows = events.filter((pl.col("kind") == "interaction") & pl.col("item_id").is_not_null())
     rows = controls.unerased(rows.with_columns(pl.col("ingested_at").dt.timestamp("ms").alias("arrived")))
-    if controls.aliases:
-        rows = rows.with_columns(pl.col("user_id").replace(controls.aliases))
-    return rows.select(
+    return _known(rows, controls).select(
         "user_id",
         "item_id",
         "event_type",
@@ -73,6 +71,11 @@ def tracked_rows(events: pl.DataFrame, controls: Controls) -> pl.DataFrame:
         "arrived",
         pl.struct("user_id", "event_id").hash().alias("key"),
     )
+
+
+def _known(rows: pl.DataFrame, controls: Controls) -> pl.DataFrame:
+    """Put rows of merged people under the names they are known by since."""
+    return rows.with_columns(pl.col("user_id").replace(controls.aliases)) if controls.aliases else rows
 
 
 def lake_frames(
