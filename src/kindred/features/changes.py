@@ -172,21 +172,7 @@ class Remains(msgspec.Struct, frozen=True, array_like=True):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(ItemAct)
-_remains_decoder = msgspec.msgpack.Decoder(Remains)
-
-
-def encode_act(act: ItemAct) -> bytes:
-    """Write an item act for the items' log."""
-    return _encoder.encode(act)
-
-
-def decode_act(data: bytes) -> ItemAct:
-    """Read an item act; raise InvalidInput when the bytes are none."""
-    try:
-        return _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"not an item act: {error}") from error
+_decoder = msgspec.msgpack.Decoder(Remains)
 
 
 def encode_remains(remains: Remains) -> bytes:
@@ -197,7 +183,7 @@ def encode_remains(remains: Remains) -> bytes:
 def decode_remains(data: bytes) -> Remains:
     """Read what remains of an event; raise InvalidInput when the bytes are something else."""
     try:
-        return _remains_decoder.decode(data)
+        return _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"not what remains of an event: {error}") from error
 

@@ -106,11 +106,6 @@ def read_erasure_mark(data: bytes) -> tuple[Position, int]:
         raise InvalidInput("a mark of an erasure is a position and a time") from error
 
 
-def trending_key(window: str) -> StateKey:
-    """Return where the trending list of a window (`1h`, `24h`, `7d`) stands."""
-    return StateKey(TRENDING, window)
-
-
 def import_key(import_id: str, epoch: int = 0, partition: int = 0) -> StateKey:
     """Return where it is written that the part of an import was folded that a partition of an epoch has."""
     return StateKey(IMPORT, f"{import_id}/{epoch}.{partition}" if epoch or partition else import_id)

@@ -24,11 +24,6 @@ class Recent(msgspec.Struct, frozen=True, gc=False):
             place = self.events.find(sought, place + 1)
         return place
 
-    def known_at(self, event: int) -> int | None:
-        """Return the offset at which an event was folded, or None."""
-        place = self.place(event)
-        return None if place < 0 else int(_I64.unpack_from(self.offsets, place)[0])
-
     def admit(self, event: int, offset: int, arrival: int, most: int, age: int) -> "Recent | None":
         """Remember an event, at most `most` and none older than `age` ms; None when it is known already."""
         events, offsets, arrivals = self.events, self.offsets, self.arrivals

@@ -71,10 +71,6 @@ class PreferenceConfig(PreferenceSettings, frozen=True, kw_only=True):
         """Return the least rating that speaks for an item."""
         return self.thresholds.get("rating", THRESHOLDS["rating"])
 
-    def without_decay(self) -> Self:
-        """Return the same without half-lives."""
-        return msgspec.structs.replace(self, half_life=None, half_lives={})
-
 
 @dataclass(frozen=True, slots=True)
 class Interactions:

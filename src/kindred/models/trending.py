@@ -64,21 +64,6 @@ def trending_scores(
     return np.where(counts >= least, np.maximum(rise, 0.0), 0.0).astype(np.float32)
 
 
-def scores_from_buckets(buckets: NDArray[np.integer], window: str, config: TrendingConfig) -> Floats:
-    """Score items by hourly counts `buckets (n, h)`, oldest hour first, the last column the running hour.
-
-    The window is the last columns, the baseline up to `baseline_hours` columns before. Raises InvalidInput when h
-    does not reach beyond the window.
-    """
-    hours = window_hours(window)
-    known_hours = buckets.shape[1]
-    if known_hours <= hours:
-        raise InvalidInput.at("/buckets", f"has {known_hours} hours, {window} needs more than {hours}")
-    before = buckets[:, max(known_hours - hours - config.baseline_hours, 0) : known_hours - hours]
-    current = buckets[:, known_hours - hours :].sum(axis=1)
-    return trending_scores(current, before.sum(axis=1), hours, before.shape[1], config)
-
-
 @dataclass(frozen=True, slots=True)
 class TrendingModel:
     """Trend scores of every ordinal when the bundle was made.

@@ -22,7 +22,8 @@ from kindred.core.event import (
 from kindred.core.item import Item
 from kindred.core.position import START, Position
 from kindred.core.profile import Profile
-from kindred.features.groups import erased_key, trending_key, user_key
+from kindred.features.country_trends import window_trends_key
+from kindred.features.groups import erased_key, user_key
 from kindred.features.trending_list import decode_trending
 from kindred.features.users import UserRecord, encode_user
 from kindred.ingest.journal import Journal, folded
@@ -338,7 +339,7 @@ async def test_trending_lists_are_written(tmp_path):
     world = World(tmp_path)
     await world.record(*(happened(n, f"u{n}", "x", at=NOW) for n in range(8)))
     await world.drain()
-    view = await world.state.read([trending_key("1h"), trending_key("7d")])
+    view = await world.state.read([window_trends_key("1h"), window_trends_key("7d")])
     ordinal = (await world.catalog.get(["x"]))[0].ordinal
     for stored in view.records:
         read = decode_trending(stored.value)

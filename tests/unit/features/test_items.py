@@ -11,7 +11,7 @@ from tests.unit.features.acts import START_TIME, acts, cuts
 from kindred.core.clock import DAY, HOUR
 from kindred.core.errors import InvalidInput
 from kindred.core.position import Position
-from kindred.features.changes import ItemAct, decode_act, encode_act
+from kindred.features.changes import ItemAct
 from kindred.features.groups import FoldConfig
 from kindred.features.item_blocks import ACTIVE_HOURS, BLOCK, DAYS, kept_buckets, read_blocks
 from kindred.features.item_counters import RATING_COUNT, RATING_SUM
@@ -123,14 +123,6 @@ def test_buckets_reach_back_only_so_far():
     assert active(record, ACTIVE_HOURS) == {START_TIME // HOUR: 1}
     assert active(record, DAYS, 1) == {(START_TIME - 9 * DAY) // DAY: 1, START_TIME // DAY: 1}
     assert record.count("view") == 3
-
-
-def test_an_act_survives_its_codec():
-    """What goes through the items' log comes out as it was."""
-    act = ItemAct(Position(1, 2, 3), 4, "view", START_TIME, 0.5, 3.5, True, "DE", b"entries")
-    assert decode_act(encode_act(act)) == act
-    with pytest.raises(InvalidInput, match="not an item act"):
-        decode_act(b"\x93\x01")
 
 
 def test_bytes_that_are_no_record_are_refused():

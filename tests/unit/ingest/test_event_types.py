@@ -74,7 +74,6 @@ def test_a_half_life_of_its_own_goes_before_the_common_one() -> None:
     assert preferences(events, NOW, one).weights.tolist() == pytest.approx([0.5, 2.0, 2.0])
     both = rules(view={"half_life": 86_400.0}).preference(PreferenceSettings(half_life=43_200.0))
     assert preferences(events, NOW, both).weights.tolist() == pytest.approx([0.5, 0.5, 2.0])
-    assert preferences(events, NOW, both.without_decay()).weights.tolist() == pytest.approx([1.0, 2.0, 2.0])
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from kindred.models.trending import (
     TrendingConfig,
     TrendingModel,
     fit_trending,
-    scores_from_buckets,
     trending_scores,
 )
 
@@ -56,18 +55,6 @@ def test_formula() -> None:
     assert found[0] == pytest.approx((20 - 10) / np.sqrt(15))
 
 
-def test_live_buckets_and_training_agree() -> None:
-    config = TrendingConfig(baseline_hours=72)
-    users, items, times = columns()
-    ages = (NOW - times) // HOUR
-    buckets = np.zeros((N, 168 + 72), np.int64)
-    kept = ages < 168 + 72
-    np.add.at(buckets, (items[kept], buckets.shape[1] - 1 - ages[kept]), 1)
-    model = fit_trending(users, items, times, N, NOW, config)
-    for row, window in enumerate(("1h", "24h", "7d")):
-        np.testing.assert_allclose(scores_from_buckets(buckets, window, config)[0], model.scores[row, 0], rtol=1e-6)
-
-
 def test_repeats_of_one_user_in_one_hour_count_once() -> None:
     users, items = np.zeros(500, np.int32), np.zeros(500, np.int32)
     model = fit_trending(users, items, np.full(500, NOW - 1, np.int64), 1, NOW)
@@ -80,8 +67,6 @@ def test_what_happens_after_as_of_is_not_known() -> None:
     assert not model.scores.any()
 
 
-def test_bad_window_and_short_buckets_are_named() -> None:
+def test_a_bad_window_is_named() -> None:
     with pytest.raises(InvalidInput, match=r"2h.*known are 1h, 24h, 7d"):
         fit_trending(*columns(), N, NOW).top("2h", 3)
-    with pytest.raises(InvalidInput, match="needs more than 24"):
-        scores_from_buckets(np.zeros((2, 24), np.int64), "24h", TrendingConfig())

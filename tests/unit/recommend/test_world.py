@@ -12,7 +12,7 @@ from kindred.core.candidates import Candidates
 from kindred.core.clock import DAY, HOUR
 from kindred.core.errors import InvalidInput, NotFound
 from kindred.core.slate import ReasonCode
-from kindred.features.groups import trending_key
+from kindred.features.country_trends import window_trends_key
 from kindred.features.trending_list import TrendingList, encode_trending
 from kindred.models.blend import BlendConfig, BlendModel
 from kindred.ports.state import StateRecord, StateWrite
@@ -50,7 +50,7 @@ async def set_trend(platform, window, items, as_of=NOW):
     position = stored._replace(offset=stored.offset + 1)
     scores = np.linspace(9, 1, len(items), dtype=np.float32)
     value = encode_trending(TrendingList.of(as_of, np.array(items, np.int32), scores))
-    await platform.stores.state.write([StateWrite(trending_key(window), StateRecord(position, value))], position)
+    await platform.stores.state.write([StateWrite(window_trends_key(window), StateRecord(position, value))], position)
     await platform.follower.step()
 
 

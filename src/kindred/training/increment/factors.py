@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kindred.core.candidates import Floats, Mask, Ordinals
+from kindred.core.candidates import Floats, Ordinals
 from kindred.models.als import AlsModel, gram_of
 from kindred.models.preference import Preferences
 
@@ -57,8 +57,3 @@ def fold_users(model: AlsModel, rows: Preferences, users: NDArray[np.integer]) -
         mine = slice(start, end)
         found[row] = model.fold_in(rows.items[mine], rows.confidence[mine], rows.positive[mine]).vector
     return found
-
-
-def without(rows: Mask, left_out: Mask, users: Mask) -> Mask:
-    """Return which rows of `users` there were without those `left_out`, all (n,)."""
-    return np.asarray(rows & users & ~left_out, np.bool_)
