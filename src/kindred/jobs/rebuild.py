@@ -163,24 +163,32 @@ class Rebuild:
 
     async def _check_front(self, partition: int) -> None:
         """Raise InvalidInput where the first records of a partition are gone."""
-        first = await self._source.read(Position(0, partition, -1), 1)
-        if not first or first[0].position.epoch > 0 or first[0].position.offset == 0:
+        if await _begins(self._source, partition):
             return
+        records = await self._source.read(Position(0, partition, -1), 1)
+        first = f"at {records[0].position}" if records else f"behind partition {partition}"
         if not isinstance(self._source, LakeLog):
-            raise InvalidInput(
-                f"the log begins at {first[0].position}, what stood before it was trimmed: rebuild with --from lake"
-            )
+            raise InvalidInput(f"the log begins {first}, what stood before it was trimmed: rebuild with --from lake")
         if self._source.lacks_some(partition):
-            raise InvalidInput(f"the lake begins at {first[0].position}: it never held all that stood before that")
+            raise InvalidInput(f"the lake begins {first}: it never held all that stood before that")
 
 
 async def whole_source(log: EventLog) -> Source:
     """Return `log` where it still has its first records, else `lake`."""
-    for partition in await all_partitions(log):
-        first = await log.read(Position(0, partition, -1), 1)
-        if first and first[0].position.epoch == 0 and first[0].position.offset > 0:
-            return "lake"
-    return "log"
+    whole = [await _begins(log, partition) for partition in await all_partitions(log)]
+    return "log" if all(whole) else "lake"
+
+
+async def _begins(log: EventLog, partition: int) -> bool:
+    """Say whether the first record that a partition ever had is still there, or it never had any."""
+    partitions = await log.partitions()
+    for epoch in range(max(partitions) + 1):
+        # The epoch of a topic that is gone may have had records.
+        end = (await log.ends(epoch))[partition:][:1] if epoch in partitions else [Position(epoch, partition, 0)]
+        if end and end[0].offset >= 0:
+            first = await log.read(Position(0, partition, -1), 1)
+            return bool(first) and first[0].position == Position(epoch, partition, 0)
+    return True
 
 
 async def take_over(rebuild: Rebuild, live: StateStore, leases: Leases, log: EventLog, patience: float = 60.0) -> int:

@@ -14,10 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 from tests.engines.kafka import Kafka
 
 from kindred.adapters.kafka import sender
 from kindred.adapters.kafka.event_log import KafkaEventLog, open_event_log
+from kindred.adapters.kafka.topics import RECORD_BYTES, Epoch
 from kindred.core.errors import Conflict, InvalidInput, Overloaded, StoreUnavailable
 from kindred.core.position import Position
 from kindred.ingest.worker import PaceConfig, Worker
@@ -353,6 +360,37 @@ async def test_members_fold_an_older_epoch_to_its_end_first(kafka: Kafka, tmp_pa
         found = [record for partition in range(6) for record in await log.read(Position(0, partition, 99), 100)]
         assert sorted(record.position for record in found) == sorted(new)
         await member.leave()
+
+
+class Turning:
+    """Epochs that another thread replaces whenever one looks: each look finds the other of two."""
+
+    def __init__(self, *looks: Epoch) -> None:
+        self._looks = itertools.cycle(looks)
+        self.all = looks
+
+    @property
+    def present(self) -> Epoch:
+        return next(self._looks)
+
+
+async def test_an_append_goes_by_one_epoch_though_another_begins(kafka: Kafka, tmp_path: Path) -> None:
+    """The positions that it returns are those where its records stand."""
+    async with opened(kafka, tmp_path) as log, opened(kafka, tmp_path) as other:
+        old = other.epochs.present
+        await other.repartition(7)
+        # As if the seal of the older topic came later than the look at it.
+        entry = ConfigEntry("max.message.bytes", str(RECORD_BYTES), incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, old.topic, incremental_configs=[entry])
+        other._topics._admin.incremental_alter_configs([resource])[resource].result(10)
+        new = other.epochs.present
+        log._epochs = Turning(old, new)  # type: ignore[assignment]
+        log._look_for_epochs = lambda: None  # type: ignore[method-assign]
+        placed: list[Position] = []
+        for number in range(8):
+            placed += await log.append([(f"user-{number}", b"%d" % number)])
+        found = {record.position: record.data for record in await everything(other, 7)}
+        assert found == {place: b"%d" % number for number, place in enumerate(placed)}
 
 
 async def test_a_repartition_that_was_cut_short_is_run_again(kafka: Kafka, tmp_path: Path) -> None:
