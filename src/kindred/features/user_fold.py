@@ -196,14 +196,14 @@ class _Folding:
         self.made.position, self.known = change.position, True
         draft = self.draft
         match change:
-            case ProfileChange():
-                draft.profile = change.profile
             case MergeInto():
                 self._seal(change)
             case Handoff() if draft.alias is not None and not self._comes_back(change):
                 self._rekey(change.position)
-            case Removal() if draft.alias is not None:
+            case Removal() | ProfileChange() if draft.alias is not None:
                 self._rekey(change.position)
+            case ProfileChange():
+                draft.profile = change.profile
             case Removal():
                 self.made.removed.append(change)
                 draft.remove(change)
@@ -270,7 +270,10 @@ class _Folding:
         if brought is not None:
             standing = self.draft.record(self.batch.take(self.owner, self.counters))
             # What the known user says of themselves stands over what was known of the anonymous one.
-            brought = msgspec.structs.replace(brought, profile=None if standing.profile else brought.profile)
+            profile = brought.profile if standing.profile is None else None
+            if profile is not None:
+                profile = msgspec.structs.replace(profile, user_id=self.person.user_id)
+            brought = msgspec.structs.replace(brought, profile=profile)
             joined = merge_user(standing, brought, self.config)
             self.draft, self.counters = Draft(joined, self.config), joined.counters
         self.draft.merged, self.draft.aliases = merged, aliases

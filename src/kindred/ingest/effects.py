@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from kindred.core.event import ProfileErased, ProfileUpdated
 from kindred.core.position import Position
 from kindred.core.profile import Profile
+from kindred.features.changes import Rekeyed
+from kindred.features.user_fold import Person, UserFold
 from kindred.ingest.plan import Plan
 from kindred.ports.catalog import CatalogStore, ProfileStore
 
@@ -44,16 +46,25 @@ async def write_catalogue(made: Plan, catalog: CatalogStore, watermark: Position
         await catalog.delete(deletions, now)
 
 
-async def write_profiles(made: Plan, profiles: ProfileStore, watermark: Position) -> None:
-    """Bring the profiles to the last word on each user, but for words that they have heard before."""
+async def write_profiles(
+    made: Plan, folds: Sequence[tuple[Person, UserFold]], profiles: ProfileStore, watermark: Position
+) -> None:
+    """Bring the profiles to the last word on each user, but for words that they have heard before.
+
+    What is said of a merged user goes on to the known one, who also has what a handed-over record brought.
+    """
+    passed = {out.position for _, fold in folds for out in fold.outgoing if isinstance(out, Rekeyed)}
     last: dict[str, Profile | None] = {}
     for position, event in made.people:
-        if position > watermark:
+        if position > watermark and position not in passed:
             match event:
                 case ProfileUpdated():
                     last[event.profile.user_id] = event.profile
                 case ProfileErased():
                     last[event.user_id] = None
+    for person, fold in folds:
+        if fold.absorbed and fold.record is not None and fold.record.profile is not None:
+            last[person.user_id] = fold.record.profile
     upserts = [profile for profile in last.values() if profile is not None]
     if upserts:
         await profiles.upsert(upserts)

@@ -11,6 +11,7 @@ from kindred.core.event import (
     Imported,
     Interaction,
     ProfileErased,
+    ProfileUpdated,
     Served,
     encode_event,
     partition_key,
@@ -41,7 +42,7 @@ async def append_outgoing(
 
 def outgoing_event(
     user_id: str, out: Outgoing, events: Mapping[Position, PersonEvent]
-) -> HandedOver | Interaction | Served | HistoryRemoved | ProfileErased:
+) -> HandedOver | Interaction | Served | HistoryRemoved | ProfileUpdated | ProfileErased:
     """Return the event that a fold of `user_id` hands on; `events` by position."""
     event = events[out.position]
     if isinstance(out, Handing):
@@ -64,6 +65,8 @@ def outgoing_event(
         )
     if isinstance(event, Interaction | Served | HistoryRemoved | HandedOver):
         return msgspec.structs.replace(event, user_id=out.into)
+    if isinstance(event, ProfileUpdated):
+        return msgspec.structs.replace(event, profile=msgspec.structs.replace(event.profile, user_id=out.into))
     raise InvalidInput(f"an event of the kind {type(event).__name__} cannot be re-keyed")
 
 

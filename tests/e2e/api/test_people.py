@@ -47,6 +47,21 @@ def test_a_merge_is_recorded_once_and_conflicts_are_refused(person: httpx.Client
     assert merge(person, "early", "").status_code == 400
 
 
+def test_a_merged_user_has_the_profile_of_the_known_one(person: httpx.Client) -> None:
+    """Read under either name, and written under either name."""
+    assert person.put("/api/v1/users/cookie", json={"country": "DE"}).status_code in (200, 202)
+    merge(person, "cookie", "mia")
+
+    def country(user: str) -> str | None:
+        found = person.get(f"/api/v1/users/{user}").json()
+        return found.get("country") if found.get("user_id") == "mia" else None
+
+    assert eventually(lambda: country("mia") == "DE")
+    assert country("cookie") == "DE"
+    person.put("/api/v1/users/cookie", json={"country": "FR"})
+    assert eventually(lambda: country("mia") == country("cookie") == "FR")
+
+
 @pytest.mark.parametrize(("winner", "status"), [("another", 409), ("known", 200)])
 async def test_a_merge_that_came_second_in_the_log_is_told_so(winner: str, status: int) -> None:
     """Another server took a merge of the same user while this one appended its own."""

@@ -15,6 +15,7 @@ from kindred.core.errors import InvalidInput, StoreUnavailable
 from kindred.core.event import (
     ItemDeleted,
     ItemUpserted,
+    Merged,
     ProfileErased,
     ProfileUpdated,
     Served,
@@ -201,6 +202,33 @@ async def test_a_request_to_be_forgotten_that_cannot_be_folded_is_waited_for(tmp
         await world.drain()
     assert await world.letters.letters(None, 10) == []
     assert await world.state.watermark() < place
+
+
+async def test_profiles_of_merged_people(tmp_path):
+    """The known user has what was known of the anonymous one, and what is said under that name later is theirs."""
+    world = World(tmp_path)
+
+    def profile(user, country):
+        return ProfileUpdated(**STAMP, profile=Profile(user_id=user, country=country))
+
+    async def countries():
+        found = await world.profiles.get(["anon", "ann", "eve"])
+        records = [(await world.user(user)).profile for user in ("ann", "eve")]
+        assert [each for each in records if each] == [each for each in found[1:] if each]
+        return [each and each.country for each in found]
+
+    await world.record(profile("anon", "DE"), profile("eve", "FR"))
+    for user, into in (("anon", "ann"), ("anon2", "eve")):
+        await world.record(Merged(**STAMP | {"event_id": f"merge_{user}"}, user_id=user, into=into))
+    await world.record(profile("anon2", "IT"))
+    await world.drain()
+    assert await countries() == ["DE", "DE", "IT"]
+    await world.record(profile("anon", "US"), ProfileErased(**STAMP, user_id="eve"))
+    await world.drain()
+    assert await world.profiles.get(["eve"]) == [None]
+    found = await world.profiles.get(["anon", "ann"])
+    assert [each.country for each in found] == ["DE", "US"]
+    assert (await world.user("ann")).profile.country == "US"
 
 
 async def test_a_store_that_is_down_is_waited_for(tmp_path, running):

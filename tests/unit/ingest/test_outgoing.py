@@ -59,8 +59,11 @@ def test_a_later_event_changes_its_user_and_nothing_else():
     event = Interaction(**STAMP, user_id="anon", item_id="i", event_type="view", metadata={"a": 1})
     made = outgoing_event("anon", Rekeyed(HERE, "ann"), {HERE: event})
     assert made == Interaction(**STAMP, user_id="ann", item_id="i", event_type="view", metadata={"a": 1})
+    said = ProfileUpdated(**STAMP, profile=Profile(user_id="anon", country="DE"))
+    made = outgoing_event("anon", Rekeyed(HERE, "ann"), {HERE: said})
+    assert made == ProfileUpdated(**STAMP, profile=Profile(user_id="ann", country="DE"))
     with pytest.raises(InvalidInput, match="cannot be re-keyed"):
-        outgoing_event("anon", Rekeyed(HERE, "ann"), {HERE: ProfileUpdated(**STAMP, profile=Profile(user_id="anon"))})
+        outgoing_event("anon", Rekeyed(HERE, "ann"), {HERE: Merged(**STAMP, user_id="anon", into="bob")})
 
 
 async def test_acts_of_one_item_share_a_record():

@@ -16,6 +16,7 @@ from kindred.core.errors import NotFound
 from kindred.core.event import ProfileErased, ProfileUpdated
 from kindred.core.ids import new_id
 from kindred.core.profile import Profile
+from kindred.recommend.known_user import known_user
 
 
 class UsersBody(BatchBody[Batch[UserBody]]):
@@ -67,9 +68,10 @@ def _updated(profile: Profile, now: int) -> ProfileUpdated:
 
 @get("/api/v1/users/{user_id:str}", **described(READ, "users", 404))
 async def get_user(platform: Injected, user_id: FromPath[str]) -> UserView:
-    """Return one user's profile."""
-    wanted = path_id(user_id, "/user_id")
-    (found,) = await platform.stores.profiles.get([wanted])
+    """Return one user's profile; a merged one reads as the known one."""
+    stores = platform.stores
+    wanted = (await known_user(stores.state, path_id(user_id, "/user_id"), stores.log.partition_of)).user_id
+    (found,) = await stores.profiles.get([wanted])
     if found is None:
         raise NotFound(f"there is no profile of user {wanted!r}")
     return view(found)
