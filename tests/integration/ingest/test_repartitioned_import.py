@@ -1,9 +1,14 @@
 """An import that the end of an epoch cut through: each user is folded once, by the partitions of either epoch."""
 
+import asyncio
+import dataclasses
+
 import pytest
+from tests.engines.kafka import Kafka
 from tests.integration.ingest.stores import World, happened
 from tests.integration.ingest.test_import_fold import records, rows_of, write_import
 
+from kindred.adapters.kafka.event_log import open_event_log
 from kindred.adapters.memory.event_log import MemoryEventLog
 from kindred.adapters.memory.state import MemoryStateStore
 from kindred.core.event import encode_event
@@ -118,3 +123,24 @@ async def test_a_copied_marker_is_not_copied_on_to_the_next_epoch(tmp_path):
         await copy_marker(position._replace(partition=partition, offset=0), marker, log)
     assert sum(end.offset + 1 for end in await log.ends()) == 1
     assert (await log.ends())[log.partition_of("m")].offset == 0
+
+
+async def test_two_consumers_of_a_broker_fold_imports_that_two_ends_of_epochs_cut_through(kafka: Kafka, tmp_path):
+    """The group shares the older epochs first; no partition of another epoch writes the same users meanwhile."""
+    location = kafka.location(tmp_path, partitions=4, session_timeout_ms=2_000)
+    log, other = await open_event_log(location, tmp_path), await open_event_log(location, tmp_path)
+    world = World(tmp_path / "lake", log=log, item_log=MemoryEventLog(3))
+    made = await imported(world)
+    for marker, position in made[:2]:
+        await copy_marker(position, marker, log)
+    assert await log.repartition(6) == 1
+    (again,) = await world.record(made[0][0])
+    assert await other.repartition(3) == 2
+    stop, beside = asyncio.Event(), dataclasses.replace(world, log=other)
+    consuming = asyncio.create_task(beside.consumer().run(stop))
+    await world.drain()
+    stop.set()
+    await consuming
+    assert again.epoch == 1
+    await the_same(world, tmp_path, 4)
+    await asyncio.gather(log.close(), other.close())
