@@ -82,7 +82,7 @@ async def replay_letters(stores: IngestStores, positions: Sequence[Position] = (
         except InvalidInput as error:
             report.kept.append(Kept(letter.position, error.detail))
             continue
-        if await _forgotten(_people(event), letter.position, stores):
+        if await _forgotten(people_of(event), letter.position, stores):
             report.erased += 1
         else:
             await stores.log.append([(partition_key(event), letter.data)])
@@ -120,7 +120,7 @@ async def _replayable(letter: DeadLetter, stores: IngestStores) -> Event:
     return event
 
 
-def _people(event: Event) -> list[str]:
+def people_of(event: Event) -> list[str]:
     """Return everyone whom an event tells something about."""
     match event:
         case Merged():
@@ -138,7 +138,8 @@ def _people(event: Event) -> list[str]:
 async def _forgotten(people: Sequence[str], position: Position, stores: IngestStores) -> bool:
     """Say whether anyone of people was forgotten at `position` or later, under this name or the one they took since.
 
-    What came of an anonymous user's record in another partition cannot be ordered: forgotten is forgotten there.
+    What came of an anonymous user's record in another partition of an epoch cannot be ordered: forgotten is forgotten
+    there.
     """
     waiting = list(people)
     seen: set[str] = set()
@@ -151,7 +152,8 @@ async def _forgotten(people: Sequence[str], position: Position, stores: IngestSt
         mark, record = (await stores.state.read([erased_key(user), user_key(user)], partition)).records
         if mark is not None:
             erased, _ = read_erasure_mark(mark.value)
-            if position <= erased or erased.partition != position.partition:
+            same = erased.epoch == position.epoch
+            if position <= erased or (same and erased.partition != position.partition):
                 return True
         known = decode_user(record.value) if record is not None else None
         if known is not None and known.alias is not None:

@@ -12,11 +12,13 @@ from kindred.core.ids import new_id
 from kindred.core.position import Position
 from kindred.features.groups import ERASED, USER, erased_key, erasure_mark, read_erasure_mark, user_key
 from kindred.jobs.copies import BackupManifest
+from kindred.jobs.dead_letters import people_of
 from kindred.jobs.folder import LOCK
 from kindred.jobs.lake_records import LakeLog
 from kindred.ports.catalog import ProfileStore
-from kindred.ports.log import EventLog
+from kindred.ports.log import EventLog, all_partitions
 from kindred.ports.state import StateKey, StateRecord, StateStore, StateWrite
+from kindred.training.controls import Controls
 
 _AT_ONCE = 1_000
 # Of a data folder, what says nothing about its content: a folder with these alone counts as empty.
@@ -92,29 +94,24 @@ async def forgotten_in(stores: PeopleStores) -> Forgotten:
     found = Forgotten(epoch=max((end.epoch for end in await stores.log.ends()), default=0))
     async for digest, record in stores.state.scan(ERASED):
         found.add(digest, read_erasure_mark(record.value)[0])
-    merged: dict[str, str] = {}
+    controls = Controls()
     lake = LakeLog(stores.log, stores.lake)
     for write in lake.forgotten():
         found.add(write.key.key, write.record.position)
     async for position, event in _events(stores.log):
         if isinstance(event, ProfileErased):
-            found.add_name(event.user_id, position)
+            controls.erase(event.user_id, (position, event.ingested_at), event.follows)
         elif isinstance(event, Merged):
-            merged.setdefault(event.user_id, event.into)
-    for anonymous in merged:
-        known, seen = merged[anonymous], {anonymous}
-        while known in merged and known not in seen:
-            seen.add(known)
-            known = merged[known]
-        if known in found.names:
-            found.add_name(anonymous, found.names[known])
+            controls.merged.setdefault(event.user_id, (event.into, (position, event.ingested_at)))
+    for user_id, (position, _) in controls.forgotten.items():
+        found.add_name(user_id, position)
     return found
 
 
 async def _events(log: EventLog) -> AsyncIterator[tuple[Position, Event]]:
     """Go through what a log holds and can be read, partition by partition."""
-    for end in await log.ends():
-        after = Position(0, end.partition, -1)
+    for partition in await all_partitions(log):
+        after = Position(0, partition, -1)
         while records := await log.read(after, _AT_ONCE):
             for record in records:
                 try:
@@ -192,9 +189,9 @@ async def _named(stores: PeopleStores, people: Mapping[str, Position], newer: Fo
         after = page[-1].user_id
     checked: set[str] = set()
     async for _, event in _events(stores.log):
-        name = getattr(event, "user_id", None)
-        if isinstance(name, str) and name not in checked:
-            checked.add(name)
-            if erased_key(name).key in people:
-                names.add(name)
+        for name in people_of(event):
+            if name not in checked:
+                checked.add(name)
+                if erased_key(name).key in people:
+                    names.add(name)
     return sorted(names)

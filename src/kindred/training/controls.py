@@ -81,17 +81,21 @@ class Controls:
             place = Position(epoch, partition, offset), int(arrived or 0)
             said = msgspec.json.decode(metadata) if metadata else {}
             if kind == "erased" and user is not None:
-                # What follows from another's erasure may be told twice, and counts once.
-                if not said.get("follows") or user not in self.erased or place[1] > self.erased[user][1]:
-                    self.erased[user] = place
-                    # Whoever comes back is someone new, and may be merged into another.
-                    self.merged.pop(user, None)
+                self.erase(user, place, bool(said.get("follows")))
             elif kind == "merged":
                 self.merged.setdefault(user, (said["into"], place))
             elif kind == "removed":
                 self.removed[user, item, bool(said.get("reactions"))] = place
             elif kind == "imported":
                 self.markers.setdefault(said["import_id"], place)
+
+    def erase(self, user: str, place: tuple[Position, int], follows: bool) -> None:
+        """Take an erasure over."""
+        # What follows from another's erasure may be told twice, and counts once.
+        if not follows or user not in self.erased or place[1] > self.erased[user][1]:
+            self.erased[user] = place
+            # Whoever comes back is someone new, and may be merged into another.
+            self.merged.pop(user, None)
 
     def unerased(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Leave out rows (with their places), under the names they came with, that were forgotten at or behind them."""

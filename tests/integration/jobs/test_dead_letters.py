@@ -98,6 +98,18 @@ async def test_people_who_were_forgotten_stay_forgotten(world: World) -> None:
     assert await world.letters.letters(None, 10) == []
 
 
+async def test_who_came_back_before_the_partitions_changed_keeps_their_letters(tmp_path: Path) -> None:
+    """An epoch tells what came later, whatever the partition; within one epoch another partition cannot be ordered."""
+    world = World(tmp_path, partitions=4)
+    (erased,) = await world.record(ProfileErased(**STAMP, event_id="gone", user_id="ann"))
+    await world.drain()
+    other = (erased.partition + 1) % 4
+    await buried(world, Position(erased.epoch, other, 900), happened(3, "ann", "i3"))
+    await buried(world, Position(erased.epoch + 1, other, 0), happened(4, "ann", "i4"))
+    report = await replay_letters(world.stores)
+    assert (report.replayed, report.erased) == (1, 1)
+
+
 @pytest.mark.parametrize("partitions", [1, 3])
 async def test_an_anonymous_user_is_forgotten_with_the_known_one(tmp_path: Path, partitions: int) -> None:
     world = World(tmp_path, partitions=partitions)

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.integration.ingest.stores import QUICK, happened
+from tests.integration.ingest.stores import QUICK, World, happened
 
 from kindred.app.sections import StoresConfig
 from kindred.app.stores import Stores, open_stores
@@ -12,13 +12,14 @@ from kindred.core.clock import FixedClock
 from kindred.core.event import Merged, ProfileErased, ProfileUpdated, encode_event, partition_key
 from kindred.core.position import Position
 from kindred.core.profile import Profile
-from kindred.features.groups import user_key
+from kindred.features.groups import erased_key, user_key
 from kindred.ingest.consumer import Consumer
 from kindred.ingest.folding import IngestStores
 from kindred.jobs.compaction import Compactor
 from kindred.jobs.dead_letters import replay_letters
 from kindred.jobs.lake import LakeWriter
 from kindred.jobs.lake_query import query
+from kindred.jobs.restore import Forgotten, RestoreReport, begin_again, forgotten_in
 from kindred.ports.log import DeadLetter
 
 NOW = 1_700_000_000_000
@@ -109,3 +110,32 @@ async def test_an_older_state_the_dead_letters_and_the_lake_bring_nobody_back(tm
         assert "ann" not in "".join(left["metadata"].drop_nulls())
     finally:
         await stores.close()
+
+
+async def test_whoever_an_event_names_is_forgotten_by_a_restore(tmp_path: Path) -> None:
+    """The newer folder knows a hash alone, and of the restored one only the log's tail tells the name."""
+    world = World(tmp_path / "lake")
+    await world.record(
+        ProfileUpdated(**STAMP, event_id="p", profile=Profile(user_id="ann", country="DE")),
+        Merged(**STAMP, event_id="m", user_id="cookie", into="eve"),
+        ProfileUpdated(**STAMP, event_id="q", profile=Profile(user_id="bob", country="DE")),
+    )
+    newer = Forgotten({erased_key(name).key: Position(0, 0, 9) for name in ("ann", "eve")})
+    report = RestoreReport()
+    await begin_again(world, newer, report, CLOCK)
+    assert len(report.positions) == 2
+    await world.drain()
+    found = await world.profiles.get(["ann", "bob"])
+    assert [each and each.user_id for each in found] == [None, "bob"]
+
+
+async def test_who_was_merged_after_a_request_is_not_forgotten_by_a_restore(tmp_path: Path) -> None:
+    """The person had come back: the newer folder's log says so."""
+    world = World(tmp_path / "lake")
+    later = {"timestamp": NOW + 9, "ingested_at": NOW + 9}
+    await world.record(
+        Merged(**STAMP, event_id="m1", user_id="phone", into="ann"),
+        ProfileErased(**STAMP, event_id="x", user_id="ann"),
+        Merged(**later, event_id="m2", user_id="laptop", into="ann"),
+    )
+    assert set((await forgotten_in(world)).names) == {"ann", "phone"}
