@@ -1,6 +1,5 @@
 """Opens the stores that the settings name; adapters are found by entry point."""
 
-import re
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from kindred.app.sections import StoresConfig
-from kindred.core.config import unknown_key
+from kindred.core.config import unknown_key, without_secrets
 from kindred.core.errors import ConfigError
 from kindred.jobs.folder import enter
 from kindred.ports.catalog import CatalogStore, ProfileStore
@@ -25,9 +24,6 @@ GROUP = "kindred.adapters"
 
 # Where the name of an extra is not the scheme of its URLs.
 _EXTRAS = {"postgresql": "postgres", "postgres": "postgres"}
-# A password that is not %-encoded may hold `@` and `/`: all up to the last `@` goes.
-_PASSWORD = re.compile(r"(?<=://)([^:@]*:).*(?=@)")
-_SECRET = re.compile(r"([?&][^=&]*(?:password|secret|pem)[^=&]*=)[^&]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +147,8 @@ def check_combination(config: StoresConfig) -> None:
         url = getattr(config, port)
         if url.startswith("memory:"):
             raise ConfigError(
-                f"stores.{port} = {url!r} forgets what stores.event_log = {_shown(config.event_log)} says was handled: "
-                f"use a durable {port}, or memory for both"
+                f"stores.{port} = {_shown(url)} forgets what stores.event_log = {_shown(config.event_log)} says was "
+                f"handled: use a durable {port}, or memory for both"
             )
 
 
@@ -180,7 +176,7 @@ def check_promises(config: StoresConfig, stores: Stores) -> None:
 
 def _beside(url: str) -> str:
     """Return a name for the items' log, made from that of the events' log."""
-    place, mark, query = _masked(url).partition("?")
+    place, mark, query = without_secrets(url).partition("?")
     return (
         f"{place}.items{mark}{query}" if "/" in place else f"{place.partition(':')[0]}:{place.partition(':')[2] or '4'}"
     )
@@ -188,12 +184,7 @@ def _beside(url: str) -> str:
 
 def _shown(url: str) -> str:
     """Return a URL in quotes without the password that it may carry."""
-    return repr(_masked(url))
-
-
-def _masked(url: str) -> str:
-    """Return a URL without its password and without the secrets of its query."""
-    return _PASSWORD.sub(r"\1…", _SECRET.sub(r"\1…", url))
+    return repr(without_secrets(url))
 
 
 def _adapters() -> list[Any]:

@@ -7,6 +7,7 @@ from cyclopts import App, Parameter
 
 from kindred.cli.output import Json, emit_json, note, show, table
 from kindred.cli.session import read_settings
+from kindred.core.config import without_secrets
 
 if TYPE_CHECKING:
     from kindred.settings.load import Settings
@@ -24,7 +25,10 @@ def show_settings(
     toml: Annotated[bool, Parameter(negative="", help="Print the commented file, ready to be saved.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show every setting with its value and where it comes from, or those of one section."""
+    """Show every setting with its value and where it comes from, or those of one section.
+
+    Passwords in the URLs of stores are left out, but not with --toml, which is there to be saved.
+    """
     settings = read_settings()
     if toml:
         from kindred.settings.dump import dump
@@ -98,7 +102,12 @@ def _explain_section(settings: "Settings", name: str, as_json: bool) -> None:
 def _value(settings: "Settings", leaf: "Leaf") -> str:
     from kindred.settings.dump import toml_value
 
-    return toml_value(settings.value(leaf))
+    return toml_value(_public(settings.value(leaf)))
+
+
+def _public(value: object) -> object:
+    """Return a value as it may be shown: people paste what they see."""
+    return without_secrets(value) if isinstance(value, str) else value
 
 
 def _described(settings: "Settings", leaf: "Leaf") -> dict[str, object]:
@@ -107,7 +116,7 @@ def _described(settings: "Settings", leaf: "Leaf") -> dict[str, object]:
     origin = settings.origin(leaf)
     return {
         "key": leaf.key,
-        "value": msgspec.to_builtins(settings.value(leaf)),
+        "value": msgspec.to_builtins(_public(settings.value(leaf))),
         "default": msgspec.to_builtins(leaf.default),
         "origin": origin.layer,
         "place": origin.place,

@@ -1,6 +1,7 @@
 """Base of every component's configuration."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, TypeAlias, TypeVar
 
@@ -14,6 +15,10 @@ CountOrZero: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 Share: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 Amount: TypeAlias = Annotated[float, Meta(ge=0)]
 MoreThanZero: TypeAlias = Annotated[float, Meta(gt=0)]
+
+# A password that is not %-encoded may hold `@` and `/`: all up to the last `@` goes.
+_PASSWORD = re.compile(r"(?<=://)([^:@]*:).*(?=@)")
+_SECRET = re.compile(r"([?&][^=&]*(?:password|secret|pem)[^=&]*=)[^&]*")
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +39,11 @@ def unknown_key(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = nearest(name, names)
     return f"unknown; did you mean `{near}`?" if near else f"unknown; known are {', '.join(names)}"
+
+
+def without_secrets(url: str) -> str:
+    """Return a URL without its password and without the secrets of its query."""
+    return _PASSWORD.sub(r"\1…", _SECRET.sub(r"\1…", url))
 
 
 def decode(kind: type[T], table: Mapping[str, Any], where: str) -> T:

@@ -67,6 +67,17 @@ def test_explain_says_what_a_key_means(key: str, capsys: pytest.CaptureFixture[s
     assert "meaning" in out
 
 
+@pytest.mark.parametrize("command", [["show", "stores"], ["show", "--json"], ["explain", "stores.state"]])
+def test_a_password_is_not_shown(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KINDRED_STORES_STATE", "redis://someone:geheim@127.0.0.1:6379/0")
+    assert run(["config", *command]) == Exit.OK
+    out = capsys.readouterr().out
+    assert "someone" in out
+    assert "geheim" not in out
+
+
 def test_explain_a_section(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["config", "explain", "stores"]) == Exit.OK
     assert "The durable log of events." in capsys.readouterr().out
