@@ -1,10 +1,9 @@
-"""What the user's present session says, and what they were shown and passed over."""
+"""What the user's present session says, and what having been shown in vain costs."""
 
 import numpy as np
 
 from kindred.core.candidates import Floats, Ordinals
 from kindred.core.query import Query, UserFacts
-from kindred.features.attribution import EXPOSURE
 from kindred.models.arrays import rows_at, values_at
 from kindred.recommend.world import World
 
@@ -74,16 +73,6 @@ def fold_weights(world: World, query: Query) -> Floats:
     if config.session_boost > 0 and session_strength(world, query) == 1.0:
         weights[: session_size(facts, query.context.time, config.session_gap)] *= np.float32(1 + config.session_boost)
     return weights
-
-
-def passed_over(exposures: bytes) -> tuple[Ordinals, Ordinals]:
-    """Return the items of a record's recent exposures, ascending, and how often each was shown, both (m,) int32.
-
-    What the user did something with since is seen, and is not shown again whatever stands here.
-    """
-    items = np.frombuffer(exposures, EXPOSURE)["item"] if exposures else np.empty(0, np.int32)
-    found, counts = np.unique(items, return_counts=True)
-    return found.astype(np.int32), counts.astype(np.int32)
 
 
 def fatigue(world: World, query: Query, items: Ordinals) -> Floats | None:

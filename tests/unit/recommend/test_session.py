@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from tests.unit.recommend.world import NOW, build, changed
 
+from kindred.core.clock import DAY
 from kindred.core.query import Context, Query, UserFacts
-from kindred.features.attribution import EXPOSURE
+from kindred.features.attribution import CLICK, EXPOSURE, OUTCOME
+from kindred.features.users import UserRecord
+from kindred.features.values.shown import shown_in_vain
 from kindred.recommend.config import RecommendConfig
-from kindred.recommend.session import fold_weights, passed_over, session_size, session_strength
+from kindred.recommend.session import fold_weights, session_size, session_strength
 from kindred.recommend.taste import resembling, user_solve
 
 MINUTE = 60_000
@@ -93,16 +96,27 @@ async def test_what_resembles_a_disliked_item_is_lowered(tmp_path):
     assert (world.models.als.score(user_solve(world, also).vector, near[:5]) < first).all()
 
 
-def exposed(*items: int) -> bytes:
-    rows = np.zeros(len(items), EXPOSURE)
-    rows["item"], rows["timestamp"] = items, NOW
-    return rows.tobytes()
+def exposed(*items: int, back: int = 0, clicked: int | None = None) -> UserRecord:
+    """Return the record of who was shown items `back` ms before now, and then clicked one."""
+    rows, clicks = np.zeros(len(items), EXPOSURE), np.zeros(int(clicked is not None), OUTCOME)
+    rows["item"], rows["timestamp"] = items, NOW - back
+    if clicked is not None:
+        clicks["item"], clicks["timestamp"], clicks["kind"] = clicked, NOW, CLICK
+    return UserRecord(exposures=rows.tobytes(), outcomes=clicks.tobytes())
 
 
-def test_exposures_are_counted_by_item():
-    items, counts = passed_over(exposed(7, 3, 7))
-    assert (items.tolist(), counts.tolist()) == ([3, 7], [1, 2])
-    assert [len(part) for part in passed_over(b"")] == [0, 0]
+def test_what_was_shown_in_vain_is_counted_by_item():
+    """For a day, and until the item is clicked: who comes back after months is shown it as new."""
+
+    def counted(record, as_of=NOW):
+        items, counts = shown_in_vain(record, as_of)
+        return dict(zip(items.tolist(), counts.tolist(), strict=True))
+
+    assert counted(exposed(7, 3, 7)) == {3: 1, 7: 2}
+    assert counted(exposed(7, 3, 7, back=1, clicked=7)) == {3: 1, 7: 0}
+    assert counted(exposed(7, 3, 7), NOW + DAY) == {}
+    assert counted(exposed(7), NOW - 1) == {}
+    assert counted(UserRecord()) == {}
 
 
 async def test_what_was_shown_in_vain_sinks_only_when_asked_to(tmp_path, monkeypatch):
@@ -113,7 +127,8 @@ async def test_what_was_shown_in_vain_sinks_only_when_asked_to(tmp_path, monkeyp
         platform = await build(tmp_path / name, config=changed(PLAIN, fatigue=fatigue))
         first = (await platform.ask("u3", count=10)).items[0].catalog_item.ordinal
         with monkeypatch.context() as patch:
-            patch.setattr(hydrator, "passed_over", lambda _, first=first: passed_over(exposed(first, first, first)))
+            record = exposed(first, first, first)
+            patch.setattr(hydrator, "shown_in_vain", lambda _, now, record=record: shown_in_vain(record, NOW))
             served = await platform.ask("u3", count=10)
         found[name] = (
             [one.catalog_item.ordinal for one in served.items].index(first)

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kindred.core.candidates import Floats, Ordinals
-from kindred.core.clock import DAY, HOUR
-from kindred.features.attribution import CLICK, EXPOSURE, OUTCOME
+from kindred.core.clock import HOUR
 from kindred.features.registry import NEVER_HOURS
 from kindred.features.values.items import ItemReading, Numbers
+from kindred.features.values.shown import shown_in_vain
 from kindred.features.values.users import UserReading
 
 _NO_MATCH = 0.5
@@ -78,19 +78,9 @@ def _tag_overlap(user: UserReading, tags: NDArray[np.uint64]) -> Numbers:
 
 def _times_shown(user: UserReading, ordinals: Ordinals) -> NDArray[np.int64]:
     """Count the exposures of each item that came after the last click on it."""
-    shown = np.frombuffer(user.record.exposures, EXPOSURE)
-    shown = shown[(shown["timestamp"] > user.as_of - DAY) & (shown["timestamp"] <= user.as_of)]
-    if not len(shown):
+    items, counts = shown_in_vain(user.record, user.as_of)
+    if not len(items):
         return np.zeros(len(ordinals), np.int64)
-    outcomes = np.frombuffer(user.record.outcomes, OUTCOME)
-    clicks = outcomes[(outcomes["kind"] == CLICK) & (outcomes["timestamp"] <= user.as_of)]
-    items, places = np.unique(shown["item"], return_inverse=True)
-    last = np.full(len(items), -1, np.int64)
-    if len(clicks):
-        where = np.minimum(np.searchsorted(items, clicks["item"]), len(items) - 1)
-        same = items[where] == clicks["item"]
-        np.maximum.at(last, where[same], clicks["timestamp"][same])
-    counts = np.bincount(places, shown["timestamp"] > last[places], len(items)).astype(np.int64)
     where = np.minimum(np.searchsorted(items, ordinals), len(items) - 1)
     return np.where(items[where] == ordinals, counts[where], 0)
 

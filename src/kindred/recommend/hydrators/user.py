@@ -10,10 +10,10 @@ from kindred.core.position import Position
 from kindred.core.query import Query, UserFacts
 from kindred.features.history import HistoryRows
 from kindred.features.users import UserRecord
+from kindred.features.values.shown import shown_in_vain
 from kindred.models.preference import Interactions, PreferenceConfig, preferences
 from kindred.pipeline.stages import FailPolicy
 from kindred.recommend.known_user import known_user
-from kindred.recommend.session import passed_over
 from kindred.recommend.world import World
 
 
@@ -31,14 +31,14 @@ class UserState:
 
     async def hydrate(self, query: Query) -> Mapping[str, Any]:
         """Return `facts`: the user's record as preferences of now; `rows`: its interactions, newest first; `shown`:
-        what was lately shown to the user, and how often.
+        what was lately shown to the user and not clicked since, and how often.
         """
         known = await known_user(self.world.state, query.user_id, self.world.partition_of)
         user = known.record
         if user is None or known.version is None:
             return {"facts": UserFacts(state_version=known.watermark)}
         facts = user_facts(user, known.version, query.context.time, self.world.preference, known.watermark)
-        return {"facts": facts, "rows": user.rows(), "shown": passed_over(user.exposures)}
+        return {"facts": facts, "rows": user.rows(), "shown": shown_in_vain(user, query.context.time)}
 
 
 def user_facts(
