@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from tests.engines.kafka import Kafka
 
 from kindred.adapters.kafka.event_log import KafkaEventLog
@@ -69,6 +70,22 @@ class TestKafkaEventLog(OnKafka, EventLogSuite):
     async def begin_epoch(self, log: EventLog) -> None:
         assert isinstance(log, KafkaEventLog)
         await log.repartition(6)
+
+    async def refused(self, log: EventLog) -> bytes:
+        """The topic takes small records alone; there is a moment until its leaders know."""
+        assert isinstance(log, KafkaEventLog)
+        topic, data = log.epochs.present.topic, os.urandom(20_000)
+        entry = ConfigEntry("max.message.bytes", "2000", incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+        admin = AdminClient({"bootstrap.servers": self.broker.servers})
+        await asyncio.to_thread(admin.incremental_alter_configs([resource])[resource].result, 10)
+        for _ in range(500):
+            try:
+                await log.append([("key", data)])
+            except Overloaded:
+                return data
+            await asyncio.sleep(0.02)
+        pytest.fail("the broker takes records that its topic's settings refuse")
 
 
 class TestKafkaMembership(OnKafka, MembershipSuite):

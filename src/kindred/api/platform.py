@@ -23,7 +23,7 @@ class EventJournal(Protocol):
     """Takes events durably."""
 
     async def record(self, events: Sequence[Event]) -> list[Position]:
-        """Append events, all or none, and return a position each once they are durable."""
+        """Append events, all or none in each partition, and return a position each once they are durable."""
         ...
 
 

@@ -46,9 +46,9 @@ class Tracker:
         return read_track(body, self.rules, now, pointer)
 
     async def record(self, events: Sequence[Interaction]) -> list[Tracked]:
-        """Make events durable, all or none; those whose id is remembered are not written again.
+        """Make events durable, all or none in each partition; those whose id is remembered are not written again.
 
-        Raises Overloaded, StoreFull or StoreUnavailable; nothing was claimed then.
+        Raises Overloaded, StoreFull or StoreUnavailable; nothing was claimed then where all are of one partition.
         """
         known = [self._recent.find(event) for event in events]
         fresh = [event for event, position in zip(events, known, strict=True) if position is None]

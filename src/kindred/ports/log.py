@@ -1,8 +1,9 @@
 """The durable, ordered log of events, its dead letters, and who folds which of its partitions."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
+from kindred.core.errors import KindredError, StoreUnavailable
 from kindred.core.position import Position
 from kindred.ports.resource import Resource
 
@@ -22,6 +23,31 @@ class DeadLetter(NamedTuple):
     data: bytes
 
 
+Outcome: TypeAlias = Position | KindredError
+"""What became of one record of an append: where it stands, or why it does not."""
+
+
+class PartlyAppended(StoreUnavailable):
+    """Some records of an append stand in the log and others do not; `outcomes` says it of each, in their order."""
+
+    def __init__(self, detail: str = "", retry_after: int = 1, outcomes: Sequence[Outcome] = ()) -> None:
+        """Keep what became of each record."""
+        super().__init__(detail, retry_after)
+        self.outcomes = outcomes
+
+
+def positions_of(outcomes: Sequence[Outcome]) -> list[Position]:
+    """Return the positions of an append's records; raise PartlyAppended, or why where none of them stands."""
+    positions = [each for each in outcomes if not isinstance(each, KindredError)]
+    errors = [each for each in outcomes if isinstance(each, KindredError)]
+    if errors and not positions:
+        raise errors[0]
+    if errors:
+        detail = f"{len(errors)} of {len(outcomes)} records were not appended: {errors[0].detail}"
+        raise PartlyAppended(detail, getattr(errors[0], "retry_after", 1), outcomes)
+    return positions
+
+
 class EventLog(Resource, Protocol):
     """An append-only log, partitioned by key; several processes append, readers see durable records in order.
 
@@ -33,7 +59,8 @@ class EventLog(Resource, Protocol):
         """Append (key, data) records durably, all or none in each partition, and return a position each.
 
         Returning means that the covering fdatasync (or its like) has returned. Raises StoreFull when there is no room,
-        Overloaded with `retry_after` when the queue is full; in both cases nothing was claimed.
+        Overloaded with `retry_after` when the queue is full; in both cases nothing was claimed. Raises PartlyAppended
+        where some partitions took their records and others did not.
         """
         ...
 

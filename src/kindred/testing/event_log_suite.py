@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from kindred.core.errors import InvalidInput, StoreUnavailable
+from kindred.core.errors import InvalidInput, Overloaded, StoreUnavailable
 from kindred.core.position import Position
-from kindred.ports.log import EventLog, LogRecord
+from kindred.ports.log import EventLog, LogRecord, PartlyAppended
 
 
 class EventLogSuite:
@@ -25,6 +25,10 @@ class EventLogSuite:
     async def begin_epoch(self, log: EventLog) -> None:
         """Begin a new epoch of a log whose group `consumer` has committed all of the present one."""
         pytest.skip(f"{type(self).__name__} does not say in begin_epoch how an epoch begins")
+
+    async def refused(self, log: EventLog) -> bytes:
+        """Make the log refuse some records, not for good, and return the data of one that it refuses."""
+        pytest.skip(f"{type(self).__name__} does not say in refused how one record fails and another does not")
 
     @asynccontextmanager
     async def opened(self, home: Path) -> AsyncIterator[EventLog]:
@@ -133,6 +137,25 @@ class EventLogSuite:
                 ]
                 found = await self.read_all(log, end._replace(epoch=0, offset=-1))
                 assert [record.data for record in found] == expected
+
+    async def test_an_append_that_fails_in_part_tells_which_records_stand(self, tmp_path: Path) -> None:
+        """A partition that refuses its records takes nothing from those of another; none at all is a plain failure."""
+        async with self.opened(tmp_path) as log:
+            data = await self.refused(log)
+            other = next(key for key in map(str, range(1_000)) if log.partition_of(key) != log.partition_of("key"))
+            with pytest.raises(Overloaded) as whole:
+                await log.append([("key", data)])
+            assert not isinstance(whole.value, PartlyAppended)
+            ends = await log.ends()
+            with pytest.raises(PartlyAppended) as caught:
+                await log.append([(other, b"first"), ("key", data), (other, b"second")])
+            first, failed, second = caught.value.outcomes
+            assert isinstance(failed, Overloaded)
+            assert caught.value.retry_after == failed.retry_after
+            assert failed.detail in caught.value.detail
+            found = await log.read(ends[log.partition_of(other)], 10)
+            assert found == [(first, b"first"), (second, b"second")]
+            assert await log.read(ends[log.partition_of("key")], 10) == []
 
     async def test_trimming_deletes_from_the_front_alone(self, tmp_path: Path) -> None:
         """What stands at or behind the position stays, offsets do not change, and numbering goes on."""

@@ -18,7 +18,7 @@ from kindred.adapters.kafka.sender import Outgoing, Sender, Sent
 from kindred.adapters.kafka.topics import Epoch, Epochs, Topics
 from kindred.core.errors import Conflict, InvalidInput, KindredError, Overloaded, StoreUnavailable
 from kindred.core.position import Position
-from kindred.ports.log import LogRecord, Membership
+from kindred.ports.log import LogRecord, Membership, Outcome, positions_of
 from kindred.ports.resource import Capabilities
 
 T = TypeVar("T")
@@ -62,26 +62,10 @@ class KafkaEventLog:
     async def append(self, records: Sequence[tuple[str, bytes]]) -> list[Position]:
         """Append to the present epoch; raise Overloaded while the log is being repartitioned.
 
-        Raises StoreUnavailable where no acknowledgement came in time, and then some or all may have been written.
+        Raises StoreUnavailable where no acknowledgement came in time: those records may have been written. Raises
+        PartlyAppended where others were acknowledged.
         """
-        epoch = self._epochs.present
-        sent = await self._send(records, epoch)
-        places: list[Position | None] = [
-            Position(epoch.number, self._partition(key, epoch.partitions), each.offset) if each.error is None else None
-            for (key, _), each in zip(records, sent, strict=True)
-        ]
-        refused = [index for index, each in enumerate(sent) if each.error is not None]
-        if refused:
-            self._raise_unless_sealed([sent[index] for index in refused])
-            await self._refreshed()
-            if self._epochs.present == epoch:
-                detail = f"{self._address} is being repartitioned and takes no events for a moment"
-                raise Overloaded(f"{detail}; if that was cut short, run it again", retry_after=2)
-            # What the sealed topic refused was certainly not written, so it may go to the newer one.
-            again = await self.append([records[index] for index in refused])
-            for index, place in zip(refused, again, strict=True):
-                places[index] = place
-        return [place for place in places if place is not None]
+        return positions_of(await self._appended(records))
 
     async def read(self, after: Position, limit: int) -> list[LogRecord]:
         """Return up to `limit` records behind `after`; nothing, within milliseconds, where there are none."""
@@ -185,16 +169,39 @@ class KafkaEventLog:
             raise StoreUnavailable(f"{self._address} has no topic of epoch {number}: it tells which user was where")
         return found
 
+    async def _appended(self, records: Sequence[tuple[str, bytes]]) -> list[Outcome]:
+        """Append to the present epoch and return what became of each record."""
+        epoch = self._epochs.present
+        sent = await self._send(records, epoch)
+        outcomes: list[Outcome] = [
+            Position(epoch.number, self._partition(key, epoch.partitions), each.offset)
+            if each.error is None
+            else translated(self._address, each.error)
+            for (key, _), each in zip(records, sent, strict=True)
+        ]
+        sealed = [index for index, each in enumerate(sent) if each.refused_by_seal]
+        if sealed:
+            again = await self._append_behind([records[index] for index in sealed], epoch)
+            for index, outcome in zip(sealed, again, strict=True):
+                outcomes[index] = outcome
+        return outcomes
+
+    async def _append_behind(self, records: Sequence[tuple[str, bytes]], sealed: Epoch) -> list[Outcome]:
+        """Append to the next epoch what a sealed topic refused: it was certainly not written."""
+        try:
+            await self._refreshed()
+            if self._epochs.present == sealed:
+                detail = f"{self._address} is being repartitioned and takes no events for a moment"
+                raise Overloaded(f"{detail}; if that was cut short, run it again", retry_after=2)
+            return await self._appended(records)
+        except KindredError as error:
+            return [error] * len(records)
+
     async def _send(self, records: Sequence[tuple[str, bytes]], epoch: Epoch) -> list[Sent]:
         """Send to an epoch's topic, sealed or not."""
         return await self._sender.send(
             [Outgoing(epoch.topic, self._partition(key, epoch.partitions), key.encode(), data) for key, data in records]
         )
-
-    def _raise_unless_sealed(self, failed: Sequence[Sent]) -> None:
-        for each in failed:
-            if each.error is not None and not each.refused_by_seal:
-                raise translated(self._address, each.error)
 
     def _read(self, after: Position, limit: int) -> list[LogRecord]:
         # Those who fold an older epoch read nothing newer before the whole group is done with it.

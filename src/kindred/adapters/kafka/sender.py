@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
@@ -50,7 +51,7 @@ class _Waiting:
         self.loop = asyncio.get_running_loop()
         self.done: asyncio.Future[None] = self.loop.create_future()
         self.results: list[Sent | None] = [None] * len(records)
-        self.left = len(records)
+        self.left = Counter((record.topic, record.partition) for record in records)
         self.size = size
         self.since = time.monotonic()
 
@@ -62,8 +63,8 @@ class _Waiting:
 class Sender:
     """One producer and the thread that serves its reports.
 
-    At most WAITING_RECORDS records and WAITING_BYTES bytes wait for brokers. Once the oldest waits longer than
-    STALLED_SECONDS nothing more is taken in, so callers hear at once that the brokers do not answer.
+    At most WAITING_RECORDS records and WAITING_BYTES bytes wait for brokers. Once one waits longer than STALLED_SECONDS
+    nothing more is taken in for its partition, so callers hear at once that its leader does not answer.
     """
 
     def __init__(self, address: Address, record_bytes: int = RECORD_BYTES) -> None:
@@ -88,7 +89,7 @@ class Sender:
         size = self._measured(records)
         entry = _Waiting(records, size)
         with self._lock:
-            self._admit(len(records), size)
+            self._admit(entry)
             self._waiting[id(entry)] = entry
             self._count += len(records)
             self._size += size
@@ -136,34 +137,39 @@ class Sender:
             raise TooLarge(f"an append has at most {WAITING_RECORDS} records and {WAITING_BYTES} bytes; send fewer")
         return size
 
-    def _admit(self, count: int, size: int) -> None:
+    def _admit(self, entry: _Waiting) -> None:
         if self._closed:
             raise StoreUnavailable("the event log is closed")
-        if self._count + count > WAITING_RECORDS or self._size + size > WAITING_BYTES:
+        if self._count + len(entry.results) > WAITING_RECORDS or self._size + entry.size > WAITING_BYTES:
             raise Overloaded(f"{self._count} events wait to be written; try again in a second", retry_after=1)
-        oldest = next(iter(self._waiting.values()), None)
-        if oldest is not None and time.monotonic() - oldest.since > STALLED_SECONDS:
-            waited = time.monotonic() - oldest.since
-            detail = f"{self._address}: no append was acknowledged for {waited:.0f} s; see that the brokers run"
-            raise StoreUnavailable(detail, RETRY_AFTER)
+        for older in self._waiting.values():
+            waited = entry.since - older.since
+            if waited <= STALLED_SECONDS:
+                return
+            if not entry.left.keys().isdisjoint(older.left):
+                detail = f"{self._address}: no append was acknowledged for {waited:.0f} s; see that the brokers run"
+                raise StoreUnavailable(detail, RETRY_AFTER)
 
     def _produce(self, entry: _Waiting, index: int, record: Outgoing) -> None:
         def report(error: KafkaError | None, message: Message) -> None:
-            self._report(entry, index, Sent(-1 if error is not None else message.offset() or 0, error))
+            self._report(entry, index, record, Sent(-1 if error is not None else message.offset() or 0, error))
 
         try:
             self._producer.produce(record.topic, record.value, record.key, record.partition, report)
         except KafkaException as error:
-            self._report(entry, index, Sent(-1, error.args[0]))
+            self._report(entry, index, record, Sent(-1, error.args[0]))
         except BufferError:
-            self._report(entry, index, Sent(-1, KafkaError(KafkaError._QUEUE_FULL)))
+            self._report(entry, index, record, Sent(-1, KafkaError(KafkaError._QUEUE_FULL)))
 
-    def _report(self, entry: _Waiting, index: int, sent: Sent) -> None:
+    def _report(self, entry: _Waiting, index: int, record: Outgoing, sent: Sent) -> None:
         if sent.error is not None and sent.error.fatal():
             self._broken = True
         with self._lock:
             entry.results[index] = sent
-            entry.left -= 1
+            place = record.topic, record.partition
+            entry.left[place] -= 1
+            if not entry.left[place]:
+                del entry.left[place]
             if entry.left:
                 return
             del self._waiting[id(entry)]
