@@ -106,10 +106,14 @@ def preference_config(settings: Settings) -> PreferenceConfig:
 
 
 def consumer_config(settings: Settings) -> ConsumerConfig:
-    """Return how the consumer folds: `consumer`, where types that speak against an item are no activity of it."""
+    """Return how the consumer folds: `consumer`, where types that speak against an item are no activity of it.
+
+    What was shown is counted under the configured placements.
+    """
     config, types = settings.section(ConsumerConfig), event_rules(settings).types.values()
     against = [each.name for each in types if each.weight < 0 and each.name not in config.fold.quiet]
-    fold = msgspec.structs.replace(config.fold, quiet=(*config.fold.quiet, *against))
+    placements = (*config.fold.placements, *settings.table("placements", PlacementConfig))
+    fold = msgspec.structs.replace(config.fold, quiet=(*config.fold.quiet, *against), placements=placements)
     return msgspec.structs.replace(config, fold=fold)
 
 

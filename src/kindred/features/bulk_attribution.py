@@ -51,7 +51,7 @@ def attribute(
         draft = drafts[owner] = drafts.get(owner) or Draft(UserRecord(), config)
         kind, request = rows.names[rows.codes[place]], int(told.requests[place])
         if shown[place]:
-            placement = told.placements.names[told.placements.codes[place]]
+            placement = config.placement(told.placements.names[told.placements.codes[place]])
             change = Shown(position, 0, time, time, (item,), request, placement, int(told.slots[place]))
             for told_of in draft.shown(change, credits):
                 exposed[place] = told_of.exposed

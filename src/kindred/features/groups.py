@@ -40,6 +40,8 @@ class FoldConfig(Config, frozen=True, kw_only=True):
     `attribution`: seconds for which an outcome is put down to the last exposure. `exposures`, `outcomes`: the newest of
     each that a user record keeps for that. `devices`: names that a user's device is counted under, others together.
     `client_placements`: placements whose exposures only clients tell; elsewhere what was served is exposed.
+    `placements`: names that what clients and imports say was shown is counted under, beside the configured
+    placements; all others count together, as one without a name. Where neither are known, every name counts.
     """
 
     history_rows: _AtLeastOne = 1_000
@@ -61,10 +63,15 @@ class FoldConfig(Config, frozen=True, kw_only=True):
     outcomes: _AtLeastOne = 128
     devices: tuple[str, ...] = ("mobile", "web", "tv", "desktop", "tablet")
     client_placements: tuple[str, ...] = ()
+    placements: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise ConfigError where two devices would be counted as one."""
         check_name_buckets(self.devices)
+
+    def placement(self, name: str | None) -> str:
+        """Return what a placement that a client named is counted under: nobody can make up records without end."""
+        return name if name and (not self.placements or name in self.placements) else ""
 
 
 def user_key(user_id: str) -> StateKey:

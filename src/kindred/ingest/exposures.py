@@ -55,7 +55,7 @@ async def load_exposures(
 ) -> Exposures:
     """Return what is known of the placements that a batch names; `cache` keeps it for the next batches."""
     if len(cache) > _CACHED:
-        # Clients name placements as they like.
+        # Where no placements are configured, clients name them as they like.
         cache.clear()
     named = {
         placement
@@ -77,7 +77,7 @@ def _placement(event: PersonEvent | Anonymous, config: FoldConfig) -> str | None
     if isinstance(event, Served):
         return event.placement
     if isinstance(event, Interaction) and event.event_type in config.impressions:
-        return event.context.placement
+        return config.placement(event.context.placement)
     return None
 
 

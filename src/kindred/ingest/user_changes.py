@@ -101,7 +101,7 @@ def _interaction(
     items = [event.item_id] if event.item_id else shown_ids(event)
     if not items:
         return None
-    placement = context.placement or ""
+    placement = config.placement(context.placement)
     exposures.told(placement, position)
     return Shown(
         position,

@@ -49,6 +49,14 @@ async def test_only_named_placements_are_read_and_only_once():
     assert cache == {"home": None, "cart": None}
 
 
+async def test_names_that_are_not_configured_are_not_looked_up():
+    """Whatever clients call their surfaces, there are as many records as configured ones."""
+    state, cache = CountingState(), {}
+    people = numbered(impression("home"), impression("made up"), slate("cart"))
+    await load_exposures(people, 3, state, cache, FoldConfig(placements=("home",)))
+    assert state.asked == ["cart/3", "home/3"]
+
+
 async def test_a_switch_is_found_again_by_the_next_owner_of_its_partition():
     """And by nobody else: each partition of users switches by itself."""
     state = CountingState()

@@ -56,6 +56,17 @@ def slate(placement="home", items=("a", "c"), **other):
     )
 
 
+def test_a_surface_that_is_not_configured_is_counted_without_a_name():
+    """Clients write what they like; the placement of a slate is the server's own word."""
+    exposures = Exposures({}, ())
+    some = FoldConfig(placements=("home",))
+    told = [shown("home"), shown("x" * 255), shown(""), slate("cart")]
+    found = changes(*told, exposures=exposures, config=some)["u"]
+    assert [change.placement for change in found] == ["home", "", "", "cart"]
+    assert list(exposures.new) == ["home"]
+    assert changes(shown("any"))["u"][0].placement == "any"
+
+
 def test_every_kind_of_event_has_its_change():
     found = changes(
         did(),
