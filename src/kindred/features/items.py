@@ -49,8 +49,12 @@ _NOTHING = bytes(BLOCK.itemsize)
 
 
 def encode_item(record: ItemRecord) -> bytes:
-    """Write a record: its block, so that the first bytes of any are a `HEAD`, and the rest."""
-    return (record.cells or _NOTHING) + _encoder.encode(_Rest(record.types, record.sources))
+    """Write a record: its block, so that the first bytes of any are a `HEAD`, and the rest.
+
+    The same acts in another order make the same bytes.
+    """
+    rest = _Rest(dict(sorted(record.types.items())), dict(sorted(record.sources.items())))
+    return (record.cells or _NOTHING) + _encoder.encode(rest)
 
 
 def decode_item(data: bytes) -> ItemRecord:
