@@ -4,6 +4,7 @@ import os
 import time
 import unicodedata
 from functools import lru_cache
+from hashlib import blake2b
 
 from kindred.core.errors import InvalidInput
 
@@ -31,6 +32,11 @@ def id_fault(value: str) -> str | None:
     if any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
         return "must not contain control characters"
     return None
+
+
+def hashed_id(value: str) -> bytes:
+    """Return 16 bytes that stand for an id where nobody may read it."""
+    return blake2b(value.encode(), digest_size=16).digest()
 
 
 def check_id(value: str, pointer: str) -> str:

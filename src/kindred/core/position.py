@@ -1,12 +1,15 @@
 """Positions in the event log."""
 
 import re
+import struct
 from typing import NamedTuple, Self
 
 from kindred.core.errors import InvalidInput
 
 # Whole numbers that fit 64 bits, written in one way only; an offset may be the -1 of an empty partition.
 _WRITTEN = re.compile(r"(0|[1-9][0-9]{0,17})\.(0|[1-9][0-9]{0,17})\.(-1|0|[1-9][0-9]{0,17})")
+
+_sortable = struct.Struct(">3Q")
 
 
 class Position(NamedTuple):
@@ -22,6 +25,10 @@ class Position(NamedTuple):
     def __str__(self) -> str:
         """Write `epoch.partition.offset`, the form that answers carry."""
         return f"{self.epoch}.{self.partition}.{self.offset}"
+
+    def sortable(self) -> bytes:
+        """Return 24 bytes whose order is that of positions."""
+        return _sortable.pack(self.epoch, self.partition, self.offset + 1)
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from kindred.core.event import ProfileErased, ProfileUpdated
 from kindred.core.position import Position
 from kindred.core.profile import Profile
-from kindred.features.changes import Rekeyed
+from kindred.features.changes import ProfileChange, Rekeyed
 from kindred.features.user_fold import Person, UserFold
 from kindred.ingest.plan import Plan
 from kindred.ports.catalog import CatalogStore, ProfileStore
@@ -46,28 +45,28 @@ async def write_catalogue(made: Plan, catalog: CatalogStore, watermark: Position
         await catalog.delete(deletions, now)
 
 
-async def write_profiles(
-    made: Plan, folds: Sequence[tuple[Person, UserFold]], profiles: ProfileStore, watermark: Position
-) -> None:
-    """Bring the profiles to the last word on each user, but for words that they have heard before.
+async def write_profiles(folds: Sequence[tuple[Person, UserFold]], end: Position, profiles: ProfileStore) -> None:
+    """Bring the profiles to the last word that took effect on each user, up to `end`.
 
     What is said of a merged user goes on to the known one, who also has what a handed-over record brought.
     """
-    passed = {out.position for _, fold in folds for out in fold.outgoing if isinstance(out, Rekeyed)}
-    last: dict[str, Profile | None] = {}
-    for position, event in made.people:
-        if position > watermark and position not in passed:
-            match event:
-                case ProfileUpdated():
-                    last[event.profile.user_id] = event.profile
-                case ProfileErased():
-                    last[event.user_id] = None
+    upserts: list[Profile] = []
+    deletions: list[str] = []
     for person, fold in folds:
+        since = person.folded if fold.erased is None else fold.erased
+        passed = {out.position for out in fold.outgoing if isinstance(out, Rekeyed)}
+        said = [
+            each.profile
+            for each in person.changes
+            if isinstance(each, ProfileChange) and each.position > since and each.position not in passed
+        ]
         if fold.absorbed and fold.record is not None and fold.record.profile is not None:
-            last[person.user_id] = fold.record.profile
-    upserts = [profile for profile in last.values() if profile is not None]
+            said.append(fold.record.profile)
+        if said:
+            upserts.append(said[-1])
+        elif fold.erased is not None:
+            deletions.append(person.user_id)
     if upserts:
-        await profiles.upsert(upserts)
-    deletions = [user_id for user_id, profile in last.items() if profile is None]
+        await profiles.upsert(upserts, end)
     if deletions:
-        await profiles.delete(deletions)
+        await profiles.delete(deletions, end)

@@ -151,7 +151,7 @@ class UserStage:
         folds = await self._fold_users(made, exposures, now)
         counted: list[Remains | UserFold] = [decode_remains(event.remains) for _, event in made.remains]
         counted += [fold for _, fold in folds]
-        await write_profiles(made, folds, stores.profiles, standing)
+        await write_profiles(folds, made.end, stores.profiles)
         event_ids = {position: event.event_id for position, event in made.people if isinstance(event, Interaction)}
         # The history is stored by a thread of its own: meanwhile the items are folded.
         history = asyncio.ensure_future(write_history(folds, event_ids, made.end, stores.interactions, self._config))

@@ -12,6 +12,8 @@ from kindred.features.groups import FoldConfig
 from kindred.features.user_fold import Person, UserFold
 from kindred.ports.interactions import InteractionRow, InteractionStore
 
+# Behind every position: rows that waited for a handover are no one's once it took place.
+_FOR_EVER = Position(1 << 62, 0, 0)
 _MOST_ABSORBED = 1_000_000
 _ROWS_AT_ONCE = 2_000
 
@@ -34,14 +36,13 @@ async def write_history(
         for step in _steps(person, fold):
             await _take(step, person.user_id, fold, event_ids, history, config)
     rows = [
-        _row(act, person, fold, event_ids[act.position])
+        _row(act, person.user_id, event_ids[act.position])
         for person, fold in folds
         if fold.stored
         for act in _outliving(fold, config)
+        if _handing(act, fold) is None
     ]
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        await history.add(rows[start : start + _ROWS_AT_ONCE], end)
-        await asyncio.sleep(0)
+    await _add(rows, end, history)
 
 
 def _steps(person: Person, fold: UserFold) -> list[_Step]:
@@ -70,21 +71,23 @@ async def _take(
 ) -> None:
     match step:
         case (_, "erase", _):
-            await history.forget(user_id)
-        case (_, "remove", Removal() as removal):
-            await history.remove(user_id, removal.item, config.reactions if removal.reactions else None)
+            await history.forget(user_id, step[0])
+        case (position, "remove", Removal() as removal):
+            await history.remove(user_id, removal.item, position, config.reactions if removal.reactions else None)
         case (position, "absorb", Handoff() as handoff):
             if fold.erased is None or fold.erased < position:
-                await _copy(_held(handoff.merge_id), user_id, history)
-            await history.forget(_held(handoff.merge_id))
+                await _copy(_held(handoff.merge_id), user_id, position, history)
+            await history.forget(_held(handoff.merge_id), _FOR_EVER)
         case (position, "hand", Handing() as handing):
             # After a crash the rows of what followed may be there already.
             later = {row_id(event_ids[act.position], act) for act in fold.stored if act.position > position}
-            await _copy(user_id, _held(handing.merge_id), history, later)
-            await history.forget(user_id)
+            await _copy(user_id, _held(handing.merge_id), position, history, later)
+            # Nothing of before is added once this user's rows are forgotten, so those of this batch go first.
+            await _add(_waiting(handing, user_id, fold, event_ids, config), position, history)
+            await history.forget(user_id, position)
         case (_, _, Handoff() as handoff):
             # Handed over before: rows that a replay of the source's batch wrote again are no one's.
-            await history.forget(_held(handoff.merge_id))
+            await history.forget(_held(handoff.merge_id), _FOR_EVER)
 
 
 def _held(merge_id: str) -> str:
@@ -92,26 +95,42 @@ def _held(merge_id: str) -> str:
     return f"merge:{xxhash.xxh3_128_hexdigest(merge_id.encode())}"
 
 
-def _row(act: Act, person: Person, fold: UserFold, event_id: str) -> InteractionRow:
-    """Return the row of an act: its user's, or one that waits to be handed over with the rest."""
-    user_id, name = person.user_id, row_id(event_id, act)
-    for out in fold.outgoing:
-        if isinstance(out, Handing) and act.position < out.position:
-            user_id = _held(out.merge_id)
-            name = _copied(name, user_id)
-            break
-    return InteractionRow(name, user_id, act.item, act.event_type, act.timestamp, act.value)
+def _handing(act: Act, fold: UserFold) -> Handing | None:
+    """Return with what an act's row is handed over, None where it stays."""
+    return next((out for out in fold.outgoing if isinstance(out, Handing) and act.position < out.position), None)
 
 
-async def _copy(source: str, user_id: str, history: InteractionStore, without: Container[bytes] = ()) -> None:
+def _waiting(
+    handing: Handing, user_id: str, fold: UserFold, event_ids: Mapping[Position, str], config: FoldConfig
+) -> list[InteractionRow]:
+    """Return the rows of a batch's acts that are handed over."""
+    held = _held(handing.merge_id)
+    rows = [
+        _row(act, user_id, event_ids[act.position])
+        for act in _outliving(fold, config)
+        if _handing(act, fold) is handing
+    ]
+    return [row._replace(row_id=_copied(row.row_id, held), user_id=held) for row in rows]
+
+
+def _row(act: Act, user_id: str, event_id: str) -> InteractionRow:
+    return InteractionRow(row_id(event_id, act), user_id, act.item, act.event_type, act.timestamp, act.value)
+
+
+async def _copy(
+    source: str, user_id: str, position: Position, history: InteractionStore, without: Container[bytes] = ()
+) -> None:
     """Copy a user's rows to another user, under ids that make a second copy a no-op."""
     rows = [row for row in await history.by_user(source, _MOST_ABSORBED) if row.row_id not in without]
+    copies = [row._replace(row_id=_copied(row.row_id, user_id), user_id=user_id) for row in rows]
+    await _add(copies, position, history)
+
+
+async def _add(rows: Sequence[InteractionRow], position: Position, history: InteractionStore) -> None:
+    """Add rows some at a time, giving way to other work."""
     for start in range(0, len(rows), _ROWS_AT_ONCE):
-        copies = [
-            row._replace(row_id=_copied(row.row_id, user_id), user_id=user_id)
-            for row in rows[start : start + _ROWS_AT_ONCE]
-        ]
-        await history.add(copies, Position(0, 0, -1))
+        await history.add(rows[start : start + _ROWS_AT_ONCE], position)
+        await asyncio.sleep(0)
 
 
 def _copied(name: bytes, user_id: str) -> bytes:

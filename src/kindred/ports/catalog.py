@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from kindred.core.item import CatalogItem, Item
+from kindred.core.position import Position
 from kindred.core.profile import Profile
 from kindred.ports.resource import Resource
 
@@ -41,10 +42,14 @@ class CatalogStore(Resource, Protocol):
 
 
 class ProfileStore(Resource, Protocol):
-    """Users' profiles."""
+    """Users' profiles.
 
-    async def upsert(self, profiles: Sequence[Profile]) -> None:
-        """Create or replace profiles."""
+    With a position a write says how far its writer follows the log: where a user's profile was written or deleted at
+    that position or a later one, it stays as it is. What is kept for that knows its user by a hash alone.
+    """
+
+    async def upsert(self, profiles: Sequence[Profile], position: Position | None = None) -> None:
+        """Create or replace profiles, without a position whatever stands there."""
         ...
 
     async def get(self, user_ids: Sequence[str]) -> list[Profile | None]:
@@ -55,6 +60,6 @@ class ProfileStore(Resource, Protocol):
         """Return profiles in order of id, behind `after`."""
         ...
 
-    async def delete(self, user_ids: Sequence[str]) -> int:
-        """Delete profiles; return how many there were."""
+    async def delete(self, user_ids: Sequence[str], position: Position | None = None) -> int:
+        """Delete profiles, without a position whatever stands there; return how many there were."""
         ...

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kindred.core.errors import InvalidInput
-from kindred.core.position import START
+from kindred.core.position import START, Position
 from kindred.ports.interactions import InteractionColumns, InteractionRow, InteractionStore
 
 _FACTS = st.tuples(
@@ -31,6 +31,11 @@ def row(user_id: str, item: int, event_type: str, timestamp: int | None, value: 
     """Return a row whose id is made of its contents."""
     facts = repr((user_id, item, event_type, timestamp, value))
     return InteractionRow(hashlib.md5(facts.encode()).digest(), user_id, item, event_type, timestamp, value)
+
+
+def at(offset: int) -> Position:
+    """Return a position in epoch 0 and partition 0."""
+    return Position(0, 0, offset)
 
 
 def columns(rows: Sequence[InteractionRow]) -> InteractionColumns:
@@ -84,7 +89,7 @@ class InteractionsSuite:
         async with self.opened(tmp_path) as store:
             assert await store.by_user("ada", 10) == await store.by_item(1, 10) == []
             assert await store.add([], START) == await store.add_columns(columns([])) == 0
-            assert await store.forget("ada") == 0
+            assert await store.forget("ada", START) == 0
             assert await store.counts() == (0, 0, 0)
             await store.check()
 
@@ -159,12 +164,12 @@ class InteractionsSuite:
         rows.append(row("ada", 99, "view", None))
         async with self.opened(tmp_path) as store:
             await store.add(rows, START)
-            assert await store.forget("ada") == 4
-            assert await store.forget("ada") == 0
+            assert await store.forget("ada", at(1)) == 4
+            assert await store.forget("ada", at(2)) == 0
             assert await store.by_user("ada", 10) == await store.by_item(99, 10) == []
             assert [each.user_id for each in await store.by_item(0, 10)] == ["bob"]
             assert await store.counts() == (3, 1, 3)
-            assert await store.add(rows, START) == 4
+            assert await store.add(rows, at(3)) == 4
 
     async def test_old_rows_are_trimmed(self, tmp_path: Path) -> None:
         """Rows of before a time go, of every user; those at it, behind it and without time stay."""
@@ -192,17 +197,17 @@ class InteractionsSuite:
         ]
         async with self.opened(tmp_path) as store:
             await store.add(rows, START)
-            assert await store.remove("ada", 1) == 2
-            assert await store.remove("ada", 1) == 0
-            assert await store.remove("ada", 77) == 0
-            assert await store.remove("nobody", 1) == 0
+            assert await store.remove("ada", 1, at(1)) == 2
+            assert await store.remove("ada", 1, at(2)) == 0
+            assert await store.remove("ada", 77, at(2)) == 0
+            assert await store.remove("nobody", 1, at(2)) == 0
             assert plain(await store.by_user("ada", 10)) == plain([rows[2]])
             assert plain(await store.by_item(1, 10)) == plain([rows[3]])
             assert await store.counts() == (2, 2, 2)
-            await store.add(rows[:1], START)
+            await store.add(rows[:1], at(3))
             assert plain(await store.by_user("ada", 10)) == plain([rows[2], rows[0]])
-            await store.remove("ada", 1)
-            await store.remove("ada", 2)
+            await store.remove("ada", 1, at(4))
+            await store.remove("ada", 2, at(4))
             assert await store.counts() == (1, 1, 1)
 
     async def test_removing_some_event_types_leaves_the_others(self, tmp_path: Path) -> None:
@@ -211,11 +216,45 @@ class InteractionsSuite:
         rows += [row("ada", 2, "like", 9), row("bob", 1, "like", 10)]
         async with self.opened(tmp_path) as store:
             await store.add(rows, START)
-            assert await store.remove("ada", 1, []) == 0
-            assert await store.remove("ada", 1, ["unheard of"]) == 0
-            assert await store.remove("ada", 1, ["like", "dislike"]) == 2
+            assert await store.remove("ada", 1, at(1), []) == 0
+            assert await store.remove("ada", 1, at(1), ["unheard of"]) == 0
+            assert await store.remove("ada", 1, at(1), ["like", "dislike"]) == 2
             assert plain(await store.by_user("ada", 10)) == plain([rows[3], rows[0]])
             assert plain(await store.by_item(1, 10)) == plain([rows[4], rows[0]])
+
+    async def test_what_was_forgotten_is_not_added_by_who_stands_before_it(self, tmp_path: Path) -> None:
+        """A late writer brings nothing back, and takes away nothing that was added since."""
+        before, after = [row("ada", n, "view", n) for n in range(2)], row("ada", 9, "view", 9)
+        other = row("bob", 0, "view", 0)
+        async with self.opened(tmp_path) as store:
+            await store.add(before, at(1))
+            assert await store.forget("ada", at(5)) == 2
+            for late in (START, at(1), at(5)):
+                assert await store.add([*before, other], late) == (late == START)
+            assert await store.add([after], at(6)) == 1
+            assert await store.forget("ada", at(5)) == await store.forget("ada", at(4)) == 0
+            assert await store.remove("ada", 9, at(5)) == await store.remove("ada", 9, at(3), ["view"]) == 0
+            assert plain(await store.by_user("ada", 10)) == plain([after])
+            assert await store.add_columns(columns(before)) == 2
+            assert await store.forget("ada", Position(1, 0, 0)) == 3
+            assert await store.add([after], Position(0, 0, 1 << 40)) == 0
+
+    async def test_what_was_removed_is_not_added_by_who_stands_before_it(self, tmp_path: Path) -> None:
+        """Of that item, or of that item and type alone; what came since stays when it is removed late."""
+        view, like, other = row("ada", 1, "view", 1), row("ada", 1, "like", 2), row("ada", 2, "like", 3)
+        async with self.opened(tmp_path) as store:
+            await store.add([view, like, other], at(1))
+            assert await store.remove("ada", 1, at(5), ["like"]) == 1
+            assert await store.add([view, like, other], at(4)) == 0
+            assert await store.remove("ada", 1, at(7)) == 1
+            assert await store.add([view, like, other], at(7)) == 0
+            assert await store.add([view, like], at(8)) == 2
+            assert await store.remove("ada", 1, at(7)) == await store.remove("ada", 1, at(5), ["like"]) == 0
+            assert await store.counts() == (3, 1, 2)
+            # Forgotten later than it was removed: both hold.
+            await store.forget("ada", at(10))
+            assert await store.add([view, like, other], at(10)) == 0
+            assert await store.add([view, like, other], at(11)) == 3
 
     async def test_concurrent_writers_lose_nothing(self, tmp_path: Path) -> None:
         """Overlapping calls at the same time store every row once."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kindred.core.position import Position
 from kindred.core.profile import Profile
 from kindred.ports.catalog import ProfileStore
 
@@ -79,6 +80,25 @@ class ProfilesSuite:
             await store.upsert([Profile(user_id=each) for each in "abc"])
             assert await store.delete(["a", "?", "c", "a"]) == 2
             assert [each.user_id for each in await store.page("", 10)] == ["b"]
+
+    async def test_a_late_writer_changes_nothing(self, tmp_path: Path) -> None:
+        """Who stands at or before the last write neither replaces, deletes nor brings back."""
+        old, new = Profile(user_id="a", country="DE"), Profile(user_id="a", country="FR")
+        async with self.opened(tmp_path) as store:
+            await store.upsert([old], Position(0, 0, 1))
+            await store.upsert([new, Profile(user_id="b")], Position(0, 0, 5))
+            await store.upsert([old], Position(0, 0, 4))
+            assert await store.delete(["a"], Position(0, 0, 5)) == 0
+            assert await store.get(["a"]) == [new]
+            assert await store.delete(["a", "a", "c"], Position(0, 0, 7)) == 1
+            await store.upsert([new, Profile(user_id="c")], Position(0, 0, 6))
+            assert await store.get(["a", "b", "c"]) == [None, Profile(user_id="b"), None]
+            await store.upsert([old])
+            await store.upsert([new], Position(0, 0, 7))
+            assert await store.get(["a"]) == [old]
+            await store.upsert([new], Position(1, 0, 0))
+            assert await store.get(["a"]) == [new]
+            assert await store.delete(["a"]) == 1
 
     async def test_thousands_of_profiles_in_one_call(self, tmp_path: Path) -> None:
         """Large batches are stored and read whole."""

@@ -14,7 +14,7 @@ import pytest
 
 from kindred.core.errors import StoreUnavailable
 from kindred.core.event import Imported, decode_event
-from kindred.core.position import START
+from kindred.core.position import START, Position
 from kindred.ingest.fold_columns import read_fold
 from kindred.ingest.importing import ImportStores, finish, lake, load_mapping, run_import
 from kindred.ingest.importing.lake import Lake
@@ -72,7 +72,7 @@ async def test_who_was_erased_after_the_marker_stays_erased(shop: Path, stores: 
         STEPS["before the position is noted"](monkeypatch)
         with pytest.raises(Crash):
             await run_import(mapping, stores)
-    assert await stores.interactions.forget("bob") > 0
+    assert await stores.interactions.forget("bob", Position(0, 0, 0)) > 0
     assert await stores.profiles.delete(["ann"]) == 1
     report = await run_import(load_mapping(shop / "mapping.toml"), stores)
     assert len(report.finished) == 1
@@ -105,6 +105,7 @@ from kindred.adapters.sqlite.catalog import open_catalog
 from kindred.adapters.sqlite.event_log import open_event_log
 from kindred.adapters.sqlite.interactions import open_interactions
 from kindred.adapters.sqlite.profiles import open_profiles
+from kindred.core.position import Position
 from kindred.ingest.importing import ImportStores, load_mapping, run_import
 
 async def main(home, mapping):

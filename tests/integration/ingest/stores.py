@@ -149,7 +149,7 @@ class World:
         return {user: meaning(await self.user(user)) for user in users}, counts, history
 
     async def everything(self):
-        """Return every folded value of every group but the lists of what trends, and the whole history."""
+        """Return every folded value of every group but the lists of what trends, the whole history, all profiles."""
         groups = [USER, ITEM, ITEM_COUNTRY, PLACEMENT, ERASED, EXPOSURE]
         read = {USER: lambda value: meaning(decode_user(value)), ITEM: decode_item, ITEM_COUNTRY: decode_country}
         found = {
@@ -158,7 +158,7 @@ class World:
         }
         users = {row.user_id for rows in self.interactions._users.values() for row in rows.values()}
         history = {user: sorted(map(str, await self.interactions.by_user(user, 10_000))) for user in sorted(users)}
-        return found, history
+        return found, history, await self.profiles.page("", 10_000)
 
 
 def meaning(record):

@@ -129,9 +129,9 @@ async def fleet(tmp_path):
 async def the_same_as_a_calm_fold(world: World) -> None:
     """Compare with a fold of the same log from its start in stores of its own."""
     calm = await world.again()
-    found, history = await world.everything()
-    expected, expected_history = await calm.everything()
-    assert history == expected_history
+    found, history, profiles = await world.everything()
+    expected, expected_history, expected_profiles = await calm.everything()
+    assert (history, profiles) == (expected_history, expected_profiles)
     for group, records in expected.items():
         assert found[group] == records, group
 
@@ -210,7 +210,11 @@ class Paused:
 
 @pytest.mark.parametrize(
     ("store", "method"),
-    [("state", "write"), ("state", "read"), ("item_log", "append"), ("log", "append"), ("log", "commit")],
+    [
+        *(("state", "write"), ("state", "read"), ("item_log", "append"), ("log", "append"), ("log", "commit")),
+        *(("interactions", "add"), ("interactions", "forget"), ("interactions", "remove")),
+        *(("profiles", "upsert"), ("profiles", "delete")),
+    ],
 )
 async def test_a_zombie_undoes_nothing(tmp_path, store, method):
     """A consumer stops at a step past its time-out; another folds everything and more; then the first goes on."""

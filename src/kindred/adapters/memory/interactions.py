@@ -8,8 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from kindred.core.errors import InvalidInput
-from kindred.core.position import START, Position
-from kindred.ports.interactions import InteractionColumns, InteractionRow
+from kindred.core.ids import hashed_id
+from kindred.core.position import Position
+from kindred.ports.interactions import (
+    EVERY_ITEM,
+    EVERY_TYPE,
+    InteractionColumns,
+    InteractionRow,
+    Tombstone,
+    outliving,
+)
 from kindred.ports.resource import Capabilities
 
 _ROW_ID_BYTES = 16
@@ -29,6 +37,7 @@ class MemoryInteractions:
         """Start empty."""
         self._users: defaultdict[str, dict[bytes, InteractionRow]] = defaultdict(dict)
         self._items: defaultdict[int, dict[tuple[str, bytes], InteractionRow]] = defaultdict(dict)
+        self._tombstones: dict[Tombstone, Position] = {}
 
     async def check(self) -> None:
         """Return: memory always answers."""
@@ -37,11 +46,9 @@ class MemoryInteractions:
         """Do nothing; what is kept goes with the process."""
 
     async def add(self, rows: Sequence[InteractionRow], position: Position) -> int:
-        """Insert rows, skipping known row ids; return how many were new; `position` is not needed."""
-        for row in rows:
-            if len(row.row_id) != _ROW_ID_BYTES:
-                raise InvalidInput.at("/row_id", f"must have {_ROW_ID_BYTES} bytes, has {len(row.row_id)}")
-        return sum(self._add(row) for row in rows)
+        """Insert rows, skipping known row ids and what was forgotten or removed at `position` or later."""
+        gone = {each for each, place in self._tombstones.items() if place >= position}
+        return self._add_all(outliving(rows, gone) if gone else rows)
 
     async def add_columns(self, columns: InteractionColumns) -> int:
         """Insert many rows at once, skipping known row ids; return how many were new."""
@@ -54,7 +61,7 @@ class MemoryInteractions:
         times = [None if time == -1 else time for time in columns.timestamps.tolist()]
         items, values = columns.items.tolist(), columns.values.tolist()
         rows = zip(ids, columns.users, items, columns.event_types, times, values, strict=True)
-        return await self.add([InteractionRow(*row) for row in rows], START)
+        return self._add_all([InteractionRow(*row) for row in rows])
 
     async def by_user(self, user_id: str, limit: int, before: int | None = None) -> list[InteractionRow]:
         """Return a user's rows newest first, rows without time last; `before` (ms) leaves out rows at or after it."""
@@ -66,10 +73,18 @@ class MemoryInteractions:
         """Return an item's rows, newest first; rows without time come last."""
         return _newest(self._items[item].values() if item in self._items else (), limit)
 
-    async def remove(self, user_id: str, item: int, event_types: Sequence[str] | None = None) -> int:
+    async def remove(
+        self, user_id: str, item: int, position: Position, event_types: Sequence[str] | None = None
+    ) -> int:
         """Delete a user's rows of one item, or those of some event types alone; return how many there were."""
-        kinds = None if event_types is None else frozenset(event_types)
-        return self._delete(user_id, lambda row: int(row.item) == item and (kinds is None or row.event_type in kinds))
+        user = hashed_id(user_id)
+        if self._stands((user, EVERY_ITEM, EVERY_TYPE), position):
+            return 0
+        names = [EVERY_TYPE] if event_types is None else event_types
+        kinds = {kind for kind in names if self._set((user, item, kind), position)}
+        return self._delete(
+            user_id, lambda row: int(row.item) == item and (EVERY_TYPE in kinds or row.event_type in kinds)
+        )
 
     async def trim(self, before: int) -> int:
         """Delete rows of before a time (ms), those without time stay; return how many there were."""
@@ -78,8 +93,10 @@ class MemoryInteractions:
             for user_id in list(self._users)
         )
 
-    async def forget(self, user_id: str) -> int:
+    async def forget(self, user_id: str, position: Position) -> int:
         """Delete a user's rows; return how many there were."""
+        if not self._set((hashed_id(user_id), EVERY_ITEM, EVERY_TYPE), position):
+            return 0
         return self._delete(user_id, lambda row: True)
 
     async def counts(self) -> tuple[int, int, int]:
@@ -97,6 +114,22 @@ class MemoryInteractions:
         if user_id in self._users and not rows:
             del self._users[user_id]
         return len(gone)
+
+    def _stands(self, tombstone: Tombstone, position: Position) -> bool:
+        return tombstone in self._tombstones and self._tombstones[tombstone] >= position
+
+    def _set(self, tombstone: Tombstone, position: Position) -> bool:
+        """Set a tombstone; return False where one of that position or a later one stands."""
+        if self._stands(tombstone, position):
+            return False
+        self._tombstones[tombstone] = position
+        return True
+
+    def _add_all(self, rows: Sequence[InteractionRow]) -> int:
+        for row in rows:
+            if len(row.row_id) != _ROW_ID_BYTES:
+                raise InvalidInput.at("/row_id", f"must have {_ROW_ID_BYTES} bytes, has {len(row.row_id)}")
+        return sum(self._add(row) for row in rows)
 
     def _add(self, row: InteractionRow) -> bool:
         of_user = self._users[row.user_id]

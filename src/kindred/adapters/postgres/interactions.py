@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,16 @@ import numpy as np
 from kindred.adapters.postgres.database import Connection, Work
 from kindred.adapters.postgres.store import PostgresStore, affected
 from kindred.core.errors import InvalidInput
+from kindred.core.ids import hashed_id
 from kindred.core.position import Position
-from kindred.ports.interactions import InteractionColumns, InteractionRow
+from kindred.ports.interactions import (
+    EVERY_ITEM,
+    EVERY_TYPE,
+    InteractionColumns,
+    InteractionRow,
+    Tombstone,
+    outliving,
+)
 
 _UNKNOWN_TIME = -(2**63)
 _LATEST = 2**63 - 1
@@ -58,6 +66,17 @@ WITH RECURSIVE each (value, number) AS (
 """
 _TRIM = "DELETE FROM interactions WHERE user_id > $1 AND user_id <= $2 AND time > $3 AND time < $4"
 
+# Whoever adds rows holds off whoever forgets some, and the other way round: neither would see what the other has not
+# committed yet. To be taken by a statement of its own, for the next one sees what was committed while it waited.
+_HOLD_OFF = "SELECT pg_advisory_xact_lock{}(hashtextextended('kindred history ' || current_schema(), 0))"
+_ADDING, _TAKING = _HOLD_OFF.format("_shared"), _HOLD_OFF.format("")
+_STANDING = "SELECT user_hash, item, event_type FROM tombstones WHERE user_hash = ANY($1::bytea[]) AND position >= $2"
+_RAISE = """
+INSERT INTO tombstones VALUES ($1, $2, $3, $4)
+ON CONFLICT (user_hash, item, event_type) DO UPDATE SET position = excluded.position
+WHERE excluded.position > tombstones.position
+"""
+
 Row = tuple[str, int, bytes, int, str, float | None]
 
 
@@ -73,14 +92,15 @@ class PostgresInteractions(PostgresStore):
     """
 
     async def add(self, rows: Sequence[InteractionRow], position: Position) -> int:
-        """Insert rows, skipping known ones, whatever the position; return how many were new.
+        """Insert rows, skipping known ones and what is gone; return how many were new.
 
         At most 10,000 rows make one transaction; a larger call that was cut off is made whole by making it again.
         """
-        ordered = sorted(map(_row, rows), key=itemgetter(0, 1, 2))
-        new = 0
+        ordered = sorted(rows, key=itemgetter(1))
+        made, new = [_row(row) for row in ordered], 0
         for start in range(0, len(ordered), _ROWS_PER_STATEMENT):
-            new += await self._execute(_ADD, *zip(*ordered[start : start + _ROWS_PER_STATEMENT], strict=True))
+            part = slice(start, start + _ROWS_PER_STATEMENT)
+            new += await self._open.transact(_adding(ordered[part], made[part], position))
         return new
 
     async def add_columns(self, columns: InteractionColumns) -> int:
@@ -108,13 +128,12 @@ class PostgresInteractions(PostgresStore):
         statement = f"SELECT {_COLUMNS} FROM interactions WHERE item = $1 ORDER BY time DESC, row_id DESC LIMIT $2"
         return _found(await self._fetch(statement, int(item), max(limit, 0)))
 
-    async def remove(self, user_id: str, item: int, event_types: Sequence[str] | None = None) -> int:
+    async def remove(
+        self, user_id: str, item: int, position: Position, event_types: Sequence[str] | None = None
+    ) -> int:
         """Delete a user's rows of one item, or those of some event types alone; return how many there were."""
-        statement = (
-            "DELETE FROM interactions WHERE user_id = $1 AND item = $2 "
-            "AND ($3::text[] IS NULL OR event_type = ANY($3::text[]))"
-        )
-        return await self._execute(statement, user_id, int(item), event_types)
+        names = [EVERY_TYPE] if event_types is None else list(event_types)
+        return await self._open.transact(_removing(user_id, int(item), names, position))
 
     async def trim(self, before: int) -> int:
         """Delete rows of before a time (ms), user by user in pieces; those without time stay. Return how many went."""
@@ -125,9 +144,9 @@ class PostgresInteractions(PostgresStore):
             after = last
         return gone
 
-    async def forget(self, user_id: str) -> int:
+    async def forget(self, user_id: str, position: Position) -> int:
         """Delete a user's rows; return how many there were."""
-        return await self._execute("DELETE FROM interactions WHERE user_id = $1", user_id)
+        return await self._open.transact(_forgetting(user_id, position))
 
     async def counts(self) -> tuple[int, int, int]:
         """Return how many rows, distinct users and distinct items there are; it reads the whole key once."""
@@ -140,6 +159,54 @@ def _row(row: InteractionRow) -> Row:
         raise InvalidInput.at("/row_id", f"must have {_ROW_ID_BYTES} bytes, has {len(row_id)}")
     known = _UNKNOWN_TIME if time is None else time
     return user_id, known, row_id, item, event_type, None if math.isnan(value) else value
+
+
+def _adding(rows: Sequence[InteractionRow], made: Sequence[Row], position: Position) -> Work[int]:
+    """Return the transaction that adds those of `rows`, which `made` are too, that no tombstone stands for."""
+
+    async def work(connection: Connection) -> int:
+        await connection.execute(_ADDING)
+        gone = await _standing(connection, {row.user_id for row in rows}, position)
+        left = [_row(row) for row in outliving(rows, gone)] if gone else made
+        if not left:
+            return 0
+        ordered = sorted(left, key=itemgetter(0, 1, 2))
+        return affected(await connection.execute(_ADD, *zip(*ordered, strict=True)))
+
+    return work
+
+
+def _forgetting(user_id: str, position: Position) -> Work[int]:
+    async def work(connection: Connection) -> int:
+        await connection.execute(_TAKING)
+        user, place = hashed_id(user_id), position.sortable()
+        if not affected(await connection.execute(_RAISE, user, EVERY_ITEM, EVERY_TYPE, place)):
+            return 0
+        await connection.execute(
+            "DELETE FROM tombstones WHERE user_hash = $1 AND item <> $2 AND position <= $3", user, EVERY_ITEM, place
+        )
+        return affected(await connection.execute("DELETE FROM interactions WHERE user_id = $1", user_id))
+
+    return work
+
+
+def _removing(user_id: str, item: int, names: Sequence[str], position: Position) -> Work[int]:
+    async def work(connection: Connection) -> int:
+        await connection.execute(_TAKING)
+        user, place = hashed_id(user_id), position.sortable()
+        if (user, EVERY_ITEM, EVERY_TYPE) in await _standing(connection, [user_id], position):
+            return 0
+        kinds = [each for each in names if affected(await connection.execute(_RAISE, user, item, each, place))]
+        statement = "DELETE FROM interactions WHERE user_id = $1 AND item = $2 AND ($3 OR event_type = ANY($4::text[]))"
+        return affected(await connection.execute(statement, user_id, item, EVERY_TYPE in kinds, kinds))
+
+    return work
+
+
+async def _standing(connection: Connection, users: Iterable[str], position: Position) -> set[Tombstone]:
+    """Return the tombstones of users that stand at or behind a position."""
+    rows = await connection.fetch(_STANDING, [hashed_id(user) for user in users], position.sortable())
+    return {(user, item, kind) for user, item, kind in rows}
 
 
 def _check(columns: InteractionColumns) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from kindred.adapters.sqlite.interaction_batches import UNKNOWN_TIME, Batch, batch_of, sorted_batches
 from kindred.adapters.sqlite.store import Row, SqliteStore, database_path, select_in
+from kindred.adapters.sqlite.tombstones import TOMBSTONES, forgetting, removing, standing
 from kindred.core.position import Position
-from kindred.ports.interactions import InteractionColumns, InteractionRow
+from kindred.ports.interactions import EVERY_TYPE, InteractionColumns, InteractionRow, outliving
 
 # Clustered by user: a user's newest rows are one short range, and forgetting a user deletes one.
 _SCHEMA = """
@@ -62,14 +63,22 @@ class SqliteInteractions(SqliteStore):
 
     def __init__(self, path: Path) -> None:
         """Open or create the file."""
-        super().__init__(path, _SCHEMA)
+        super().__init__(path, _SCHEMA + TOMBSTONES)
         self._writer.execute(f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}")
         self._writer.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
 
     async def add(self, rows: Sequence[InteractionRow], position: Position) -> int:
-        """Insert rows in one transaction, skipping known ones, whatever the position; return how many were new."""
+        """Insert rows in one transaction, skipping known ones and what is gone; return how many were new."""
         batch = batch_of(rows)
-        return 0 if batch is None else await self._write(lambda connection: _add(connection, batch))
+        if batch is None:
+            return 0
+
+        def work(connection: sqlite3.Connection) -> int:
+            gone = standing(connection, batch.users, position)
+            left = batch_of(outliving(rows, gone)) if gone else batch
+            return 0 if left is None else _add(connection, left)
+
+        return await self._write(work)
 
     async def add_columns(self, columns: InteractionColumns) -> int:
         """Insert many rows, skipping known row ids; return how many were new.
@@ -98,10 +107,17 @@ class SqliteInteractions(SqliteStore):
         parameters = (int(item), max(limit, 0))
         return await self._read(lambda connection: _rows(connection, statement, parameters), limit)
 
-    async def remove(self, user_id: str, item: int, event_types: Sequence[str] | None = None) -> int:
+    async def remove(
+        self, user_id: str, item: int, position: Position, event_types: Sequence[str] | None = None
+    ) -> int:
         """Delete a user's rows of one item, or those of some event types alone; return how many there were."""
-        kinds = None if event_types is None else list(event_types)
-        return await self._write(lambda connection: _remove(connection, user_id, int(item), kinds))
+        names = [EVERY_TYPE] if event_types is None else list(event_types)
+
+        def work(connection: sqlite3.Connection) -> int:
+            kinds = removing(connection, user_id, int(item), names, position)
+            return _remove(connection, user_id, int(item), None if kinds == [EVERY_TYPE] else kinds)
+
+        return await self._write(work)
 
     async def trim(self, before: int) -> int:
         """Delete rows of before a time (ms), a thousand users to a transaction; those without time stay."""
@@ -115,9 +131,11 @@ class SqliteInteractions(SqliteStore):
                 return gone
             first = following
 
-    async def forget(self, user_id: str) -> int:
+    async def forget(self, user_id: str, position: Position) -> int:
         """Delete a user's rows; return how many there were."""
-        return await self._write(lambda connection: _forget(connection, user_id))
+        return await self._write(
+            lambda connection: _forget(connection, user_id) if forgetting(connection, user_id, position) else 0
+        )
 
     async def counts(self) -> tuple[int, int, int]:
         """Return how many rows, distinct users and distinct items there are."""

@@ -9,9 +9,19 @@ import msgspec
 
 from kindred.adapters.sqlite.store import SqliteStore, batches, database_path, select_in
 from kindred.core.errors import InvalidInput
+from kindred.core.ids import hashed_id
+from kindred.core.position import Position
 from kindred.core.profile import Profile
 
-_SCHEMA = "CREATE TABLE IF NOT EXISTS profiles (user_id TEXT PRIMARY KEY, profile TEXT NOT NULL) WITHOUT ROWID;"
+# A deleted profile leaves a position under a hash, and so nobody's name.
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS profiles (user_id TEXT PRIMARY KEY, profile TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS positions (user BLOB PRIMARY KEY, position BLOB NOT NULL) WITHOUT ROWID;
+"""
+_MOVE = """
+INSERT INTO positions VALUES (?, ?)
+ON CONFLICT DO UPDATE SET position = excluded.position WHERE excluded.position > position
+"""
 _PROFILES_PER_TRANSACTION = 10_000
 
 _encode = msgspec.json.Encoder().encode
@@ -30,11 +40,15 @@ class SqliteProfiles(SqliteStore):
         """Open or create the file."""
         super().__init__(path, _SCHEMA)
 
-    async def upsert(self, profiles: Sequence[Profile]) -> None:
+    async def upsert(self, profiles: Sequence[Profile], position: Position | None = None) -> None:
         """Create or replace profiles, 10,000 to a transaction; of equal ids the last one wins."""
-        rows = [(profile.user_id, _text(profile)) for profile in profiles]
-        for batch in batches(rows, _PROFILES_PER_TRANSACTION):
-            await self._write(lambda connection, batch=batch: _replace(connection, batch))  # type: ignore[misc]
+        texts = {profile.user_id: _text(profile) for profile in profiles}
+        for batch in batches(texts, _PROFILES_PER_TRANSACTION):
+
+            def work(connection: sqlite3.Connection, batch: list[str] = batch) -> None:
+                _replace(connection, [(user_id, texts[user_id]) for user_id in _moved(connection, batch, position)])
+
+            await self._write(work)
 
     async def get(self, user_ids: Sequence[str]) -> list[Profile | None]:
         """Return the profile of each id, in order."""
@@ -50,9 +64,9 @@ class SqliteProfiles(SqliteStore):
         rows = await self._read(lambda connection: connection.execute(statement, parameters).fetchall(), limit)
         return [_decode(text) for (text,) in rows]
 
-    async def delete(self, user_ids: Sequence[str]) -> int:
+    async def delete(self, user_ids: Sequence[str], position: Position | None = None) -> int:
         """Delete profiles; return how many there were."""
-        return await self._write(lambda connection: _delete(connection, user_ids))
+        return await self._write(lambda connection: _delete(connection, _moved(connection, user_ids, position)))
 
 
 def _text(profile: Profile) -> str:
@@ -60,6 +74,18 @@ def _text(profile: Profile) -> str:
         return _encode(profile).decode()
     except (UnicodeEncodeError, TypeError, ValueError, OverflowError) as error:
         raise InvalidInput.at(f"/users/{profile.user_id!a}", f"cannot be written as JSON: {error}") from error
+
+
+def _moved(connection: sqlite3.Connection, user_ids: Sequence[str], position: Position | None) -> Sequence[str]:
+    """Move users on to a position; return those that stood before it."""
+    if position is None:
+        return user_ids
+    place = position.sortable()
+    return [
+        user_id
+        for user_id in dict.fromkeys(user_ids)
+        if connection.execute(_MOVE, (hashed_id(user_id), place)).rowcount
+    ]
 
 
 def _replace(connection: sqlite3.Connection, rows: Iterable[tuple[str, str]]) -> None:
