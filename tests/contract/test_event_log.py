@@ -142,7 +142,7 @@ async def test_a_full_queue_refuses_with_the_seconds_to_wait() -> None:
         await writer.append([b"late"])
 
 
-@pytest.mark.parametrize("error", [StoreFull("no room left"), ZeroDivisionError("no room left")])
+@pytest.mark.parametrize("error", [StoreFull("no room left", 5), ZeroDivisionError("no room left")])
 async def test_a_failed_group_is_told_to_each_caller_apart(error: Exception) -> None:
     gate = Gate()
     gate.error = error
@@ -150,6 +150,7 @@ async def test_a_failed_group_is_told_to_each_caller_apart(error: Exception) -> 
     answers = await gathered(gate, writer, [[b"a"], [b"b"], [b"c"]])
     expected = StoreFull if isinstance(error, StoreFull) else StoreUnavailable
     assert [type(answer) for answer in answers] == [expected] * 3
+    assert {answer.retry_after for answer in answers} == {getattr(error, "retry_after", 1)}
     assert len({id(answer) for answer in answers}) == 3
     assert all("no room left" in str(answer) for answer in answers)
 

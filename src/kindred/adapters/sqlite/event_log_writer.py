@@ -1,6 +1,7 @@
 """Group commit: the concurrent appends of one process share a transaction and its sync."""
 
 import asyncio
+import copy
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -141,6 +142,6 @@ def _tell(loop: asyncio.AbstractEventLoop, group: Sequence[_Waiting], outcome: P
 
 
 def _copy(error: KindredError) -> KindredError:
-    copy = type(error)(error.detail)
-    copy.__cause__ = error.__cause__
-    return copy
+    again = copy.copy(error)
+    again.__cause__ = error.__cause__
+    return again
