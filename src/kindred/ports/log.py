@@ -48,7 +48,32 @@ def positions_of(outcomes: Sequence[Outcome]) -> list[Position]:
     return positions
 
 
-class EventLog(Resource, Protocol):
+class LogLayout(Protocol):
+    """The epochs of a log, their partitions and where each of these ends."""
+
+    async def ends(self, epoch: int | None = None) -> list[Position]:
+        """Return the position of the last durable record of each partition of an epoch (-1: none), else the present.
+
+        Raises StoreUnavailable for an epoch that the log does not know.
+        """
+        ...
+
+    async def partitions(self) -> Mapping[int, int]:
+        """Return how many partitions each epoch has, oldest first, as far as the log knows them; the last is present.
+
+        As seen last: a newer epoch may have begun a moment ago, which the positions of an append tell.
+        """
+        ...
+
+    def partition_of(self, key: str, epoch: int | None = None) -> int:
+        """Return the partition that records of `key` go to in the present epoch, or went to in another.
+
+        Raises StoreUnavailable for an epoch that the log does not know.
+        """
+        ...
+
+
+class EventLog(Resource, LogLayout, Protocol):
     """An append-only log, partitioned by key; several processes append, readers see durable records in order.
 
     A log starts a new epoch when its partitions change in number or it was restored; positions of an older epoch are
@@ -71,33 +96,12 @@ class EventLog(Resource, Protocol):
         """
         ...
 
-    async def ends(self, epoch: int | None = None) -> list[Position]:
-        """Return the position of the last durable record of each partition of an epoch (-1: none), else the present.
-
-        Raises StoreUnavailable for an epoch that the log does not know.
-        """
-        ...
-
-    async def partitions(self) -> Mapping[int, int]:
-        """Return how many partitions each epoch has, oldest first, as far as the log knows them; the last is present.
-
-        As seen last: a newer epoch may have begun a moment ago, which the positions of an append tell.
-        """
-        ...
-
     async def commit(self, group: str, position: Position) -> None:
         """Remember that `group` has folded everything up to `position`; it never moves backwards."""
         ...
 
     async def committed(self, group: str) -> list[Position]:
         """Return what each partition was committed to by `group` (offset -1 where nothing was)."""
-        ...
-
-    def partition_of(self, key: str, epoch: int | None = None) -> int:
-        """Return the partition that records of `key` go to in the present epoch, or went to in another.
-
-        Raises StoreUnavailable for an epoch that the log does not know.
-        """
         ...
 
     async def trim(self, before: Position) -> int:
