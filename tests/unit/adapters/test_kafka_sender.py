@@ -7,15 +7,16 @@ import pytest
 
 from kindred.adapters.kafka import sender
 from kindred.adapters.kafka.address import parse_address
+from kindred.adapters.kafka.errors import translated
 from kindred.adapters.kafka.sender import Outgoing, Sender
 from kindred.core.errors import StoreUnavailable
 
 
 class Message:
-    def __init__(self, offset: int) -> None:
+    def __init__(self, offset: int | None) -> None:
         self._offset = offset
 
-    def offset(self) -> int:
+    def offset(self) -> int | None:
         return self._offset
 
 
@@ -72,5 +73,28 @@ async def test_a_partition_whose_leader_does_not_answer_refuses_its_own_records_
         await asyncio.sleep(0)
         producer.flush(0)
         assert [sent.offset for sent in await answered] == [7]
+    finally:
+        taking.close()
+
+
+@pytest.mark.parametrize("offset", [None, -1, -1001])
+async def test_a_success_without_a_place_is_none(
+    producer: Producer, offset: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(producer, "produce", lambda *args: args[-1](None, Message(offset)))
+    taking = Sender(parse_address("//nowhere/log"))
+    try:
+        (sent,) = await taking.send(to(1))
+        assert sent.error is not None
+        assert "may be written" in str(translated("log", sent.error))
+    finally:
+        taking.close()
+
+
+async def test_the_first_place_of_a_partition_is_one(producer: Producer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(producer, "produce", lambda *args: args[-1](None, Message(0)))
+    taking = Sender(parse_address("//nowhere/log"))
+    try:
+        assert await taking.send(to(1)) == [(0, None)]
     finally:
         taking.close()

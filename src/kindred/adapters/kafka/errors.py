@@ -14,6 +14,7 @@ _ADVICE = {
     KafkaError._TIMED_OUT: "no answer in time; see that the brokers run and are not overloaded",
     KafkaError._TIMED_OUT_QUEUE: "no answer in time; see that the brokers run and are not overloaded",
     KafkaError._MSG_TIMED_OUT: "not acknowledged in time; it may be written, and its event id makes it one event",
+    KafkaError.DUPLICATE_SEQUENCE_NUMBER: "no place is known; it may be written, and its event id makes it one event",
     KafkaError._RESOLVE: "a broker's host name is unknown; see the URL and the brokers' advertised listeners",
     KafkaError._AUTHENTICATION: "the user or the password is refused",
     KafkaError.SASL_AUTHENTICATION_FAILED: "the user or the password is refused",

@@ -42,6 +42,18 @@ class Sent(NamedTuple):
         return self.error is not None and self.error.code() == KafkaError.MSG_SIZE_TOO_LARGE
 
 
+def _sent(error: KafkaError | None, offset: int | None) -> Sent:
+    """Return what a report says; a success without an offset is none.
+
+    librdkafka takes a broker's complaint about a repeated sequence number for a success, and says so without an offset.
+    Once another topic refused a record, as a sealed one does, and the producer began a new epoch, such a record was
+    seen to be nowhere.
+    """
+    if error is None and (offset is None or offset < 0):
+        error = KafkaError(KafkaError.DUPLICATE_SEQUENCE_NUMBER)
+    return Sent(-1, error) if error is not None or offset is None else Sent(offset, None)
+
+
 class _Waiting:
     """The records of one call, which is woken in its own loop when the last of them was reported."""
 
@@ -152,7 +164,7 @@ class Sender:
 
     def _produce(self, entry: _Waiting, index: int, record: Outgoing) -> None:
         def report(error: KafkaError | None, message: Message) -> None:
-            self._report(entry, index, record, Sent(-1 if error is not None else message.offset() or 0, error))
+            self._report(entry, index, record, _sent(error, message.offset()))
 
         try:
             self._producer.produce(record.topic, record.value, record.key, record.partition, report)
