@@ -79,9 +79,7 @@ class Serving:
         world, funnel = self._present()
         now = self._clock.now()
         query = await build_query(ask, new_id("rec"), now, self._placements, self._config, self._stores.catalog)
-        slate = await self._runner.run(funnel, query)
-        slate = explain_shortage(world, query, slate)
-        slate = await read_cards(world, query, slate)
+        slate = await self._slate(world, funnel, query)
         items = self._shown(world, query, slate)
         self._follow_up(funnel, query, slate)
         took = time.perf_counter() - started
@@ -196,6 +194,16 @@ class Serving:
         self._running[query.request_id] = task
         task.add_done_callback(lambda _: self._running.pop(query.request_id, None))
 
+    async def _slate(self, world: World, funnel: Funnel, query: Query) -> Slate:
+        """Make a slate and read its items; while the catalogue is away, the best of those that are in memory."""
+        slate = explain_shortage(world, query, await self._runner.run(funnel, query))
+        slate = await read_cards(world, query, slate)
+        if "catalogue" not in slate.degraded:
+            return slate
+        longer = replace(query, count=max(query.count, query.params.ranked))
+        slate = await read_cards(world, longer, await self._runner.run(funnel, longer))
+        return taken(slate, range(min(query.count, len(slate.candidates))))
+
     def _shown(self, world: World, query: Query, slate: Slate) -> list[ShownItem]:
         known: dict[int, CatalogItem] = query.scratch["items"]
         items = slate.candidates.items.tolist()
@@ -236,16 +244,20 @@ async def read_cards(world: World, query: Query, slate: Slate) -> Slate:
         query.scratch["items"] = {**known, **await world.cards.of(missing)}
     except StoreUnavailable:
         known = query.scratch["items"] = {**known, **world.cards.kept(missing)}
-        rows = [row for row, item in enumerate(items) if item in known]
-        return replace(
-            slate,
-            candidates=slate.candidates.take(np.array(rows, np.intp)),
-            sources=[slate.sources[row] for row in rows],
-            all_sources=[slate.all_sources[row] for row in rows],
-            reasons=[slate.reasons[row] for row in rows] if slate.reasons else [],
-            degraded=[*slate.degraded, "catalogue"],
-        )
+        there = taken(slate, [row for row, item in enumerate(items) if item in known])
+        return replace(there, degraded=[*slate.degraded, "catalogue"])
     return slate
+
+
+def taken(slate: Slate, rows: Sequence[int]) -> Slate:
+    """Return a slate of some of its rows, in their order."""
+    return replace(
+        slate,
+        candidates=slate.candidates.take(np.array(rows, np.intp)),
+        sources=[slate.sources[row] for row in rows],
+        all_sources=[slate.all_sources[row] for row in rows],
+        reasons=[slate.reasons[row] for row in rows] if slate.reasons else [],
+    )
 
 
 def explain_shortage(world: World, query: Query, slate: Slate) -> Slate:

@@ -47,7 +47,7 @@ async def test_a_store_is_away_for_a_while(platform: Callable[[str], Platform], 
         marks = set()
         while time.monotonic() < end:
             said = await asked(server)
-            assert said["recommendations"]
+            assert said["recommendations"], said
             marks |= set(said["degraded"])  # type: ignore[call-overload]
             await asyncio.sleep(0.2)
         if engine == "state":

@@ -198,8 +198,9 @@ async def test_while_the_catalogue_is_away_items_in_memory_are_shown(platform):
     gone = served.items[3].ordinal
     platform.follower.world.cards.forget([gone])
     served = await platform.ask("nobody")
-    assert ids(served) == [each for each in popular if each != popular[3]]
-    assert served.degraded == ["reasons", "catalogue"]
+    assert ids(served)[: len(popular) - 1] == [each for each in popular if each != popular[3]]
+    assert len(ids(served)) == len(popular)
+    assert "catalogue" in served.degraded
     assert all(one.reason.text for one in served.items)
 
 
