@@ -22,7 +22,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.fold_speed import BATCH, ITEMS, MIXES, NOW, USERS, event, ingest_stores
+from benchmarks.fold_speed import BATCH, ITEMS, MIXES, NOW, USERS, event
 from benchmarks.servers import machine, memory_mib
 from kindred.app.sections import SCHEMA, StoresConfig
 from kindred.app.stores import open_stores
@@ -62,7 +62,7 @@ async def measure(count: int, every: int) -> list[tuple[int, float, float, float
     with tempfile.TemporaryDirectory(prefix="kindred-bench-") as folder:
         home, stop, clock = Path(folder), asyncio.Event(), EventClock()
         stores = await open_stores(load_settings(SCHEMA, {}, home).section(StoresConfig), home)
-        consumer = Consumer(ingest_stores(stores), stores.leases, ConsumerConfig(), clock=clock)
+        consumer = Consumer(stores.ingest, stores.leases, ConsumerConfig(), clock=clock)
         journal, folding = Journal(stores.log, consumer.wake), asyncio.create_task(consumer.run(stop))
         started = time.perf_counter()
         try:

@@ -34,7 +34,6 @@ from kindred.core.ids import new_id
 from kindred.features.groups import ITEM, USER
 from kindred.ingest.consumer import Consumer, ConsumerConfig
 from kindred.ingest.fold_columns import FOLD_FOLDER, FoldColumns, import_folder
-from kindred.ingest.folding import IngestStores
 from kindred.ingest.journal import Journal
 from kindred.ports.interactions import InteractionColumns
 from kindred.ports.state import StateKey, StateRecord, StateWrite
@@ -139,7 +138,7 @@ async def measure(name: str, count: int, history: int, state: str | None) -> Mea
                 await seed(stores, journal, history)
             for start in range(0, count, BATCH):
                 await journal.record(made[start : start + BATCH])
-            consumer = Consumer(ingest_stores(stores), stores.leases, ConsumerConfig())
+            consumer = Consumer(stores.ingest, stores.leases, ConsumerConfig())
             (end,) = await stores.log.ends()
             calm_collector()
             await consumer.drain_to(end._replace(offset=end.offset - count // 2))
@@ -155,19 +154,6 @@ async def measure(name: str, count: int, history: int, state: str | None) -> Mea
 def _apart(url: str) -> str:
     """Return the URL with a prefix of its own: what stands in a store already is not folded again."""
     return f"{url}{'&' if '?' in url else '?'}prefix={new_id('fold')}"
-
-
-def ingest_stores(stores: Stores) -> IngestStores:
-    """Return those of the stores that a consumer folds into."""
-    return IngestStores(
-        log=stores.log,
-        state=stores.state,
-        interactions=stores.interactions,
-        catalog=stores.catalog,
-        profiles=stores.profiles,
-        lake=stores.lake,
-        dead_letters=stores.dead_letters,
-    )
 
 
 async def _limit(stores: Stores) -> tuple[int, float]:

@@ -13,7 +13,6 @@ from kindred.app.stores import Stores, open_stores
 from kindred.core.clock import Clock, SystemClock
 from kindred.core.errors import KindredError
 from kindred.ingest.consumer import Consumer
-from kindred.ingest.folding import IngestStores
 from kindred.ingest.journal import Journal
 from kindred.models.trending import TrendingConfig
 from kindred.monitoring.prometheus import PrometheusMeter
@@ -88,18 +87,8 @@ async def build_app(settings: Settings, clock: Clock | None = None) -> App:
     clock = clock or SystemClock()
     meter = PrometheusMeter()
     stores = await open_stores(settings.section(StoresConfig), settings.home)
-    ingest = IngestStores(
-        log=stores.log,
-        state=stores.state,
-        interactions=stores.interactions,
-        catalog=stores.catalog,
-        profiles=stores.profiles,
-        lake=stores.lake,
-        dead_letters=stores.dead_letters,
-        item_log=stores.item_log,
-    )
     consumer = Consumer(
-        ingest, stores.leases, consumer_config(settings), settings.section(TrendingConfig), clock, meter
+        stores.ingest, stores.leases, consumer_config(settings), settings.section(TrendingConfig), clock, meter
     )
     notices = Notices(stores.notifier, consumer.wake)
     journal = Journal(stores.log, notices.recorded, meter)

@@ -7,8 +7,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from kindred.app.asking import build_query
 from kindred.app.follower import Follower
 from kindred.app.stores import Stores
@@ -202,7 +200,7 @@ class Serving:
             return slate
         longer = replace(query, count=max(query.count, query.params.ranked))
         slate = await read_cards(world, longer, await self._runner.run(funnel, longer))
-        return taken(slate, range(min(query.count, len(slate.candidates))))
+        return slate.take(range(min(query.count, len(slate.candidates))))
 
     def _shown(self, world: World, query: Query, slate: Slate) -> list[ShownItem]:
         known: dict[int, CatalogItem] = query.scratch["items"]
@@ -244,20 +242,9 @@ async def read_cards(world: World, query: Query, slate: Slate) -> Slate:
         query.scratch["items"] = {**known, **await world.cards.of(missing)}
     except StoreUnavailable:
         known = query.scratch["items"] = {**known, **world.cards.kept(missing)}
-        there = taken(slate, [row for row, item in enumerate(items) if item in known])
+        there = slate.take([row for row, item in enumerate(items) if item in known])
         return replace(there, degraded=[*slate.degraded, "catalogue"])
     return slate
-
-
-def taken(slate: Slate, rows: Sequence[int]) -> Slate:
-    """Return a slate of some of its rows, in their order."""
-    return replace(
-        slate,
-        candidates=slate.candidates.take(np.array(rows, np.intp)),
-        sources=[slate.sources[row] for row in rows],
-        all_sources=[slate.all_sources[row] for row in rows],
-        reasons=[slate.reasons[row] for row in rows] if slate.reasons else [],
-    )
 
 
 def explain_shortage(world: World, query: Query, slate: Slate) -> Slate:

@@ -10,6 +10,7 @@ from typing import IO, Any
 from kindred.app.sections import StoresConfig
 from kindred.core.config import unknown_key, without_secrets
 from kindred.core.errors import ConfigError
+from kindred.ingest.folding import IngestStores
 from kindred.jobs.folder import enter
 from kindred.ports.catalog import CatalogStore, ProfileStore
 from kindred.ports.interactions import InteractionStore
@@ -49,6 +50,20 @@ class Stores:
     lake: Path
     item_log: EventLog | None = None
     entered: IO[bytes] | None = None
+
+    @property
+    def ingest(self) -> IngestStores:
+        """Return those that a consumer folds into."""
+        return IngestStores(
+            log=self.log,
+            state=self.state,
+            interactions=self.interactions,
+            catalog=self.catalog,
+            profiles=self.profiles,
+            lake=self.lake,
+            dead_letters=self.dead_letters,
+            item_log=self.item_log,
+        )
 
     def resources(self) -> dict[str, Resource]:
         """Return what can be checked and closed, by port."""

@@ -11,7 +11,6 @@ from kindred.core.position import Position
 
 if TYPE_CHECKING:
     from kindred.app.app import App as Platform
-    from kindred.ingest.folding import IngestStores
     from kindred.ports.log import DeadLetter
 
 _SHOWN = 400
@@ -61,7 +60,7 @@ async def replay(*positions: _Positions, everything: _All = False, as_json: Json
 
     async with opened_app(answering=False) as app:
         await _fold(app)
-        report = await replay_letters(_ingest(app), wanted)
+        report = await replay_letters(app.stores.ingest, wanted)
         await _fold(app)
     if as_json:
         emit_json(
@@ -104,13 +103,6 @@ async def _fold(app: "Platform") -> None:
         await app.consumer.drain_to(*await all_ends(app.stores.log), timeout=_FOLD_SECONDS)
     except TimeoutError as error:
         raise StoreUnavailable("no consumer has folded the log to its end: see `kindred doctor`") from error
-
-
-def _ingest(app: "Platform") -> "IngestStores":
-    from kindred.ingest.folding import IngestStores
-
-    s = app.stores
-    return IngestStores(s.log, s.state, s.interactions, s.catalog, s.profiles, s.lake, s.dead_letters, s.item_log)
 
 
 def _text(letter: "DeadLetter") -> str:

@@ -1,9 +1,12 @@
 """Slate: the ordered answer, and the reason of each item."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Self
 
 import msgspec
+import numpy as np
 
 from kindred.core.candidates import Candidates
 from kindred.core.position import START, Position
@@ -58,3 +61,13 @@ class Slate:
     state_version: Position = START
     bundle: str = ""
     trace: Trace | None = None
+
+    def take(self, rows: Sequence[int]) -> Self:
+        """Return a slate of some rows, in their order."""
+        return replace(
+            self,
+            candidates=self.candidates.take(np.array(rows, np.intp)),
+            sources=[self.sources[row] for row in rows],
+            all_sources=[self.all_sources[row] for row in rows],
+            reasons=[self.reasons[row] for row in rows] if self.reasons else [],
+        )

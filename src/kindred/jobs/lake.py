@@ -1,9 +1,8 @@
 """The lake's writer: takes over what the log holds, step by step, each of which happens whole or not at all."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +11,11 @@ import polars as pl
 
 from kindred.core.clock import Clock, SystemClock
 from kindred.core.errors import LeaseHeld
-from kindred.core.ids import new_id
 from kindred.core.position import Position
 from kindred.jobs.config import LakeConfig
 from kindred.jobs.lake_files import LakeFolder, by_hour
 from kindred.ports.log import EventLog, LogRecord
-from kindred.ports.operations import Leases
+from kindred.ports.operations import Leases, alone
 from kindred.training.lake_events import LakeManifest
 from kindred.training.log_rows import event_columns
 
@@ -35,17 +33,9 @@ class LakeReport:
     positions: tuple[str, ...] = ()
 
 
-@asynccontextmanager
-async def lake_lease(leases: Leases) -> AsyncIterator[int]:
+def lake_lease(leases: Leases) -> AbstractAsyncContextManager[int]:
     """Be the one who writes the lake; raise LeaseHeld saying who is."""
-    fence = await leases.acquire(LEASE, f"{new_id('lake')} (process {os.getpid()})")
-    if fence is None:
-        holder = await leases.holder(LEASE)
-        raise LeaseHeld(f"another process writes the lake ({holder or 'unknown'}): wait until it is done")
-    try:
-        yield fence
-    finally:
-        await leases.release(LEASE, fence)
+    return alone(leases, LEASE, "writes the lake")
 
 
 class LakeWriter:

@@ -1,10 +1,14 @@
 """Small stores that running the platform needs: cache, traces, tokens, leases, notices."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 import msgspec
 
+from kindred.core.errors import LeaseHeld
+from kindred.core.ids import new_id
 from kindred.ports.resource import Resource
 
 
@@ -101,3 +105,19 @@ class Notifier(Resource, Protocol):
     async def wait(self, topics: Sequence[str], timeout: float) -> str | None:
         """Return the first of `topics` that is published, or None after `timeout` seconds."""
         ...
+
+
+@asynccontextmanager
+async def alone(leases: Leases, name: str, doing: str) -> AsyncIterator[int]:
+    """Hold a lease for a block, which is given its fencing number.
+
+    Raises LeaseHeld where another process has it, in the words `another process {doing}` and who that is.
+    """
+    fence = await leases.acquire(name, f"{new_id(name)} (process {os.getpid()})")
+    if fence is None:
+        holder = await leases.holder(name)
+        raise LeaseHeld(f"another process {doing} ({holder or 'unknown'}): wait until it is done")
+    try:
+        yield fence
+    finally:
+        await leases.release(name, fence)

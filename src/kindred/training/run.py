@@ -1,11 +1,11 @@
 """A training run: from the stores to a published bundle, or to nothing at all."""
 
-import os
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol
 
 from threadpoolctl import threadpool_limits
@@ -16,7 +16,7 @@ from kindred.core.clock import Clock
 from kindred.core.errors import InvalidInput, LeaseHeld
 from kindred.core.ids import new_id
 from kindred.ports.models import ModelStore
-from kindred.ports.operations import Leases
+from kindred.ports.operations import Leases, alone
 from kindred.ports.vectors import VectorIndexes
 from kindred.training.bundle import MODEL_NAMES, write_models
 from kindred.training.collect import DataStores, collect
@@ -96,10 +96,9 @@ async def _publish(
     activate: bool,
     progress: Callable[[str], None],
 ) -> Manifest:
-    """Write a staged folder and publish it; the folder goes when that fails."""
+    """Write a staged folder and publish it."""
     progress("write")
-    folder = await stores.models.stage()
-    try:
+    async with staged(stores.models) as folder:
         started = time.perf_counter()
         measured = write_models(models, held.blend, folder, stores.vectors)
         written = round(time.perf_counter() - started, 3)
@@ -114,14 +113,34 @@ async def _publish(
             models=[*MODEL_NAMES, "blend", *(f"countries/{name}" for name in models.countries)],
             seconds={**seconds, **models.seconds, "write": written},
         )
-        if not await stores.leases.holds(LEASE, fence):
-            raise LeaseHeld("another process took over training while this one worked; nothing was published")
-        progress("publish")
-        await stores.models.publish(folder, manifest, activate)
+        await publish(stores, folder, manifest, fence, activate, progress)
+    return manifest
+
+
+@asynccontextmanager
+async def staged(models: ModelStore) -> AsyncIterator[Path]:
+    """Give a folder for a bundle in the making; it goes when the block raises."""
+    folder = await models.stage()
+    try:
+        yield folder
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return manifest
+
+
+async def publish(
+    stores: TrainStores,
+    folder: Path,
+    manifest: Manifest,
+    fence: int,
+    activate: bool,
+    progress: Callable[[str], None],
+) -> None:
+    """Publish a staged folder; raise LeaseHeld where another trainer took over meanwhile."""
+    if not await stores.leases.holds(LEASE, fence):
+        raise LeaseHeld("another process took over training while this one worked; nothing was published")
+    progress("publish")
+    await stores.models.publish(folder, manifest, activate)
 
 
 def new_version(now: int) -> str:
@@ -129,14 +148,6 @@ def new_version(now: int) -> str:
     return f"{datetime.fromtimestamp(now / 1000, tz=UTC):%Y%m%dT%H%M%SZ}-{new_id('b')[-6:]}"
 
 
-@asynccontextmanager
-async def training_lease(leases: Leases) -> AsyncIterator[int]:
+def training_lease(leases: Leases) -> AbstractAsyncContextManager[int]:
     """Be the one trainer; raise LeaseHeld saying who is."""
-    fence = await leases.acquire(LEASE, f"{new_id('train')} (process {os.getpid()})")
-    if fence is None:
-        holder = await leases.holder(LEASE)
-        raise LeaseHeld(f"another process is training ({holder or 'unknown'}): wait until it has published")
-    try:
-        yield fence
-    finally:
-        await leases.release(LEASE, fence)
+    return alone(leases, LEASE, "is training")

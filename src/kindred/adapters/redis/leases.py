@@ -120,13 +120,12 @@ class RedisLeases:
             socket_connect_timeout=self._address.timeout,
             retry=Retry(NoBackoff(), 0),
         ) as client:
+            renew = client.register_script(RENEW.source)
             while not self._stop.wait(self._milliseconds / 3000):
                 for name, (fence, owner) in list(self._held.items()):
                     keys = self._keys(name)
                     try:
-                        client.eval(
-                            RENEW.source, len(keys), *keys, self._token, str(fence), owner, str(self._milliseconds)
-                        )
+                        renew(keys, [self._token, fence, owner, self._milliseconds])
                     except (RedisError, OSError) as error:
                         _logger.debug("lease %s was not renewed: %s", name, type(error).__name__)
 

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from kindred import __version__
 from kindred.core.bundle import Manifest
 from kindred.core.clock import Clock
-from kindred.core.errors import Conflict, LeaseHeld, NoBundle
+from kindred.core.errors import Conflict, NoBundle
 from kindred.models.layers import Layers
 from kindred.ports.vectors import VectorIndexes
 from kindred.recommend.model_set import ModelSet, layers_of, open_layers, open_models
@@ -32,7 +32,7 @@ from kindred.training.increment.gate import (
     share_check,
 )
 from kindred.training.increment.update import Update, save_update, work_out
-from kindred.training.run import LEASE, TrainStores, new_version, training_lease
+from kindred.training.run import TrainStores, new_version, publish, staged, training_lease
 
 
 async def increment(
@@ -62,8 +62,7 @@ async def increment(
         seconds = {"data": round(time.perf_counter() - started, 3)}
         now = clock.now()
         with threadpool_limits(limits=1, user_api="blas"):
-            folder = await stores.models.stage()
-            try:
+            async with staged(stores.models) as folder:
                 made = learn(models, layers, base, dataset, configs, now, folder, stores.vectors, progress)
                 if made is None:
                     shutil.rmtree(folder, ignore_errors=True)
@@ -71,13 +70,7 @@ async def increment(
                 published = msgspec.structs.replace(
                     made, version=new_version(now), code_version=__version__, seconds={**seconds, **made.seconds}
                 )
-                if not await stores.leases.holds(LEASE, fence):
-                    raise LeaseHeld("another process took over training while this one worked; nothing was published")
-                progress("publish")
-                await stores.models.publish(folder, published, activate)
-            except BaseException:
-                shutil.rmtree(folder, ignore_errors=True)
-                raise
+                await publish(stores, folder, published, fence, activate, progress)
         await stores.models.prune(configs.training.keep)
         return published
 
