@@ -7,7 +7,7 @@ from kindred.core.bundle import Manifest
 from kindred.core.clock import Clock
 from kindred.core.errors import LeaseHeld
 from kindred.training.config import TrainConfigs
-from kindred.training.fit.models import silent
+from kindred.training.fit.inputs import silent
 from kindred.training.increment.gate import IncrementRefused
 from kindred.training.increment.run import increment
 from kindred.training.run import TrainStores

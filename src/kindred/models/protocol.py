@@ -1,8 +1,14 @@
-"""What every model of a bundle can do."""
+"""What every model of a bundle can do, and what every retrieval model can do for a user."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
+from kindred.core.candidates import Floats, Mask, Ordinals
+from kindred.core.config import Config
 from kindred.models.layers import Folder
 
 
@@ -21,4 +27,60 @@ class Model(Protocol):
     @classmethod
     def load(cls, folder: Folder) -> Self:
         """Map the arrays of `folder` read-only; raise BundleCorrupt for a missing, cut or mis-shaped file."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UserHistory:
+    """What a retrieval model may know of a user, newest first, one row per distinct item.
+
+    `items (h,) int32`, `confidence (h,) float32` (at least 1, from the preference function), `positive (h,) bool`
+    (False: disliked), `timestamps (h,) int64` ms of the latest event (-1 unknown), `event_types (h,) int16` of that
+    event into `names`. `as_of`: ms, when the question is asked.
+    """
+
+    items: Ordinals
+    confidence: Floats
+    positive: Mask
+    timestamps: NDArray[np.int64]
+    event_types: NDArray[np.int16] = field(default_factory=lambda: np.empty(0, np.int16))
+    names: tuple[str, ...] = ()
+    as_of: int = 0
+
+    @property
+    def signed(self) -> Floats:
+        """Return the confidences (h,) float32, negative where the item is disliked."""
+        return np.where(self.positive, self.confidence, -self.confidence).astype(np.float32)
+
+
+class Retriever(Model, Protocol):
+    """A model that scores the whole catalogue for a user from their history alone, so that any user is served.
+
+    A model of vectors has `item_vectors` and `represent`; its score is their inner product, and an index searches it.
+    Any other has neither (None), and spreads a history over items instead.
+    """
+
+    @property
+    def config(self) -> Config:
+        """Return the settings it was fitted with."""
+        ...
+
+    @property
+    def item_vectors(self) -> Floats | None:
+        """Return (n, d) float32, zero for items that the model knows nothing of; None for a model without vectors."""
+        ...
+
+    def represent(self, history: UserHistory) -> Floats | None:
+        """Return the user's vector (d,) float32, zero where nothing in the history is known and liked (a cold user)."""
+        ...
+
+    def spread(self, history: UserHistory) -> tuple[Ordinals, Floats]:
+        """Return the items that the model has an opinion of, ascending, and their scores, both (c,).
+
+        Nothing for a cold user. Seen items are not left out: that is a filter's work.
+        """
+        ...
+
+    def score(self, history: UserHistory, candidates: Ordinals) -> Floats:
+        """Return each candidate's score (c,) float32; 0 where the model has no opinion."""
         ...

@@ -21,7 +21,8 @@ from kindred.evaluation.splits import per_user_temporal, rolling_origins
 from kindred.training.bundle import trial_models
 from kindred.training.config import TrainConfigs
 from kindred.training.dataset import Dataset
-from kindred.training.fit.models import FittedModels, fit_models, silent
+from kindred.training.fit.inputs import silent
+from kindred.training.fit.models import FittedModels, fit_models
 from kindred.training.holdout import hold_out, last_times
 from kindred.training.judging import EvaluationTables, FoldLists, tabulated
 from kindred.training.relevance import unseen_relevant

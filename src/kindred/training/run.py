@@ -22,7 +22,8 @@ from kindred.training.bundle import MODEL_NAMES, write_models
 from kindred.training.collect import DataStores, collect
 from kindred.training.config import TrainConfigs
 from kindred.training.dataset import Dataset
-from kindred.training.fit.models import FittedModels, fit_models, silent
+from kindred.training.fit.inputs import silent
+from kindred.training.fit.models import FittedModels, fit_models
 from kindred.training.holdout import Held, hold_out
 from kindred.training.replay import ReplayPorts
 

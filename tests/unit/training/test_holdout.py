@@ -9,7 +9,7 @@ from kindred.adapters.local.vectors import LocalVectorIndexes
 from kindred.adapters.memory.catalog import MemoryCatalog
 from kindred.training.config import TrainConfigs, TrainingConfig
 from kindred.training.fit.content import fit_content
-from kindred.training.fit.models import silent
+from kindred.training.fit.inputs import silent
 from kindred.training.holdout import hold_out, inner_split, last_times
 from kindred.training.replay import ReplayPorts
 

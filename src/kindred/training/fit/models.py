@@ -20,14 +20,10 @@ from kindred.training.config import TrainConfigs
 from kindred.training.dataset import Dataset
 from kindred.training.fit.als import fit_als
 from kindred.training.fit.content import fit_content
+from kindred.training.fit.inputs import Progress, silent
 
 T = TypeVar("T")
-Progress = Callable[[str], None]
 _COUNTRY = re.compile(r"[A-Z]{2}")
-
-
-def silent(step: str) -> None:
-    """Say nothing of a step."""
 
 
 @dataclass(frozen=True, slots=True)

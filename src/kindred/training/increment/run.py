@@ -20,7 +20,7 @@ from kindred.recommend.model_set import ModelSet, layers_of, open_layers, open_m
 from kindred.training.collect import collect
 from kindred.training.config import TrainConfigs
 from kindred.training.dataset import Dataset
-from kindred.training.fit.models import silent
+from kindred.training.fit.inputs import silent
 from kindred.training.increment.fresh import Fresh, find_fresh
 from kindred.training.increment.gate import (
     Check,

@@ -1,0 +1,36 @@
+"""What a retrieval model is fitted on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kindred.core.candidates import Floats
+from kindred.models.preference import Interactions, Preferences
+
+Progress = Callable[[str], None]
+
+
+def silent(step: str) -> None:
+    """Say nothing of a step."""
+
+
+@dataclass(frozen=True, slots=True)
+class FitInput:
+    """Columns over `[0, n_items)` that any retrieval model learns from, and the limits it works in.
+
+    `preferences`: what each user thinks of each item, sorted by user. `interactions`: the rows those came from, for
+    models that need order, time or event types. `n_users`: users are numbered `[0, n_users)`. `content (n_items, d)
+    float32`: text vectors, None where there are none. `threads`: of fitting libraries, 0 = all cores. `work`: a folder
+    that outlives an interrupted run, for checkpoints; None keeps none.
+    """
+
+    preferences: Preferences
+    interactions: Interactions
+    n_users: int
+    n_items: int
+    as_of: int
+    content: Floats | None = None
+    seed: int = 42
+    threads: int = 0
+    work: Path | None = None
+    progress: Progress = silent
