@@ -5,7 +5,7 @@ HOME_DIR := .kindred
 PORT ?= 8080
 
 .DEFAULT_GOAL := help
-.PHONY: help install engines demo serve lint test test-long bench requirements clean
+.PHONY: help install engines extras demo serve lint test test-long bench requirements clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ install: ## make .venv from the hash-pinned requirement files, with .venv/bin/ki
 
 engines: install ## install the real servers that tests start: Redis, Kafka, PostgreSQL (Debian)
 	@./requirements/engines.sh
+
+extras: install ## install the optional parts: neural models (torch, onnxruntime), MLflow
+	@./requirements/extras.sh
 
 demo: install ## import the sample, train, serve, and show recommendations changing with events
 	@rm -rf $(HOME_DIR)/demo

@@ -9,4 +9,5 @@ pin=(uv pip compile --quiet --upgrade --generate-hashes --python-version 3.11
 "${pin[@]}" pyproject.toml -o requirements/runtime.txt
 "${pin[@]}" pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
 "${pin[@]}" pyproject.toml --group engines --extra fleet -c requirements/dev.txt -o requirements/engines.txt
+"${pin[@]}" pyproject.toml --extra neural --extra mlflow -c requirements/engines.txt -o requirements/extras.txt
 "${pin[@]}" requirements/build.in -c requirements/dev.txt -o requirements/build.txt
