@@ -1,5 +1,6 @@
 """The table of settings: which component reads which section."""
 
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -92,7 +93,11 @@ SECTIONS: dict[str, type[Config]] = {
 
 PAGES = ("home", "search", "item_page", "category")
 
-SCHEMA = Schema(SECTIONS, {"placements": OpenTable(PlacementConfig, {page: PlacementConfig() for page in PAGES})})
+PRESETS = {path.stem: path for path in sorted(Path(__file__).with_name("presets").glob("*.toml"))}
+
+SCHEMA = Schema(
+    SECTIONS, {"placements": OpenTable(PlacementConfig, {page: PlacementConfig() for page in PAGES})}, PRESETS
+)
 
 
 def event_rules(settings: Settings) -> EventRules:

@@ -1,4 +1,4 @@
-"""The layers over the defaults: the file's tables and the environment's variables, as values by dotted key."""
+"""The layers over the defaults: presets, the file's tables and the environment's variables, as values by dotted key."""
 
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -13,8 +13,10 @@ from kindred.core.errors import ConfigError
 from kindred.settings.schema import ENTRY_NAME, PREFIX, Leaf, Schema, leaves, variable
 from kindred.settings.wording import expected, finite, normalised, takes_list, takes_text
 
+PRESET = "preset"
 RESERVED = {
     "KINDRED_HOME": "the data folder",
+    "KINDRED_PRESET": "names of presets, joined by commas",
     "KINDRED_DEBUG": "1 shows the stack trace of an unexpected error",
     "KINDRED_TOKEN": "a bearer token kept for your own scripts",
     "KINDRED_URL": "a server's address kept for your own scripts",
@@ -23,9 +25,9 @@ RESERVED = {
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a value comes from; `place` is the file or the variable."""
+    """Where a value comes from; `place` is the preset, the file or the variable."""
 
-    layer: Literal["default", "file", "environment"]
+    layer: Literal["default", "preset", "file", "environment"]
     place: str = ""
 
     def __str__(self) -> str:
@@ -57,9 +59,32 @@ def read_file(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def from_file(schema: Schema, tables: Mapping[str, Any], path: Path, problems: list[str]) -> Iterator[Found]:
-    """Go through what the file sets; append to `problems` what is unknown."""
-    origin = Origin("file", path.name)
+def from_presets(
+    schema: Schema, tables: Mapping[str, Any], environ: Mapping[str, str], path: Path, problems: list[str]
+) -> Iterator[Found]:
+    """Go through what the named presets set, a later one over an earlier; the variable counts before the file's key.
+
+    Several names are joined by commas. Append to `problems` what is unknown.
+    """
+    place, named = f"{path}: {PRESET}", tables.get(PRESET, "")
+    variable_name = variable((PRESET,))
+    if variable_name in environ:
+        place, named = variable_name, environ[variable_name]
+    if not isinstance(named, str):
+        problems.append(f"{place}: expects text: names of presets, joined by commas")
+        return
+    for name in filter(None, map(str.strip, named.split(","))):
+        if name not in schema.presets:
+            problems.append(f"{place}: {name!r} is {unknown_key(name, schema.presets)}")
+            continue
+        preset = schema.presets[name]
+        yield from from_tables(schema, read_file(preset), Origin("preset", f"preset {name}"), preset, problems)
+
+
+def from_tables(
+    schema: Schema, tables: Mapping[str, Any], origin: Origin, path: Path, problems: list[str]
+) -> Iterator[Found]:
+    """Go through what a file's tables set; append to `problems` what is unknown."""
     for name, table in tables.items():
         if name in schema.sections:
             yield from _walk(list(schema.section_leaves(name)), (name,), table, origin, path, problems)
@@ -69,7 +94,7 @@ def from_file(schema: Schema, tables: Mapping[str, Any], path: Path, problems: l
                     problems.append(f"{path}: [{name}.{entry}]: names are a–z, 0–9, _ and -, a letter first")
                     continue
                 yield from _walk(list(schema.entry_leaves(name, entry)), (name, entry), values, origin, path, problems)
-        else:
+        elif name != PRESET:
             problems.append(f"{path}: [{name}]: {unknown_key(name, [*schema.sections, *schema.tables])}")
 
 

@@ -1,4 +1,4 @@
-"""Reads the settings: defaults ← file ← environment."""
+"""Reads the settings: defaults ← presets ← file ← environment."""
 
 import os
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from kindred.core.config import Config, unknown_key
 from kindred.core.errors import ConfigError, KindredError, NotFound
-from kindred.settings.layers import Found, Origin, convert, from_environment, from_file, read_file
+from kindred.settings.layers import Found, Origin, convert, from_environment, from_presets, from_tables, read_file
 from kindred.settings.schema import Leaf, Schema, build
 
 FILE_NAME = "kindred.toml"
@@ -90,13 +90,14 @@ def find_home(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def load_settings(schema: Schema, environ: Mapping[str, str] | None = None, home: Path | None = None) -> Settings:
-    """Read file and environment over the defaults; raise ConfigError with one line for each thing that is wrong."""
+    """Read the layers over the defaults; raise ConfigError with one line for each thing that is wrong."""
     environ = os.environ if environ is None else environ
     home = home or find_home(environ)
     path = home / FILE_NAME
     tables = read_file(path)
     problems: list[str] = []
-    found = list(from_file(schema, tables, path, problems))
+    found = list(from_presets(schema, tables, environ, path, problems))
+    found.extend(from_tables(schema, tables, Origin("file", path.name), path, problems))
     entries = {name: {*table.defaults, *_named(tables.get(name))} for name, table in schema.tables.items()}
     found.extend(from_environment(schema, environ, entries, problems))
     values = _converted(found, problems)

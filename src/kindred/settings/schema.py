@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -48,10 +49,14 @@ class OpenTable:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """All that can be set: a config struct per section, and open tables such as `placements`."""
+    """All that can be set: a config struct per section, and open tables such as `placements`.
+
+    `presets`: TOML files by name, each a set of values that belong together.
+    """
 
     sections: Mapping[str, type[Config]]
     tables: Mapping[str, OpenTable] = field(default_factory=dict)
+    presets: Mapping[str, Path] = field(default_factory=dict)
 
     def section_leaves(self, name: str) -> Iterator[Leaf]:
         """Go through the leaves of a section."""

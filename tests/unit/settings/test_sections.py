@@ -67,3 +67,16 @@ def test_every_section_can_be_reached(section: str, tmp_path: Path) -> None:
 def test_what_cannot_work_is_refused(variable: str, value: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=said):
         load_settings(SCHEMA, {variable: value}, tmp_path)
+
+
+@pytest.mark.parametrize("preset", list(SCHEMA.presets))
+def test_every_preset_can_be_read_and_is_documented(preset: str, tmp_path: Path) -> None:
+    settings = load_settings(SCHEMA, {"KINDRED_PRESET": preset}, tmp_path)
+    assert settings.origins
+    assert {str(origin) for origin in settings.origins.values()} == {f"preset {preset}"}
+    page = Path(__file__).parents[3] / "docs" / "guide" / "configuration.md"
+    assert f"| `{preset}` |" in page.read_text()
+
+
+def test_the_seed_presets_are_there() -> None:
+    assert set(SCHEMA.presets) >= {"seed-als"}

@@ -97,6 +97,42 @@ def test_environment_over_file_over_default(tmp_path: Path) -> None:
     assert origins["web.host"] == "default"
 
 
+def load_preset(home: Path, text: str = "", **variables: str) -> Settings:
+    for name, values in (("big", "[web]\nport = 10\nratio = 20"), ("loud", "[web]\nratio = 30\nverbose = true")):
+        (home / f"{name}.toml").write_text(values)
+    (home / "kindred.toml").write_text(text)
+    presets = {name: home / f"{name}.toml" for name in ("big", "loud")}
+    schema = Schema(SCHEMA.sections, SCHEMA.tables, presets)
+    return load_settings(schema, {f"KINDRED_{k}": v for k, v in variables.items()}, home)
+
+
+def test_a_preset_stands_between_defaults_and_file(tmp_path: Path) -> None:
+    settings = load_preset(tmp_path, 'preset = "big"\n[web]\nport = 1')
+    assert (web(settings).port, web(settings).ratio, web(settings).verbose) == (1, 20.0, False)
+    origins = {leaf.key: str(settings.origin(leaf)) for leaf in settings.leaves()}
+    assert (origins["web.port"], origins["web.ratio"]) == ("kindred.toml", "preset big")
+
+
+def test_of_several_presets_the_later_counts_and_the_variable_before_the_file(tmp_path: Path) -> None:
+    settings = load_preset(tmp_path, 'preset = "big"', PRESET="big, loud")
+    assert (web(settings).port, web(settings).ratio, web(settings).verbose) == (10, 30.0, True)
+    assert web(load_preset(tmp_path, 'preset = "big"', PRESET="")).port == 8080
+
+
+@pytest.mark.parametrize(
+    ("text", "variables", "said"),
+    [
+        ('preset = "bgi"', {}, "kindred.toml: preset: 'bgi' is unknown; did you mean `big`?"),
+        ("", {"PRESET": "bgi"}, "KINDRED_PRESET: 'bgi' is unknown; did you mean `big`?"),
+        ("preset = 7", {}, "kindred.toml: preset: expects text"),
+    ],
+)
+def test_an_unknown_preset_is_refused_in_words(tmp_path: Path, text: str, variables: dict[str, str], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_preset(tmp_path, text, **variables)
+    assert said in caught.value.detail
+
+
 @pytest.mark.parametrize(
     ("variable", "text", "field", "value"),
     [
