@@ -130,7 +130,7 @@ def test_import_cycle_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 PLANTED = {
     "core/planted.py": "import kindred.ports.planted",
     "ports/planted.py": "import lmdb",
-    "models/planted.py": "import sklearn",
+    "models/planted.py": "import sklearn\nimport onnxruntime",
     "training/planted.py": "import torch",
     "evaluation/planted.py": "import polars",
     "pipeline/planted.py": "import litestar",
