@@ -2,12 +2,15 @@
 
 from cyclopts import App
 
+from kindred.cli.model_records import compare_runs, show_run
 from kindred.cli.output import Json, emit_json, show, table, when
 from kindred.cli.session import opened_stores
 from kindred.core.bundle import Manifest
 from kindred.core.errors import Conflict, NoBundle
 
-models = App(name="models", help="List trained bundles, activate one, or roll back.")
+models = App(name="models", help="List trained bundles, compare them, activate one, or roll back.")
+models.command(show_run, name="show")
+models.command(compare_runs, name="compare")
 
 
 @models.command(name="list")

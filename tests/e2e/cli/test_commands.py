@@ -56,6 +56,23 @@ def test_models_and_tokens(kindred: Kindred) -> None:
     assert len(token.splitlines()) == 1
 
 
+def test_runs_are_shown_and_compared(kindred: Kindred) -> None:
+    shown = json.loads(kindred("models", "show", "--json").stdout)
+    assert shown["outcome"] == "published"
+    assert shown["parameters"]["als"]["factors"] == 8
+    assert shown["window"]["interactions"] == 100_836
+    table = kindred("models", "show", shown["version"]).stdout
+    assert "100,836" in table
+    compared = json.loads(kindred("models", "compare", "active", shown["version"], "--json").stdout)
+    assert (compared["a"], compared["facts"], compared["parameters"]) == (shown["version"], {}, {})
+    assert compared["seconds"]["als"]["a"] == compared["seconds"]["als"]["b"] > 0
+    assert "are the same" in kindred("models", "compare", "active", "active").stdout
+    assert "no previous bundle" in kindred("models", "compare", "previous", "active").stderr
+    misspelt = kindred("models", "show", shown["version"][:-1] + "~")
+    assert misspelt.returncode == 1
+    assert f"did you mean {shown['version']}?" in misspelt.stderr
+
+
 def test_an_increment_without_news_publishes_nothing(kindred: Kindred) -> None:
     done = kindred("train", "--increment")
     assert done.returncode == 0
