@@ -13,6 +13,8 @@ from kindred.core.candidates import Floats, Mask, Ordinals
 from kindred.core.config import Config
 from kindred.models.arrays import known, load_array, load_json, rows_at, save_array, save_json
 from kindred.models.layers import Folder
+from kindred.models.protocol import UserHistory
+from kindred.models.vectors import score_vectors, spread_vector
 
 
 class AlsConfig(Config, frozen=True, kw_only=True):
@@ -116,10 +118,22 @@ class AlsModel:
         vector = cho_solve((cholesky, True), wanted, check_finite=False)
         return UserSolve(vector, items, confidence, positive, mine, cholesky, False)
 
-    def score(self, vector: Floats, candidates: Ordinals) -> Floats:
+    @property
+    def item_vectors(self) -> Floats:
+        """Return the item factors (n, d) float32."""
+        return self.item_factors
+
+    def represent(self, history: UserHistory) -> Floats:
+        """Return the user's folded-in vector (d,) float32."""
+        return self.fold_in(history.items, history.confidence, history.positive).vector
+
+    def spread(self, history: UserHistory) -> tuple[Ordinals, Floats]:
+        """Return the items with factors, ascending, and the preference for each, both (c,)."""
+        return spread_vector(self.item_factors, self.represent(history))
+
+    def score(self, history: UserHistory, candidates: Ordinals) -> Floats:
         """Return the preference for each candidate (c,) float32, mostly in [0, 1]; 0 for items newer than the model."""
-        scores: Floats = rows_at(self.item_factors, candidates) @ vector
-        return scores
+        return score_vectors(self.item_factors, self.represent(history), candidates)
 
     def contributions(self, solve: UserSolve, candidates: Ordinals) -> Floats:
         """Return what each liked history item adds to each candidate's score, (c, h) float32; rows sum to the score.
@@ -136,11 +150,12 @@ class AlsModel:
         parts: Floats = ((weighted @ solve.factors.T) * liked).astype(np.float32, copy=False)
         return parts
 
-    def anchors(self, solve: UserSolve, candidates: Ordinals) -> tuple[Ordinals, Floats]:
+    def anchors(self, history: UserHistory, candidates: Ordinals) -> tuple[Ordinals, Floats]:
         """Return for each candidate the history item that adds most to its score, and how much, both (c,).
 
         -1 and 0 where no history item adds anything; ties go to the earlier item of the history.
         """
+        solve = self.fold_in(history.items, history.confidence, history.positive)
         parts = self.contributions(solve, candidates)
         if not parts.size:
             return np.full(len(candidates), -1, np.int32), np.zeros(len(candidates), np.float32)

@@ -3,9 +3,10 @@
 import numpy as np
 
 from kindred.core.candidates import Floats, Ordinals
-from kindred.core.query import Query, UserFacts
+from kindred.core.query import Query
 from kindred.features.history import HistoryRows
 from kindred.models.als import UserSolve
+from kindred.models.protocol import UserHistory
 from kindred.recommend.session import fold_weights
 from kindred.recommend.world import Trend, World
 
@@ -15,30 +16,59 @@ STANDARD = "standard"
 WINDOWS = ("24h", "7d", "1h")
 
 
+def whole_history(world: World, query: Query) -> UserHistory:
+    """Return what a model that represents the user reads: the whole history, confidence moved by age and session."""
+    found: UserHistory | None = query.scratch.get("whole_history")
+    if found is None:
+        facts, one = query.facts, np.float32(1)
+        confidence = one + (facts.confidence - one) * fold_weights(world, query)
+        found = query.scratch["whole_history"] = _history(query, len(facts.history), confidence)
+    return found
+
+
+def latest_history(world: World, query: Query) -> UserHistory:
+    """Return what a model that spreads a history reads: its latest items, confidence less by place in the history."""
+    found: UserHistory | None = query.scratch.get("latest_history")
+    if found is None:
+        count = min(len(query.facts.history), world.config.anchors)
+        recency = np.float32(world.config.recency) ** np.arange(count, dtype=np.float32)
+        found = _history(query, count, query.facts.confidence[:count] * recency)
+        query.scratch["latest_history"] = found
+    return found
+
+
+def _history(query: Query, count: int, confidence: Floats) -> UserHistory:
+    """Return the newest `count` items of the history with other confidences (count,)."""
+    facts = query.facts
+    rows: HistoryRows = query.scratch.get("rows") or HistoryRows.empty()
+    # Rows stand newest first, so the first row of an item is its latest event.
+    items, first = np.unique(rows.items, return_index=True)
+    latest = first[np.searchsorted(items, facts.history[:count])] if len(rows) else np.empty(0, np.intp)
+    return UserHistory(
+        items=facts.history[:count],
+        confidence=confidence,
+        positive=facts.positive[:count],
+        timestamps=facts.last[:count],
+        event_types=rows.codes[latest].astype(np.int16),
+        names=rows.names,
+        as_of=query.context.time,
+    )
+
+
 def user_solve(world: World, query: Query) -> UserSolve:
     """Return the user's folded-in ALS vector, solved once per request from the whole history."""
     found: UserSolve | None = query.scratch.get("als")
     if found is None:
-        facts, one = query.facts, np.float32(1)
-        confidence = one + (facts.confidence - one) * fold_weights(world, query)
-        found = world.models.als.fold_in(facts.history, confidence, facts.positive)
+        history = whole_history(world, query)
+        found = world.models.als.fold_in(history.items, history.confidence, history.positive)
         query.scratch["als"] = found
     return found
 
 
 def anchors(world: World, query: Query) -> tuple[Ordinals, Floats]:
     """Return the latest history items (a,) and their signed weights (a,): confidence, less by place in the history."""
-    found: tuple[Ordinals, Floats] | None = query.scratch.get("anchors")
-    if found is None:
-        found = query.scratch["anchors"] = _anchors(world, query.facts)
-    return found
-
-
-def _anchors(world: World, facts: UserFacts) -> tuple[Ordinals, Floats]:
-    count = min(len(facts.history), world.config.anchors)
-    recency = np.float32(world.config.recency) ** np.arange(count, dtype=np.float32)
-    signed = np.where(facts.positive[:count], facts.confidence[:count], -facts.confidence[:count])
-    return facts.history[:count], (signed * recency).astype(np.float32)
+    history = latest_history(world, query)
+    return history.items, history.signed
 
 
 def resembling(world: World, query: Query) -> tuple[Ordinals, Floats]:

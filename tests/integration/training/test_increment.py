@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.integration.training.test_run import NOW, Stores, bought, listed, logged, stores  # noqa: F401
+from tests.unit.models.data import history
 
 from kindred.core.clock import FixedClock
 from kindred.core.errors import Conflict, LeaseHeld, NoBundle, StoreFull
@@ -118,10 +119,10 @@ async def test_factors_come_near_those_of_a_full_refit(trained: Stores) -> None:
     apart = {"base": [], "now": []}
     for user in range(dataset.n_users):
         mine = np.unique(dataset.interactions.items[dataset.interactions.users == user])
-        history = (mine, np.full(len(mine), 4.5, np.float32), np.ones(len(mine), bool))
-        truth = full.als.score(full.als.fold_in(*history).vector, every)
+        asked = history(mine, np.full(len(mine), 4.5))
+        truth = full.als.score(asked, every)
         for name, models in (("base", base), ("now", now)):
-            found = models.als.score(models.als.fold_in(*history).vector, every)
+            found = models.als.score(asked, every)
             apart[name].append(np.sqrt(np.mean((found - truth) ** 2)))
     assert np.mean(apart["now"]) < np.mean(apart["base"])
     assert np.mean(apart["now"]) < 0.01

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from kindred.models.preference import Interactions
+from kindred.models.preference import Interactions, PreferenceConfig, preferences
+from kindred.models.protocol import UserHistory
+from kindred.training.fit.inputs import FitInput
 
 NAMES = ("view", "click", "purchase", "rating", "like", "dislike", "skip", "add_to_cart", "impression", "unheard_of")
 DAY = 86_400_000
@@ -32,3 +34,23 @@ def two_tastes(n_users: int = 60, per_user: int = 8, seed: int = 7) -> Interacti
         for step, item in enumerate(rng.choice(half, per_user, replace=False)):
             events.append((user, int(item) + half * (user % 2), "view", NOW - DAY * (step + 1), None))
     return rows(*events)
+
+
+def history(items: np.ndarray, confidence: np.ndarray, positive: np.ndarray | None = None) -> UserHistory:
+    """Return a history of items that came a day apart, newest first; liked where nothing else is said."""
+    n = len(items)
+    return UserHistory(
+        np.asarray(items, np.int32),
+        np.asarray(confidence, np.float32),
+        np.ones(n, np.bool_) if positive is None else np.asarray(positive, np.bool_),
+        NOW - DAY * np.arange(1, n + 1),
+        np.zeros(n, np.int16),
+        NAMES,
+        NOW,
+    )
+
+
+def fit_input(columns: Interactions, n_items: int = N_ITEMS, config: PreferenceConfig | None = None) -> FitInput:
+    """Return what models are fitted on, as of `NOW`, on one thread."""
+    n_users = int(columns.users.max(initial=-1)) + 1
+    return FitInput(preferences(columns, NOW, config), columns, n_users, n_items, NOW, threads=1)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tests.unit.models.data import history
 from tests.unit.models.model_contract import ModelContract
 
 from kindred.models.als import AlsConfig, AlsModel
@@ -30,19 +31,20 @@ class TestAlsModel(ModelContract):
 
     def ask(self, model: AlsModel) -> tuple[np.ndarray, np.ndarray]:
         items = np.arange(N, dtype=np.int32)
-        return items, model.score(model.fold_in(ITEMS, CONFIDENCE, POSITIVE).vector, items)
+        return items, model.score(history(ITEMS, CONFIDENCE, POSITIVE), items)
 
     def ask_unknown(self, model: AlsModel) -> list[np.ndarray]:
         strangers = np.array([-1, N, 10**6], np.int32)
         solve, nothing = model.fold_in(ITEMS, CONFIDENCE, POSITIVE), model.fold_in(*NONE)
+        known = history(ITEMS, CONFIDENCE, POSITIVE)
         return [
             nothing.vector,
             model.fold_in(strangers, CONFIDENCE[:3], POSITIVE[:3]).vector,
-            model.score(solve.vector, strangers),
+            model.score(known, strangers),
             model.contributions(solve, strangers),
-            *model.anchors(solve, strangers),
-            *model.anchors(nothing, ITEMS),
-            *model.anchors(solve, NONE[0]),
+            *model.anchors(known, strangers),
+            *model.anchors(history(*NONE), ITEMS),
+            *model.anchors(known, NONE[0]),
         ]
 
 
@@ -60,9 +62,10 @@ def test_contributions_sum_to_the_score_and_name_the_anchor() -> None:
     fitted = model()
     solve, candidates = fitted.fold_in(ITEMS, CONFIDENCE, POSITIVE), np.arange(N, dtype=np.int32)
     parts = fitted.contributions(solve, candidates)
-    np.testing.assert_allclose(parts.sum(axis=1), fitted.score(solve.vector, candidates), rtol=1e-3, atol=1e-5)
+    known = history(ITEMS, CONFIDENCE, POSITIVE)
+    np.testing.assert_allclose(parts.sum(axis=1), fitted.score(known, candidates), rtol=1e-3, atol=1e-5)
     assert not parts[:, ~POSITIVE].any()
-    anchors, added = fitted.anchors(solve, candidates)
+    anchors, added = fitted.anchors(known, candidates)
     assert set(anchors.tolist()) <= {1, 5, 9, -1}
     np.testing.assert_allclose(added, np.maximum(parts.max(axis=1), 0.0))
     assert (anchors[added > 0] == ITEMS[parts.argmax(axis=1)][added > 0]).all()
@@ -79,8 +82,8 @@ def test_nothing_known_and_liked_is_flagged(items: list[int], positive: list[boo
 
 def test_a_dislike_lowers_its_own_item() -> None:
     fitted = model()
-    with_it = fitted.fold_in(ITEMS, CONFIDENCE, POSITIVE).vector
-    without = fitted.fold_in(ITEMS[POSITIVE], CONFIDENCE[POSITIVE], POSITIVE[POSITIVE]).vector
+    with_it = history(ITEMS, CONFIDENCE, POSITIVE)
+    without = history(ITEMS[POSITIVE], CONFIDENCE[POSITIVE], POSITIVE[POSITIVE])
     disliked = ITEMS[~POSITIVE]
     assert abs(fitted.score(with_it, disliked)[0]) < abs(fitted.score(without, disliked)[0])
 

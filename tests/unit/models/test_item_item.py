@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from tests.unit.models.data import N_ITEMS, NOW, rows, two_tastes
+from tests.unit.models.data import N_ITEMS, NOW, fit_input, history, rows, two_tastes
 from tests.unit.models.model_contract import ModelContract
 
 from kindred.core.errors import InvalidInput
 from kindred.models.arrays import sum_by_item
-from kindred.models.item_item import ItemItemConfig, ItemItemModel, fit_item_item
+from kindred.models.item_item import ItemItemConfig, ItemItemModel
 from kindred.models.preference import preferences
+from kindred.training.fit.item_item import fit_item_item
 
 SMALL = ItemItemConfig(neighbours=10, shrinkage=5.0)
 NONE = np.empty(0, np.int32)
@@ -18,7 +19,7 @@ WEIGHTS = np.array([1.0, 2.0, 0.5], np.float32)
 
 def fitted(config: ItemItemConfig = SMALL) -> ItemItemModel:
     """Fit the two tastes."""
-    return fit_item_item(preferences(two_tastes(), NOW), N_ITEMS, config)
+    return fit_item_item(fit_input(two_tastes()), config)
 
 
 class TestItemItemModel(ModelContract):
@@ -41,10 +42,10 @@ class TestItemItemModel(ModelContract):
             *model.similar(N_ITEMS - 1, 5),
             *model.score_history(NONE, ones[:0]),
             *model.score_history(strangers, ones),
-            model.score_candidates(HISTORY, strangers, ones),
-            model.score_candidates(strangers, HISTORY, ones),
-            *model.anchors(strangers, HISTORY, ones),
-            *model.anchors(HISTORY, NONE, ones[:0]),
+            model.score(history(strangers, ones), HISTORY),
+            model.score(history(HISTORY, ones), strangers),
+            *model.anchors(history(HISTORY, ones), strangers),
+            *model.anchors(history(NONE, ones[:0]), HISTORY),
         ]
 
 
@@ -88,7 +89,7 @@ def test_scores_sum_amplified_similarity_times_weight() -> None:
     items, scores = model.score_history(HISTORY, WEIGHTS)
     assert dict(zip(items.tolist(), scores.tolist(), strict=True)) == pytest.approx(expected)
     asked = np.array([29, *items[::-1].tolist()], np.int32)
-    np.testing.assert_allclose(model.score_candidates(asked, HISTORY, WEIGHTS), [0.0, *scores[::-1]], rtol=1e-6)
+    np.testing.assert_allclose(model.score(history(HISTORY, WEIGHTS), asked), [0.0, *scores[::-1]], rtol=1e-6)
 
 
 def test_sum_is_the_same_over_small_and_large_catalogues() -> None:
@@ -102,7 +103,7 @@ def test_sum_is_the_same_over_small_and_large_catalogues() -> None:
 def test_anchor_is_the_history_item_that_adds_most() -> None:
     model = fitted()
     candidates, _ = model.score_history(HISTORY, WEIGHTS)
-    anchors, added = model.anchors(candidates, HISTORY, WEIGHTS)
+    anchors, added = model.anchors(history(HISTORY, WEIGHTS), candidates)
     for candidate, anchor, value in zip(candidates.tolist(), anchors.tolist(), added.tolist(), strict=True):
         parts = {
             item: dict(zip(*(column.tolist() for column in model.similar(item, 10)), strict=True)).get(candidate, 0.0)
@@ -118,17 +119,17 @@ def test_disliked_history_lowers_and_is_no_anchor() -> None:
     model = fitted()
     items, scores = model.score_history(HISTORY[:1], -WEIGHTS[:1])
     assert (scores < 0).all()
-    assert set(model.anchors(items, HISTORY[:1], -WEIGHTS[:1])[0].tolist()) == {-1}
+    assert set(model.anchors(history(HISTORY[:1], WEIGHTS[:1], [False]), items)[0].tolist()) == {-1}
 
 
 def test_disliked_pairs_are_not_neighbours() -> None:
     columns = rows(*((user, item, "dislike", NOW, None) for user in range(5) for item in range(3)))
-    assert (fit_item_item(preferences(columns, NOW), 3).neighbours == -1).all()
+    assert (fit_item_item(fit_input(columns, 3), ItemItemConfig()).neighbours == -1).all()
 
 
 def test_long_histories_are_cut_to_the_latest() -> None:
     columns = rows(*((user, item, "view", NOW + item, None) for user in range(5) for item in range(6)))
-    model = fit_item_item(preferences(columns, NOW), 6, ItemItemConfig(max_user_items=2))
+    model = fit_item_item(fit_input(columns, 6), ItemItemConfig(max_user_items=2))
     assert sorted(set(model.neighbours[model.neighbours >= 0].tolist())) == [4, 5]
 
 

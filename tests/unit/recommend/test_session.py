@@ -11,7 +11,7 @@ from kindred.features.users import UserRecord
 from kindred.features.values.shown import shown_in_vain
 from kindred.recommend.config import RecommendConfig
 from kindred.recommend.session import fold_weights, session_size, session_strength
-from kindred.recommend.taste import resembling, user_solve
+from kindred.recommend.taste import resembling, whole_history
 
 MINUTE = 60_000
 PLAIN = RecommendConfig(exploration=0.0, seed=7, diversity=0.0, category_cap=1.0)
@@ -92,8 +92,8 @@ async def test_what_resembles_a_disliked_item_is_lowered(tmp_path):
     assert kept.any()
     assert (after[kept] < before[kept]).all()
     assert (after[~kept] == before[~kept]).all()
-    first = world.models.als.score(user_solve(world, liked).vector, near[:5])
-    assert (world.models.als.score(user_solve(world, also).vector, near[:5]) < first).all()
+    first = world.models.als.score(whole_history(world, liked), near[:5])
+    assert (world.models.als.score(whole_history(world, also), near[:5]) < first).all()
 
 
 def exposed(*items: int, back: int = 0, clicked: int | None = None) -> UserRecord:

@@ -13,7 +13,7 @@ from kindred.models.content import SharedAttribute
 from kindred.pipeline.stages import FailPolicy
 from kindred.recommend.item_text import item_text, title_of
 from kindred.recommend.sources.lists import country_of
-from kindred.recommend.taste import anchors, trend, user_solve, weightiest_event
+from kindred.recommend.taste import anchors, latest_history, trend, weightiest_event, whole_history
 from kindred.recommend.world import World
 
 VERBS = {
@@ -71,10 +71,10 @@ class Reasons:
         history, weights = anchors(self.world, query)
         rows = sources == "als"
         if rows.any():
-            found[rows] = self.world.models.als.anchors(user_solve(self.world, query), items[rows])[0]
+            found[rows] = self.world.models.als.anchors(whole_history(self.world, query), items[rows])[0]
         rows = sources == "item_item"
         if rows.any():
-            found[rows] = self.world.models.item_item.anchors(items[rows], history, weights)[0]
+            found[rows] = self.world.models.item_item.anchors(latest_history(self.world, query), items[rows])[0]
         rows = sources == "content"
         liked = weights > 0
         if rows.any() and liked.any():

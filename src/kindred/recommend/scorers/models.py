@@ -9,6 +9,7 @@ from kindred.core.candidates import Candidates, Floats
 from kindred.core.query import Query
 from kindred.models.arrays import values_at
 from kindred.models.blend import normalised
+from kindred.models.vectors import score_vectors
 from kindred.pipeline.stages import FailPolicy
 from kindred.recommend.sources.lists import country_of
 from kindred.recommend.taste import content_profile, resembling, trend, user_solve
@@ -51,7 +52,7 @@ class ModelScores:
         if not len(query.facts.history):
             return {name: np.zeros(len(items), np.float32) for name in ("als", "item_item", "content")}
         return {
-            "als": models.als.score(user_solve(self.world, query).vector, items),
+            "als": score_vectors(models.als.item_factors, user_solve(self.world, query).vector, items),
             "item_item": values_at(*resembling(self.world, query), items),
             "content": self.world.content_vectors(items) @ content_profile(self.world, query),
         }

@@ -9,24 +9,24 @@ from threadpoolctl import threadpool_limits
 from kindred.core.errors import InvalidInput
 from kindred.models.als import AlsConfig, AlsModel
 from kindred.models.arrays import known
-from kindred.models.preference import Preferences
+from kindred.training.fit.inputs import FitInput
 
 SHORTEST = 1e-5
 
 
-def fit_als(preferences: Preferences, n_items: int, config: AlsConfig | None = None, num_threads: int = 0) -> AlsModel:
+def fit_als(data: FitInput, config: AlsConfig) -> AlsModel:
     """Learn item factors (Hu, Koren, Volinsky 2008; conjugate gradient: Takács, Pilászy, Tikk 2011).
 
     Confidences go in as they are, negative for a dislike, which is the package's own convention. The same seed gives
-    the same factors. `num_threads`: 0 = all cores. Raises InvalidInput when there is nothing to learn from or a
-    setting cannot be used.
+    the same factors; they are all zero where nobody liked anything. Raises InvalidInput for a setting that cannot be
+    used.
     """
-    config = config or AlsConfig()
     if config.factors < 1 or config.iterations < 1 or config.regularization <= 0:
         raise InvalidInput.at("/als", "needs at least 1 factor, 1 iteration and a regularization above 0")
-    rows = preferences.take(known(preferences.items, n_items))
-    if not len(rows):
-        raise InvalidInput.at("/preferences", "is empty: import interactions with items of the catalogue first")
+    n_items = data.n_items
+    rows = data.preferences.take(known(data.preferences.items, n_items))
+    if not rows.positive.any():
+        return AlsModel.from_factors(np.zeros((n_items, config.factors), np.float32), config.regularization, config)
     users, index = np.unique(rows.users, return_inverse=True)
     matrix = replace(rows, users=index.astype(np.int32)).to_csr(len(users), n_items)
     regularization = config.effective(len(rows))
@@ -37,7 +37,7 @@ def fit_als(preferences: Preferences, n_items: int, config: AlsConfig | None = N
             regularization=regularization,
             iterations=config.iterations,
             alpha=1.0,
-            num_threads=num_threads,
+            num_threads=data.threads,
             random_state=config.seed,
         )
         model.fit(matrix, show_progress=False)

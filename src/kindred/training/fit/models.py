@@ -9,18 +9,19 @@ from typing import TypeVar
 
 import numpy as np
 
-from kindred.models.als import AlsConfig, AlsModel
+from kindred.models.als import AlsModel
 from kindred.models.content import ContentModel
-from kindred.models.item_item import ItemItemModel, fit_item_item
+from kindred.models.item_item import ItemItemModel
 from kindred.models.popularity import PopularityModel, fit_popularity
-from kindred.models.preference import Preferences, preferences
+from kindred.models.preference import preferences
 from kindred.models.ratings import RatingsModel, fit_ratings
 from kindred.models.trending import TrendingModel, fit_trending
 from kindred.training.config import TrainConfigs
 from kindred.training.dataset import Dataset
 from kindred.training.fit.als import fit_als
 from kindred.training.fit.content import fit_content
-from kindred.training.fit.inputs import Progress, silent
+from kindred.training.fit.inputs import FitInput, Progress, silent
+from kindred.training.fit.item_item import fit_item_item
 
 T = TypeVar("T")
 _COUNTRY = re.compile(r"[A-Z]{2}")
@@ -62,6 +63,18 @@ def fit_models(
 
     rows, n, categories = dataset.interactions, dataset.n_items, dataset.categories()
     liked = step("preferences", lambda: preferences(rows, as_of, configs.preference))
+    texts = content or step("content", lambda: fit_content(dataset.texts(), configs.content))
+    data = FitInput(
+        preferences=liked,
+        interactions=rows,
+        n_users=dataset.n_users,
+        n_items=n,
+        as_of=as_of,
+        content=texts.item_vectors,
+        seed=configs.training.seed,
+        threads=configs.training.threads,
+        progress=progress,
+    )
     return FittedModels(
         popularity=step(
             "popularity", lambda: fit_popularity(rows, categories, as_of, configs.popularity, configs.preference)
@@ -71,19 +84,12 @@ def fit_models(
             lambda: fit_trending(rows.users, rows.items, rows.timestamps, n, as_of, configs.trending),
         ),
         ratings=step("ratings", lambda: fit_ratings(rows, n, configs.ratings)),
-        item_item=step("item_item", lambda: fit_item_item(liked, n, configs.item_item)),
-        als=step("als", lambda: _als(liked, n, configs.als, configs.training.threads)),
-        content=content or step("content", lambda: fit_content(dataset.texts(), configs.content)),
+        item_item=step("item_item", lambda: fit_item_item(data, configs.item_item)),
+        als=step("als", lambda: fit_als(data, configs.als)),
+        content=texts,
         countries=step("countries", lambda: _countries(dataset, configs, as_of)),
         seconds=seconds,
     )
-
-
-def _als(liked: Preferences, n_items: int, config: AlsConfig, threads: int) -> AlsModel:
-    """Learn factors, or none where nobody liked anything."""
-    if liked.positive.any():
-        return fit_als(liked, n_items, config, threads)
-    return AlsModel.from_factors(np.zeros((n_items, config.factors), np.float32), config.regularization, config)
 
 
 def _countries(dataset: Dataset, configs: TrainConfigs, as_of: int) -> dict[str, PopularityModel]:

@@ -8,7 +8,7 @@ import numpy as np
 from kindred.core.candidates import Floats, Ordinals
 from kindred.models.als import AlsModel
 from kindred.models.content import ContentModel
-from kindred.models.item_item import ItemItemModel, ItemPairs
+from kindred.models.item_item import ItemItemModel
 from kindred.models.popularity import PopularityModel
 from kindred.models.preference import Preferences, preferences
 from kindred.models.ratings import fit_ratings
@@ -17,6 +17,7 @@ from kindred.recommend.item_text import item_text
 from kindred.recommend.model_set import COUNTRIES, ModelSet
 from kindred.training.config import TrainConfigs
 from kindred.training.dataset import Dataset
+from kindred.training.fit.item_item import ItemPairs
 from kindred.training.increment.changes import Change
 from kindred.training.increment.factors import Factors, solve_items
 from kindred.training.increment.fresh import Fresh

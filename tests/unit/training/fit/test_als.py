@@ -1,9 +1,11 @@
 """Fitting implicit ALS."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from implicit.cpu.als import AlternatingLeastSquares
-from tests.unit.models.data import N_ITEMS, NOW, rows, two_tastes
+from tests.unit.models.data import N_ITEMS, NOW, fit_input, history, rows, two_tastes
 from threadpoolctl import threadpool_limits
 
 from kindred.core.errors import InvalidInput
@@ -25,7 +27,7 @@ def test_fold_in_equals_the_package() -> None:
     )  # fmt: skip
     prefs = preferences(columns, NOW)
     assert (~prefs.positive).sum() == 10
-    model = fit_als(prefs, N_ITEMS, CONFIG, num_threads=1)
+    model = fit_als(fit_input(columns), CONFIG)
     with threadpool_limits(limits=1, user_api="blas"):
         peer = AlternatingLeastSquares(factors=8, regularization=model.regularization, alpha=1.0, num_threads=1)
     peer.item_factors = model.item_factors
@@ -38,11 +40,8 @@ def test_fold_in_equals_the_package() -> None:
 
 
 def test_learns_two_tastes() -> None:
-    prefs = preferences(two_tastes(), NOW)
-    model = fit_als(prefs, N_ITEMS, AlsConfig(factors=2))
-    liked = np.array([0, 1, 2], np.int32)
-    solve = model.fold_in(liked, np.full(3, 4.0, np.float32), np.ones(3, np.bool_))
-    scores = model.score(solve.vector, np.arange(N_ITEMS, dtype=np.int32))
+    model = fit_als(fit_input(two_tastes()), AlsConfig(factors=2))
+    scores = model.score(history([0, 1, 2], np.full(3, 4.0)), np.arange(N_ITEMS, dtype=np.int32))
     assert scores[3:14].min() > scores[14:28].max()
     assert not model.item_factors[28:].any()
     assert model.item_factors[:28].any(axis=1).all()
@@ -50,21 +49,25 @@ def test_learns_two_tastes() -> None:
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_same_seed_same_factors(threads: int) -> None:
-    prefs = preferences(two_tastes(), NOW)
-    first, second = fit_als(prefs, N_ITEMS, CONFIG, threads), fit_als(prefs, N_ITEMS, CONFIG, threads)
+    data = replace(fit_input(two_tastes()), threads=threads)
+    first, second = fit_als(data, CONFIG), fit_als(data, CONFIG)
     np.testing.assert_array_equal(first.item_factors, second.item_factors)
-    other = fit_als(prefs, N_ITEMS, AlsConfig(factors=8, iterations=8, seed=1), threads)
+    other = fit_als(data, AlsConfig(factors=8, iterations=8, seed=1))
     assert not np.array_equal(first.item_factors, other.item_factors)
 
 
 @pytest.mark.parametrize("n_users", [3, 20, 60])
 def test_a_small_catalogue_is_not_shrunk_to_nothing(n_users: int) -> None:
-    model = fit_als(preferences(two_tastes(n_users), NOW), N_ITEMS)
+    model = fit_als(fit_input(two_tastes(n_users)), AlsConfig())
     assert np.linalg.norm(model.item_factors, axis=1).max() > 0.1
 
 
-def test_nothing_to_learn_from_is_said() -> None:
-    with pytest.raises(InvalidInput, match="empty"):
-        fit_als(preferences(rows(), NOW), N_ITEMS)
+def test_nothing_liked_gives_factors_of_zero() -> None:
+    disliked = rows(*((user, 1, "dislike", NOW, None) for user in range(5)))
+    for columns in (rows(), disliked):
+        assert not fit_als(fit_input(columns), CONFIG).item_factors.any()
+
+
+def test_a_bad_setting_is_said() -> None:
     with pytest.raises(InvalidInput, match="/als"):
-        fit_als(preferences(two_tastes(), NOW), N_ITEMS, AlsConfig(regularization=0.0))
+        fit_als(fit_input(two_tastes()), AlsConfig(regularization=0.0))

@@ -1,0 +1,47 @@
+"""How each retrieval model is fitted, by the name that settings and bundles know it by."""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import NamedTuple
+
+from kindred.core.config import Config
+from kindred.core.errors import ConfigError
+from kindred.core.extras import missing_extra
+from kindred.models.als import AlsConfig
+from kindred.models.item_item import ItemItemConfig
+from kindred.models.protocol import Retriever
+from kindred.training.fit.inputs import FitInput
+
+
+class Fitting(NamedTuple):
+    """How a retrieval model is made.
+
+    `config`: its settings, which stand in the section of its name. `fit`: `module:function` of a function of (FitInput,
+    config), imported when it is needed. `extra`: of the package, that fitting needs (none: "").
+    """
+
+    config: type[Config]
+    fit: str
+    extra: str = ""
+
+    @property
+    def function(self) -> Callable[[FitInput, Config], Retriever]:
+        """Return the function."""
+        module, _, name = self.fit.partition(":")
+        found: Callable[[FitInput, Config], Retriever] = getattr(import_module(module), name)
+        return found
+
+
+FITTINGS: Mapping[str, Fitting] = {
+    "als": Fitting(AlsConfig, "kindred.training.fit.als:fit_als"),
+    "item_item": Fitting(ItemItemConfig, "kindred.training.fit.item_item:fit_item_item"),
+}
+
+
+def fit_retriever(name: str, data: FitInput, config: Config) -> Retriever:
+    """Fit a retrieval model; raise ConfigError with the line that installs what it needs and is not there."""
+    fitting = FITTINGS[name]
+    needed = missing_extra(fitting.extra)
+    if needed is not None:
+        raise ConfigError(f"training.retrieval names {name!r}, which needs: {needed}")
+    return fitting.function(data, config)
