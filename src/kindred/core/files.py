@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import xxhash
+
 from kindred.core.errors import StoreFull, StoreUnavailable
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_BLOCK = 1 << 20
 
 
 @contextmanager
@@ -56,3 +59,18 @@ def replace_file(path: Path, data: bytes) -> None:
         draft.unlink(missing_ok=True)
         raise
     sync(path.parent)
+
+
+def listed(folder: Path) -> dict[str, tuple[int, str]]:
+    """Return every file below `folder`: name with `/`, size in bytes and xxh3-128 in hex; raise OSError."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): (path.stat().st_size, hashed(path)) for path in paths}
+
+
+def hashed(path: Path) -> str:
+    """Return the xxh3-128 of a file's bytes in hex; raise OSError."""
+    digest = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

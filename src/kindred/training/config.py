@@ -36,8 +36,9 @@ class TrainingConfig(Config, frozen=True, kw_only=True):
     share of each user's rows that is held back to learn the blend and to measure, before all models are fitted on
     everything; 0 leaves both out. `holdout_users`: most users that are replayed for it. `min_users`: with fewer users
     to learn from, the configured blend stays. `prior_users`: how many users the configured blend weighs against the
-    learned one. `keep`: bundles kept besides the active one. `seed`: fixes every draw. `threads`: of the fitting
-    libraries, 0 = all cores.
+    learned one. `future`: seconds by which a row may be later than the training; rows beyond are left out. `resume`:
+    seconds for which a run that was cut off can be taken up again. `keep`: bundles kept besides the active one. `seed`:
+    fixes every draw. `threads`: of the fitting libraries, 0 = all cores.
     """
 
     country_users: int = 20
@@ -45,6 +46,8 @@ class TrainingConfig(Config, frozen=True, kw_only=True):
     holdout_users: int = 2_000
     min_users: int = 200
     prior_users: int = 200
+    future: CountOrZero = 86_400
+    resume: CountOrZero = 21_600
     keep: int = 5
     seed: int = 42
     threads: int = 0

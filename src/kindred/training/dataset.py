@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from kindred.core.bundle import DataWindow
@@ -47,6 +48,38 @@ class Dataset:
     def with_rows(self, rows: Mask | NDArray[np.intp]) -> Self:
         """Return the same users and catalogue with some of the interactions."""
         return replace(self, interactions=self.interactions.take(rows), behind=None)
+
+    def until(self, position: str | None, catalogue_seq: int, n_items: int) -> Self:
+        """Return the data as it stood when log and catalogue were read up to there.
+
+        Rows behind `position` are left out, and users who have only such; rows that were erased since stay away. Of the
+        catalogue the first `n_items` ordinals are kept, as they are described now.
+        """
+        rows = self.interactions
+        kept = rows.items < n_items
+        if position is not None and self.behind is not None:
+            kept &= ~self.behind(position)
+        users, numbers = np.unique(rows.users[kept], return_inverse=True)
+        return replace(
+            self,
+            interactions=replace(rows.take(kept), users=numbers.astype(np.int32)),
+            user_ids=[self.user_ids[user] for user in users.tolist()],
+            countries=[self.countries[user] for user in users.tolist()],
+            items=self.items[:n_items],
+            position=position,
+            catalogue_seq=catalogue_seq,
+            behind=None,
+        )
+
+    def fingerprint(self) -> str:
+        """Return a hash of the rows, in their order, of the users' names and of how many items there are."""
+        digest = xxhash.xxh3_128(f"{self.n_items} {self.interactions.names}".encode())
+        rows = self.interactions
+        for column in (rows.users, rows.items, rows.timestamps, rows.event_types, rows.values):
+            digest.update(np.ascontiguousarray(column).data)
+        for name in self.user_ids:
+            digest.update(name.encode() + b"\0")
+        return digest.hexdigest()
 
     def texts(self) -> list[ItemText]:
         """Return each ordinal's text, empty for what is not listed."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from kindred.evaluation.metrics import judge, ndcg
 from kindred.evaluation.splits import Split, global_time, per_user_temporal
 from kindred.models.blend import BlendModel, split_families
 from kindred.models.content import ContentModel
+from kindred.recommend.model_set import ModelSet
 from kindred.recommend.scorers.models import MODELS
 from kindred.training.bundle import trial_models
 from kindred.training.config import TrainConfigs
@@ -28,6 +30,27 @@ from kindred.training.replay import Replay, ReplayPorts, padded
 
 PER_MODEL = 50
 _EVERY = 5
+
+
+class Asked(NamedTuple):
+    """Past users who are asked what they did next.
+
+    `train`: the rows before the split, `cut`: its moment (ms; None: each user's newest rows are held back). `users
+    (u,)`, ascending, and what each `wanted (u sets)` that they had not met before. `judges (u,) bool`: who teaches
+    nothing and measures.
+    """
+
+    train: Dataset
+    cut: int | None
+    users: NDArray[np.int64]
+    wanted: ItemSets
+    judges: NDArray[np.bool_]
+
+    def moments(self) -> NDArray[np.int64]:
+        """Return when each user asks (u,) int64 ms: at the split, or at their last row before it."""
+        if self.cut is not None:
+            return np.full(len(self.users), self.cut, np.int64)
+        return last_times(self.train)[self.users]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +73,36 @@ async def hold_out(
 
     A fifth of the replayed users judge and do not teach. Without enough users the configured blend stays.
     """
-    configured = BlendModel.from_config(configs.blend)
+    asked = ask(dataset, configs)
+    if asked is None:
+        return Held(BlendModel.from_config(configs.blend))
+    fitted = fit_models(asked.train, configs, asked.cut or as_of, content=content)
+    with tempfile.TemporaryDirectory(prefix="kindred-holdout-") as folder:
+        models = trial_models(fitted, BlendModel.from_config(configs.blend), Path(folder), ports.indexes)
+        return await learn_blend(asked, models, configs, ports, progress)
+
+
+def ask(dataset: Dataset, configs: TrainConfigs) -> Asked | None:
+    """Hold back the newest rows and choose users with something to find in them; None where there are none."""
     split = inner_split(dataset, configs)
     if split is None:
-        return Held(configured)
+        return None
     train, test, cut = split
     wanted = unseen_relevant(test.interactions, train.interactions, dataset.n_users, configs.relevance)
     users = _sample(wanted, train, configs)
     if not len(users):
-        return Held(configured)
-    fitted = fit_models(train, configs, cut or as_of, content=content)
-    with tempfile.TemporaryDirectory(prefix="kindred-holdout-") as folder:
-        models = trial_models(fitted, configured, Path(folder), ports.indexes)
-        replay = await Replay.open(train, models, users, ports, configs)
-        progress("holdout")
-        examples, lists = await _examples(replay, train, cut, users, wanted, configs)
-    return _learned(configured, examples, lists, wanted.take(users), configs)
+        return None
+    return Asked(train, cut, users, wanted.take(users), np.arange(len(users)) % _EVERY == 0)
+
+
+async def learn_blend(
+    asked: Asked, models: ModelSet, configs: TrainConfigs, ports: ReplayPorts, progress: Callable[[str], None]
+) -> Held:
+    """Replay the asked users over models of the rows before the split, and learn the blend from what they found."""
+    replay = await Replay.open(asked.train, models, asked.users, ports, configs)
+    progress("holdout")
+    examples, lists = await _examples(replay, asked, configs)
+    return _learned(BlendModel.from_config(configs.blend), examples, lists, asked, configs)
 
 
 def inner_split(dataset: Dataset, configs: TrainConfigs) -> tuple[Dataset, Dataset, int | None] | None:
@@ -114,15 +151,10 @@ def _sample(wanted: ItemSets, train: Dataset, configs: TrainConfigs) -> NDArray[
 
 
 async def _examples(
-    replay: Replay,
-    train: Dataset,
-    cut: int | None,
-    users: NDArray[np.int64],
-    wanted: ItemSets,
-    configs: TrainConfigs,
+    replay: Replay, asked: Asked, configs: TrainConfigs
 ) -> tuple[BlendExamples, dict[str, list[Ordinals]]]:
     """Replay users up to the blend: padded model columns, and the best of each source."""
-    now = last_times(train)
+    wanted = asked.wanted
     blend = configs.blend
     cold_user, cold_item = (
         np.array([split[name] for name in MODELS], np.float32)
@@ -130,8 +162,8 @@ async def _examples(
     )
     rows: list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]] = []
     lists: dict[str, list[Ordinals]] = {name: [] for name in replay.sources}
-    for user in users.tolist():
-        proposed = await replay.propose(user, cut or int(now[user]), DEPTH)
+    for row, (user, moment) in enumerate(zip(asked.users.tolist(), asked.moments().tolist(), strict=True)):
+        proposed = await replay.propose(user, moment, DEPTH)
         for name in lists:
             part = proposed.parts.get(name)
             lists[name].append(np.empty(0, np.int32) if part is None else part.items[:DEPTH])
@@ -140,9 +172,9 @@ async def _examples(
         much, known = _evidence(replay, proposed.query, found)
         unknown = blend.cold_item_scale * much * (1 - known)
         base = unknown * (columns @ cold_item) + (1 - much) * (columns @ cold_user)
-        mine = wanted.indices[wanted.indptr[user] : wanted.indptr[user + 1]]
+        mine = wanted.indices[wanted.indptr[row] : wanted.indptr[row + 1]]
         rows.append((columns, base.astype(np.float32), much * known, np.isin(found.items, mine)))
-    return _padded_examples(rows, wanted.take(users).sizes), lists
+    return _padded_examples(rows, wanted.sizes), lists
 
 
 def _evidence(replay: Replay, query: Query, found: Candidates) -> tuple[np.float32, NDArray[np.float32]]:
@@ -181,12 +213,12 @@ def _learned(
     configured: BlendModel,
     examples: BlendExamples,
     lists: dict[str, list[Ordinals]],
-    wanted: ItemSets,
+    asked: Asked,
     configs: TrainConfigs,
 ) -> Held:
     """Learn from four fifths of the users and measure on the last fifth."""
     training = configs.training
-    judges = np.arange(len(examples.wanted)) % _EVERY == 0
+    judges, wanted = asked.judges, asked.wanted
     blend = configured
     if configs.blend.learn and len(judges) >= training.min_users:
         weights = learn_weights(examples.take(~judges), MODELS, configured.weights, training.prior_users, training.seed)

@@ -3,13 +3,12 @@
 from pathlib import Path, PurePosixPath
 
 import msgspec
-import xxhash
 
+from kindred.core import files
 from kindred.core.bundle import SCHEMA, Manifest
 from kindred.core.errors import BundleCorrupt, BundleMismatch
 
 MANIFEST = "manifest.json"
-_BLOCK = 1 << 20
 
 
 class _Schema(msgspec.Struct):
@@ -20,8 +19,7 @@ class _Schema(msgspec.Struct):
 
 def list_files(folder: Path) -> dict[str, tuple[int, str]]:
     """Return every file below `folder` but the manifest: name with `/`, size in bytes and xxh3-128 in hex."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
-    return {path.relative_to(folder).as_posix(): (path.stat().st_size, _hash(path)) for path in paths}
+    return {name: file for name, file in files.listed(folder).items() if name != MANIFEST}
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -49,17 +47,9 @@ def check_files(folder: Path, manifest: Manifest, *, hashes: bool) -> None:
             found = path.stat().st_size
             if found != size:
                 raise BundleCorrupt(f"{path}: has {found} bytes, the manifest says {size}")
-            if hashes and _hash(path) != digest:
+            if hashes and files.hashed(path) != digest:
                 raise BundleCorrupt(f"{path}: its bytes are not those that the manifest lists")
         except FileNotFoundError as error:
             raise BundleCorrupt(f"{path}: is missing") from error
         except OSError as error:
             raise BundleCorrupt(f"{path}: cannot be read: {error.strerror or error}") from error
-
-
-def _hash(path: Path) -> str:
-    digest = xxhash.xxh3_128()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
 from typing import TypeVar
 
@@ -22,6 +23,7 @@ from kindred.training.fit.als import fit_als
 from kindred.training.fit.content import fit_content
 from kindred.training.fit.inputs import FitInput, Progress, silent
 from kindred.training.fit.item_item import fit_item_item
+from kindred.training.fit.keep import Keep, M, Unkept
 
 T = TypeVar("T")
 _COUNTRY = re.compile(r"[A-Z]{2}")
@@ -47,12 +49,15 @@ def fit_models(
     as_of: int,
     progress: Progress = silent,
     content: ContentModel | None = None,
+    keep: Keep | None = None,
 ) -> FittedModels:
     """Fit everything but the blend; `as_of` is ms, `progress` hears each step's name, `content` is one already fitted.
 
-    A catalogue without interactions gives models that know content alone.
+    `keep`: where an interrupted run finds models again. A catalogue without interactions gives models that know content
+    alone.
     """
     seconds: dict[str, float] = {}
+    kept = keep or Unkept()
 
     def step(name: str, run: Callable[[], T]) -> T:
         progress(name)
@@ -61,9 +66,12 @@ def fit_models(
         seconds[name] = round(perf_counter() - started, 3)
         return made
 
+    def model(name: str, fit: Callable[[], M], kind: type[M]) -> M:
+        return step(name, lambda: kept.model(name, fit, kind.load))
+
     rows, n, categories = dataset.interactions, dataset.n_items, dataset.categories()
     liked = step("preferences", lambda: preferences(rows, as_of, configs.preference))
-    texts = content or step("content", lambda: fit_content(dataset.texts(), configs.content))
+    texts = model("content", lambda: content or fit_content(dataset.texts(), configs.content), ContentModel)
     data = FitInput(
         preferences=liked,
         interactions=rows,
@@ -73,26 +81,30 @@ def fit_models(
         content=texts.item_vectors,
         seed=configs.training.seed,
         threads=configs.training.threads,
+        work=kept.checkpoints,
         progress=progress,
     )
     return FittedModels(
-        popularity=step(
-            "popularity", lambda: fit_popularity(rows, categories, as_of, configs.popularity, configs.preference)
+        popularity=model(
+            "popularity",
+            lambda: fit_popularity(rows, categories, as_of, configs.popularity, configs.preference),
+            PopularityModel,
         ),
-        trending=step(
+        trending=model(
             "trending",
             lambda: fit_trending(rows.users, rows.items, rows.timestamps, n, as_of, configs.trending),
+            TrendingModel,
         ),
-        ratings=step("ratings", lambda: fit_ratings(rows, n, configs.ratings)),
-        item_item=step("item_item", lambda: fit_item_item(data, configs.item_item)),
-        als=step("als", lambda: fit_als(data, configs.als)),
+        ratings=model("ratings", lambda: fit_ratings(rows, n, configs.ratings), RatingsModel),
+        item_item=model("item_item", lambda: fit_item_item(data, configs.item_item), ItemItemModel),
+        als=model("als", lambda: fit_als(data, configs.als), AlsModel),
         content=texts,
-        countries=step("countries", lambda: _countries(dataset, configs, as_of)),
+        countries=step("countries", lambda: _countries(dataset, configs, as_of, kept)),
         seconds=seconds,
     )
 
 
-def _countries(dataset: Dataset, configs: TrainConfigs, as_of: int) -> dict[str, PopularityModel]:
+def _countries(dataset: Dataset, configs: TrainConfigs, as_of: int, kept: Keep) -> dict[str, PopularityModel]:
     """Fit the popularity among the users of each country that has enough of them."""
     active = np.unique(dataset.interactions.users).tolist()
     known = {user: country for user in active if _is_country(country := dataset.countries[user])}
@@ -102,7 +114,8 @@ def _countries(dataset: Dataset, configs: TrainConfigs, as_of: int) -> dict[str,
     for country in sorted(name for name, size in sizes.items() if name and size >= configs.training.country_users):
         members = np.array([user for user, name in known.items() if name == country], np.int32)
         rows = dataset.interactions.take(np.isin(dataset.interactions.users, members))
-        found[country] = fit_popularity(rows, categories, as_of, configs.popularity, configs.preference)
+        fit = partial(fit_popularity, rows, categories, as_of, configs.popularity, configs.preference)
+        found[country] = kept.model(f"countries/{country}", fit, PopularityModel.load)
     return found
 
 

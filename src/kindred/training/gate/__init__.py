@@ -1,0 +1,1 @@
+"""The gate: what a trained bundle must show before it may serve."""

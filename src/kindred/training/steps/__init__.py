@@ -1,0 +1,1 @@
+"""The steps of a training run, and what they leave behind for a run that is cut off."""
