@@ -28,7 +28,9 @@ STAGES = (
     "hidden",
     "excluded",
     "model_scores",
+    "features",
     "blend",
+    "ranker",
     "diversity",
     "exploration",
     "reasons",
@@ -57,6 +59,7 @@ class RecommendConfig(Config, frozen=True, kw_only=True):
     similarity to its items. `session_memory`: seconds until a session that ended says half, 0 = it says nothing any
     more. `session_boost`: how much more than older items those of the open session count when a user's vector is
     folded in. `fold_half_life`: seconds until an item of the history counts half in that vector, none = never.
+    `ranker`: whether the ranker orders the candidates where the bundle holds one.
     `fatigue`: part that a score loses each time that the item was lately shown and nothing came of it.
     """
 
@@ -83,6 +86,7 @@ class RecommendConfig(Config, frozen=True, kw_only=True):
     session_memory: Amount = 0.0
     session_boost: Amount = 0.0
     fold_half_life: MoreThanZero | None = None
+    ranker: bool = True
     fatigue: Share = 0.0
 
 

@@ -6,11 +6,13 @@ from kindred.pipeline.funnel import Deadlines, Funnel
 from kindred.pipeline.stages import Effect
 from kindred.recommend.explainers.reasons import Reasons
 from kindred.recommend.filters.rules import RULES, RuleFilter
+from kindred.recommend.hydrators.features import CandidateFeatures
 from kindred.recommend.hydrators.user import UserState
 from kindred.recommend.rerankers.diversity import Diversity
 from kindred.recommend.rerankers.exploration import Exploration
 from kindred.recommend.scorers.blend import Blend
 from kindred.recommend.scorers.models import ModelScores
+from kindred.recommend.scorers.ranker import Ranker
 from kindred.recommend.sources.lists import (
     AnythingSource,
     CountrySource,
@@ -40,7 +42,8 @@ def build_funnel(world: World, effects: Sequence[Effect] = (), deadlines: Deadli
         fallbacks=[AnythingSource(world)],
         eligibility=[RuleFilter(world, name) for name in RULES],
         coarse=[ModelScores(world)],
-        fine=[Blend(world)],
+        hydrators=[CandidateFeatures(world)],
+        fine=[Blend(world), Ranker(world)],
         rerankers=[Diversity(world), Exploration(world)],
         explainer=Reasons(world),
         effects=effects,

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from kindred.core.candidates import Floats, Mask, Ordinals
 from kindred.core.item import CatalogItem
+from kindred.features.values.attributes import WORDS, ItemAttributes, Names
 
 NEVER = np.iinfo(np.int64).max
 _FIRST = 1024
@@ -58,8 +59,9 @@ class ItemTable:
     """Columns over ordinals [0, size).
 
     `listed bool`; `available_from`, `available_until`, `created`, `updated` int64 ms; `stock int32` (-1 = not counted);
-    `rating`, `price` float32 (NaN = none); `primary int32` code of the primary category (-1 = none) into
-    `category_names`; `limited bool`: may be shown only in the countries that `countries` holds it under.
+    `rating`, `price` float32 (NaN = none); `primary`, `secondary` int32 codes of the first and the second category
+    (-1 = none) into `category_names`; `limited bool`: may be shown only in the countries that `countries` holds it
+    under.
     """
 
     def __init__(self) -> None:
@@ -73,6 +75,7 @@ class ItemTable:
         self._codes: dict[str, int] = {}
         self._names: dict[int, tuple[list[str], list[str], list[str]]] = {}
         self._limited = 0
+        self._names_of: tuple[int, Names] = (-1, Names())
         self._columns: dict[str, NDArray[Any]] = {}
         for name, (kind, blank) in _COLUMNS.items():
             self._columns[name] = np.full(_FIRST, blank, kind)
@@ -101,6 +104,24 @@ class ItemTable:
     def updated(self) -> NDArray[np.int64]:
         """Return when each item last changed (size,) int64 ms."""
         return self._view("updated")
+
+    def attributes(self) -> ItemAttributes:
+        """Return what features are made of: views of the columns; tags, vectors and learned scores are left out."""
+        if self._names_of[0] != self.seq:
+            counts = np.array([len(self.categories.of(name)) for name in self.category_names], np.float64)
+            rarity = np.log((1 + self.size) / (1 + counts))
+            self._names_of = (self.seq, Names(tuple(self.category_names), rarity))
+        unknown = np.broadcast_to(np.float32(np.nan), self.size)
+        return ItemAttributes(
+            self._names_of[1],
+            self.primary,
+            self._view("secondary"),
+            np.broadcast_to(np.uint64(0), (self.size, WORDS)),
+            self.created,
+            self._view("price"),
+            unknown,
+            unknown,
+        )
 
     def available(self, now: int) -> Mask:
         """Return which items are on offer at `now` (ms): listed, inside their dates, in stock (size,)."""
@@ -140,7 +161,9 @@ class ItemTable:
             "created": item.created or 0,
             "updated": change.updated,
             "limited": bool(item.regions),
+            "price": np.nan if item.price is None else item.price,
             "primary": self._code(item.category),
+            "secondary": self._code(item.categories[1] if len(item.categories) > 1 else None),
         }
         self._limited += int(bool(item.regions)) - int(self._columns["limited"][ordinal])
         for name, value in values.items():
@@ -181,5 +204,7 @@ _COLUMNS: dict[str, tuple[type, object]] = {
     "created": (np.int64, 0),
     "updated": (np.int64, 0),
     "limited": (np.bool_, False),
+    "price": (np.float32, np.nan),
     "primary": (np.int32, -1),
+    "secondary": (np.int32, -1),
 }

@@ -13,6 +13,7 @@ from kindred.models.item_item import ItemItemModel
 from kindred.models.layers import Folder, Layers, layered
 from kindred.models.popularity import PopularityModel
 from kindred.models.protocol import Model
+from kindred.models.ranker import RankerModel
 from kindred.models.ratings import RatingsModel
 from kindred.models.trending import TrendingModel
 from kindred.ports.models import ModelStore
@@ -36,6 +37,7 @@ class ModelSet:
     als_index: VectorIndex
     content_index: VectorIndex
     countries: dict[str, PopularityModel] = field(default_factory=dict)
+    ranker: RankerModel | None = None
 
     @property
     def version(self) -> str:
@@ -88,6 +90,7 @@ def open_models(manifest: Manifest, folder: Folder, indexes: VectorIndexes) -> M
         als_index=indexes.open(layers.base / "als" / "index"),
         content_index=indexes.open(layers.base / "content" / "index"),
         countries={path.name: PopularityModel.load(layers / COUNTRIES / path.name) for path in countries},
+        ranker=RankerModel.load(layers / "ranker") if (layers.base / "ranker").is_dir() else None,
     )
     parts: list[Model] = [models.popularity, models.trending, models.ratings, models.item_item, models.als]
     for model in (*parts, models.content, *models.countries.values()):

@@ -14,6 +14,7 @@ from kindred.models.content import ContentConfig
 from kindred.models.item_item import ItemItemConfig
 from kindred.models.popularity import PopularityConfig
 from kindred.models.preference import PreferenceConfig
+from kindred.models.ranker import RankerConfig
 from kindred.models.ratings import RatingsConfig
 from kindred.models.trending import TrendingConfig
 from kindred.recommend.config import RecommendConfig
@@ -93,6 +94,7 @@ class TrainConfigs:
     trending: TrendingConfig = field(default_factory=TrendingConfig)
     ratings: RatingsConfig = field(default_factory=RatingsConfig)
     blend: BlendConfig = field(default_factory=BlendConfig)
+    ranker: RankerConfig = field(default_factory=RankerConfig)
     recommend: RecommendConfig = field(default_factory=RecommendConfig)
     fold: FoldConfig = field(default_factory=FoldConfig)
 

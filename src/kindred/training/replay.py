@@ -1,12 +1,12 @@
 """Replay: the funnel that serves, run over past users with their state as it stood."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kindred.core.candidates import Candidates, Ordinals
+from kindred.core.candidates import Candidates, Floats, Ordinals
 from kindred.core.position import Position
 from kindred.core.profile import Profile
 from kindred.core.query import Context, Filters, Params, Query, UserFacts
@@ -18,19 +18,23 @@ from kindred.features.users import encode_user
 from kindred.models.preference import Interactions
 from kindred.pipeline.funnel import Deadlines, Funnel
 from kindred.pipeline.runner import Runner
+from kindred.pipeline.stages import FailPolicy
 from kindred.ports.catalog import CatalogStore
 from kindred.ports.state import StateRecord, StateStore, StateWrite
 from kindred.ports.vectors import VectorIndexes
 from kindred.recommend.config import RecommendConfig
 from kindred.recommend.filters.rules import allowed
 from kindred.recommend.funnels import build_funnel
+from kindred.recommend.hydrators.features import CandidateFeatures
 from kindred.recommend.hydrators.user import UserState
 from kindred.recommend.item_table import ItemTable
 from kindred.recommend.model_set import ModelSet
+from kindred.recommend.scorers.ranker import RANKER
 from kindred.recommend.side import ContentSide
 from kindred.recommend.world import TrendBoard, World
 from kindred.training.config import TrainConfigs
 from kindred.training.dataset import Dataset
+from kindred.training.item_clock import ItemClock
 from kindred.training.replay_state import ReplayState
 from kindred.training.trend_clock import TrendClock
 
@@ -59,22 +63,33 @@ class Proposed:
 class Replay:
     """One set of models over the state of some users, both from the same training rows."""
 
-    def __init__(self, world: World, dataset: Dataset, trends: TrendClock) -> None:
-        """Take over a world whose state is filled."""
+    def __init__(self, world: World, dataset: Dataset, trends: TrendClock, items: ItemClock | None = None) -> None:
+        """Take over a world whose state is filled; `items` is the clock of its items' records."""
         self.world = world
         self._dataset = dataset
         self._trends = trends
+        self._items = items
         # Explanations change no order, and effects belong to real requests.
         self._funnel: Funnel = replace(build_funnel(world, deadlines=_PATIENT), explainer=None)
         self._runner = Runner()
 
     @classmethod
     async def open(
-        cls, dataset: Dataset, models: ModelSet, users: NDArray[np.integer], ports: ReplayPorts, configs: TrainConfigs
+        cls,
+        dataset: Dataset,
+        models: ModelSet,
+        users: NDArray[np.integer],
+        ports: ReplayPorts,
+        configs: TrainConfigs,
+        until: NDArray[np.int64] | None = None,
     ) -> "Replay":
-        """Fold the rows of `users` into an empty state and lay the models over it."""
-        state = ReplayState()
-        await fill_state(state, dataset, users, configs.fold)
+        """Fold the rows of `users` into an empty state and lay the models over it.
+
+        `until (u,)`: each user's last moment (ms) of which the state knows, in the order of `users`; all rows without.
+        """
+        items = ItemClock(dataset.interactions, configs.fold)
+        state = ReplayState(items)
+        await fill_state(state, dataset, users, configs.fold, until)
         table = ItemTable()
         table.apply(dataset.changes())
         world = World(
@@ -87,7 +102,7 @@ class Replay:
             config=configs.recommend,
             preference=configs.preference,
         )
-        return cls(world, dataset, TrendClock(dataset.interactions, dataset.n_items, configs.trending))
+        return cls(world, dataset, TrendClock(dataset.interactions, dataset.n_items, configs.trending), items)
 
     @property
     def sources(self) -> list[str]:
@@ -125,8 +140,20 @@ class Replay:
         merged = merged.take(allowed(self.world, query)[merged.items])
         return merged.with_columns(self._funnel.coarse[0].score(query, merged))
 
+    async def ranked(self, user: int, context: Context) -> tuple[Query, Candidates]:
+        """Return a request of `context` and its candidates with all columns up to the blend's score."""
+        query = replace(self._query(user, context.time, 1, 0.0), context=context)
+        kept = Kept()
+        fine = [stage for stage in self._funnel.fine if stage.name != RANKER]
+        hydrators = [CandidateFeatures(self.world, every=True)]
+        funnel = replace(self._funnel, hydrators=hydrators, fine=[*fine, kept], filters=(), rerankers=())
+        await self._runner.run(funnel, query)
+        return query, kept.candidates
+
     def _query(self, user: int, now: int, count: int, exploration: float) -> Query:
         lists = self._trends.at(now)
+        if self._items is not None:
+            self._items.at(now)
         if lists is not self.world.trends.lists:
             self.world.trends.replace(lists)
         return Query(
@@ -150,12 +177,37 @@ def replay_params(config: RecommendConfig, exploration: float) -> Params:
     )
 
 
-async def fill_state(state: StateStore, dataset: Dataset, users: NDArray[np.integer], config: FoldConfig) -> None:
-    """Fold the rows of `users` into a state store by the same bulk fold that imports use."""
-    chosen = np.unique(users)
+@dataclass(slots=True)
+class Kept:
+    """A last fine stage that keeps the candidates as they come to it."""
+
+    candidates: Candidates = field(default_factory=Candidates.empty)
+    name: str = "kept"
+    policy: FailPolicy = FailPolicy.CLOSED
+
+    def enabled(self, query: Query) -> bool:
+        """Say yes."""
+        return True
+
+    def score(self, query: Query, candidates: Candidates) -> dict[str, Floats]:
+        """Keep them and add nothing."""
+        self.candidates = candidates
+        return {}
+
+
+async def fill_state(
+    state: StateStore,
+    dataset: Dataset,
+    users: NDArray[np.integer],
+    config: FoldConfig,
+    until: NDArray[np.int64] | None = None,
+) -> None:
+    """Fold the rows of `users (u,)`, up to the moments `until (u,)`, by the same bulk fold that imports use."""
     rows = dataset.interactions
-    kept = np.flatnonzero(np.isin(rows.users, chosen) & (rows.items >= 0))
-    await fold_rows(state, dataset, chosen, rows.take(kept), config)
+    last = np.full(dataset.n_users, -2, np.int64)
+    last[users] = np.iinfo(np.int64).max if until is None else until
+    kept = np.flatnonzero((rows.timestamps <= last[rows.users]) & (rows.items >= 0))
+    await fold_rows(state, dataset, np.unique(users), rows.take(kept), config)
 
 
 async def fold_rows(

@@ -2,9 +2,13 @@
 
 from collections.abc import AsyncIterator, Sequence
 
+import numpy as np
+
 from kindred.core.position import Position
+from kindred.features.groups import ITEM
 from kindred.ports.resource import Capabilities
 from kindred.ports.state import StateKey, StateRecord, StateView, StateWrite
+from kindred.training.item_clock import ItemClock
 
 
 class ReplayState:
@@ -12,8 +16,9 @@ class ReplayState:
 
     capabilities = Capabilities()
 
-    def __init__(self) -> None:
-        """Start empty."""
+    def __init__(self, items: ItemClock | None = None) -> None:
+        """Start empty; `items` knows the records of items at each moment."""
+        self.items = items
         self._records: dict[StateKey, StateRecord] = {}
         self._watermark = Position(0, 0, -1)
 
@@ -22,7 +27,9 @@ class ReplayState:
         return StateView(self._watermark, [self._records.get(key) for key in keys])
 
     async def heads(self, group: str, keys: Sequence[str], size: int) -> bytes:
-        """Return the first `size` bytes of each value."""
+        """Return the first `size` bytes of each value; of items, what the clock makes of their rows."""
+        if group == ITEM and self.items is not None:
+            return self.items.heads(np.array(keys, np.int64))
         found = [self._records.get(StateKey(group, key)) for key in keys]
         return b"".join([(record.value[:size] if record else b"").ljust(size, b"\0") for record in found])
 

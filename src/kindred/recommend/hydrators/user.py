@@ -30,15 +30,16 @@ class UserState:
         return True
 
     async def hydrate(self, query: Query) -> Mapping[str, Any]:
-        """Return `facts`: the user's record as preferences of now; `rows`: its interactions, newest first; `shown`:
-        what was lately shown to the user and not clicked since, and how often.
+        """Return `facts`: the user's record as preferences of now; `record`: the record itself; `rows`: its
+        interactions, newest first; `shown`: what was lately shown to the user and not clicked since, and how often.
         """
         known = await known_user(self.world.state, query.user_id, self.world.partition_of)
         user = known.record
         if user is None or known.version is None:
             return {"facts": UserFacts(state_version=known.watermark)}
         facts = user_facts(user, known.version, query.context.time, self.world.preference, known.watermark)
-        return {"facts": facts, "rows": user.rows(), "shown": shown_in_vain(user, query.context.time)}
+        shown = shown_in_vain(user, query.context.time)
+        return {"facts": facts, "record": user, "rows": user.rows(), "shown": shown}
 
 
 def user_facts(

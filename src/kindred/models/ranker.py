@@ -1,0 +1,253 @@
+"""The learned ranker: gradient-boosted trees over columns of candidates, with calibrated chances per event type."""
+
+import importlib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from kindred.core.candidates import Floats
+from kindred.core.config import Amount, Config, Count, MoreThanZero
+from kindred.core.errors import BundleCorrupt
+from kindred.models.arrays import load_array, load_json, save_array, save_json
+from kindred.models.layers import Folder, layered
+
+ORDER = "order"
+
+
+class RankerConfig(Config, frozen=True, kw_only=True):
+    """How the candidates of a request are ordered at last, and how that is learned.
+
+    `learn`: whether training makes a ranker at all; it is kept only where it beats the blend. `value`: what an event of
+    each type is worth; others count nothing. `users`: most users whose past requests are made again to learn from.
+    `moments`: most requests of each. `min_users`: with fewer users no ranker is learned. `horizon`: seconds after a
+    request in which what the user does counts. `negatives`: candidates of a request that led to nothing and are
+    learned from. `folds`: parts of the users of which each judges trees that were grown on the others. `trees`,
+    `depth`, `learning_rate`, `min_weight`, `penalty` (L2), `rows`, `columns` (shares that each tree sees): of trees.
+    """
+
+    learn: bool = True
+    value: dict[str, Amount] = msgspec.field(
+        default_factory=lambda: {
+            "purchase": 5.0,
+            "rating": 4.0,
+            "like": 4.0,
+            "add_to_cart": 3.0,
+            "click": 2.0,
+            "view": 1.0,
+        }
+    )
+    users: Count = 2_000
+    moments: Count = 1
+    min_users: Count = 200
+    horizon: MoreThanZero = 2_678_400.0
+    negatives: Count = 100
+    folds: Annotated[int, Meta(ge=2, le=20)] = 3
+    trees: Annotated[int, Meta(ge=1, le=1_000)] = 60
+    depth: Annotated[int, Meta(ge=1, le=12)] = 4
+    learning_rate: Annotated[float, Meta(gt=0, le=1)] = 0.1
+    min_weight: Amount = 20.0
+    penalty: Amount = 10.0
+    rows: Annotated[float, Meta(gt=0, le=1)] = 0.8
+    columns: Annotated[float, Meta(gt=0, le=1)] = 0.5
+
+
+class RankerSchema(msgspec.Struct, frozen=True):
+    """The columns that a ranker reads, in order, and the names that categorical ones number."""
+
+    columns: tuple[str, ...]
+    categories: dict[str, tuple[str, ...]] = {}
+
+    @property
+    def digest(self) -> str:
+        """Return a hash of both."""
+        return blake2b(msgspec.json.encode(self, order="sorted"), digest_size=8).hexdigest()
+
+
+class Reliability(msgspec.Struct, frozen=True):
+    """How far chances are from what happened: bins of equally many examples, means of both, and the expected gap.
+
+    `error`: expected calibration error (Naeini et al. 2015), on users that the trees and the curve never saw.
+    """
+
+    predicted: tuple[float, ...]
+    happened: tuple[float, ...]
+    examples: int
+    error: float
+
+
+class RankerReport(msgspec.Struct, frozen=True):
+    """What learning found: NDCG@10 of ranker and blend on users that did not teach, and their difference's interval."""
+
+    users: int = 0
+    ndcg: float = 0.0
+    blend_ndcg: float = 0.0
+    difference: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    candidates: dict[str, float] = {}
+    reliability: dict[str, Reliability] = {}
+    importance: dict[str, float] = {}
+
+
+class _Stored(msgspec.Struct):
+    """What stands in the file."""
+
+    schema: RankerSchema
+    digest: str
+    events: tuple[str, ...]
+    mix: float
+    config: RankerConfig
+    report: RankerReport
+
+
+@dataclass(frozen=True, slots=True)
+class RankerScores:
+    """Of n candidates: what orders them (n,) in (0, 1), and the chance of each event type that was asked for (n,)."""
+
+    value: Floats
+    chances: dict[str, Floats]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A rising curve from margins `at (k,)` to chances `chance (k,)`, straight between its points."""
+
+    at: Floats
+    chance: Floats
+
+    def __call__(self, margins: Floats) -> Floats:
+        """Return the chance of each margin (n,) float32."""
+        return np.interp(margins, self.at, self.chance).astype(np.float32)
+
+
+class Trees:
+    """Boosted trees in XGBoost's UBJSON format (Chen and Guestrin 2016), opened when they are first asked."""
+
+    def __init__(self, data: bytes) -> None:
+        """Keep the bytes."""
+        self.data = data
+
+    @cached_property
+    def _booster(self) -> Any:
+        booster = xgboost().Booster({"nthread": 1})
+        booster.load_model(bytearray(self.data))
+        return booster
+
+    def margins(self, columns: Floats) -> Floats:
+        """Return the sum of the trees (n,) float32 for `columns (n, f)`."""
+        found: Floats = self._booster.inplace_predict(columns, predict_type="margin", validate_features=False)
+        return found
+
+    def shares(self, columns: Floats) -> Floats:
+        """Return what each column adds to each sum (n, f + 1), the last being the same for all (TreeSHAP, 2018)."""
+        rows = xgboost().DMatrix(columns, nthread=1)
+        found: Floats = self._booster.predict(rows, pred_contribs=True, validate_features=False)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class RankerModel:
+    """Trees that order candidates, trees with a curve for the chance of each event type, and how they are mixed.
+
+    `trees`: by `ORDER` and event type. `mix`: part of the order trees in what orders, the rest is the value function:
+    the sum over event types of chance times configured worth.
+    """
+
+    schema: RankerSchema
+    events: tuple[str, ...]
+    trees: Mapping[str, Trees]
+    curves: Mapping[str, Curve]
+    mix: float
+    config: RankerConfig
+    report: RankerReport
+
+    def score(self, columns: Floats, every: bool = False) -> RankerScores:
+        """Score candidates by `columns (n, f) float32` in the schema's order; `every`: chances also where not mixed."""
+        chances: dict[str, Floats] = {}
+        if self.mix < 1 or every:
+            chances = {name: self.curves[name](self.trees[name].margins(columns)) for name in self.events}
+        parts = [(1 - self.mix, self.worth(chances))] if self.mix < 1 else []
+        if self.mix > 0:
+            parts.append((self.mix, self.trees[ORDER].margins(columns)))
+        total = np.sum([np.float32(part) * centred(values) for part, values in parts], axis=0)
+        return RankerScores((1 / (1 + np.exp(-total))).astype(np.float32), chances)
+
+    def worth(self, chances: Mapping[str, Floats]) -> Floats:
+        """Return the value function (n,) float32 as log-odds, so that small chances are told apart."""
+        return worth(chances, self.config.value)
+
+    def shares(self, columns: Floats) -> dict[str, Floats]:
+        """Return what each column adds to the margin of each head (n, f + 1), by `ORDER` and event type."""
+        return {name: trees.shares(columns) for name, trees in self.trees.items()}
+
+    def save(self, folder: Path) -> None:
+        """Write the trees as UBJSON, the curves as arrays, and the schema with its hash as JSON."""
+        schema = self.schema
+        save_json(
+            folder,
+            "ranker",
+            _Stored(schema, schema.digest, self.events, self.mix, self.config, self.report),
+        )
+        for number, name in enumerate((ORDER, *self.events)):
+            (folder / f"trees.{number}.ubj").write_bytes(self.trees[name].data)
+        for number, name in enumerate(self.events):
+            save_array(folder, f"curve.{number}", np.stack([self.curves[name].at, self.curves[name].chance]))
+
+    @classmethod
+    def load(cls, folder: Folder) -> Self:
+        """Read a ranker; raise BundleCorrupt where a file is missing, or was written for other columns."""
+        stored = load_json(folder, "ranker", _Stored)
+        if stored.schema.digest != stored.digest:
+            raise BundleCorrupt(f"ranker.json in {layered(folder).name} does not have the columns of its trees")
+        curves = {}
+        for number, name in enumerate(stored.events):
+            at, chance = load_array(folder, f"curve.{number}", np.float32, (2, None))
+            curves[name] = Curve(at, chance)
+        trees = {name: Trees(_read(folder, number)) for number, name in enumerate((ORDER, *stored.events))}
+        return cls(stored.schema, stored.events, trees, curves, stored.mix, stored.config, stored.report)
+
+
+def worth(chances: Mapping[str, Floats], value: Mapping[str, float]) -> Floats:
+    """Return the sum of chance times worth by event type, over the sum of what all are worth, as log-odds (n,)."""
+    total = sum(value[name] for name in chances)
+    share = np.sum([value[name] * chance for name, chance in chances.items()], axis=0) / total
+    share = np.clip(share, 1e-6, 1 - 1e-6)
+    odds: Floats = np.log(share / (1 - share)).astype(np.float32)
+    return odds
+
+
+def centred(values: Floats) -> Floats:
+    """Return values (n,) less their mean, over their standard deviation: heads differ in scale."""
+    spread = float(values.std())
+    found: Floats = (values - values.mean()) / np.float32(spread if spread > 0 else 1)
+    return found
+
+
+def xgboost() -> Any:
+    """Return the library, loaded at the first call."""
+    loaded = sys.modules.get("xgboost")
+    if loaded is not None:
+        return loaded
+    # It loads scikit-learn for wrappers that nobody here uses, which a server has no room for.
+    hidden = "sklearn" not in sys.modules
+    if hidden:
+        sys.modules["sklearn"] = None  # type: ignore[assignment]
+    try:
+        return importlib.import_module("xgboost")
+    finally:
+        if hidden:
+            del sys.modules["sklearn"]
+
+
+def _read(folder: Folder, number: int) -> bytes:
+    path = layered(folder).newest(f"trees.{number}.ubj")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleCorrupt(f"{path.name} in {path.parent} cannot be read: {error}") from error

@@ -1,0 +1,70 @@
+"""Past requests: who asked when, and what came of it."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kindred.core.candidates import Mask, Ordinals
+from kindred.models.preference import Interactions
+from kindred.training.config import RelevanceConfig
+from kindred.training.relevance import relevant_rows
+
+
+class Moments(NamedTuple):
+    """Requests, one per user: `users (q,) int64` ascending, `times (q,) int64` ms; `visit`: each user's how many-th."""
+
+    users: NDArray[np.int64]
+    times: NDArray[np.int64]
+
+
+def visits(rows: Interactions, gap: float) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return users (v,), begins (v,) ms and numbers (v,) from 0 of visits: rows with at most `gap` s between."""
+    timed = rows.take(rows.timestamps >= 0)
+    order = np.lexsort((timed.timestamps, timed.users))
+    users, times = timed.users[order].astype(np.int64), timed.timestamps[order]
+    same = users[1:] == users[:-1]
+    begins = np.flatnonzero(np.concatenate(([True], ~same | (np.diff(times) > gap * 1_000)))[: len(users)])
+    users, times = users[begins], times[begins]
+    first = np.searchsorted(users, users)
+    return users, times, np.arange(len(users)) - first
+
+
+def moments_of(future: Interactions, gap: float, number: int, most: int, seed: int) -> Moments:
+    """Return the moments right before each user's visit `number` (from 0) of `future`, of at most `most` users."""
+    users, begins, numbers = visits(future, gap)
+    chosen = np.flatnonzero(numbers == number)
+    if len(chosen) > most:
+        chosen = np.sort(np.random.default_rng([seed, number]).choice(chosen, most, replace=False))
+    return Moments(users[chosen], begins[chosen] - 1)
+
+
+class Outcomes:
+    """What users did after any moment: by item, which types of events, and whether they wanted it."""
+
+    def __init__(self, rows: Interactions, relevance: RelevanceConfig, values: Mapping[str, float]) -> None:
+        """Sort the timed rows of known items by user; only event types with a value are labels."""
+        timed = rows.take((rows.timestamps >= 0) & (rows.items >= 0))
+        self._rows = timed.take(np.lexsort((timed.timestamps, timed.users)))
+        self.events = tuple(sorted(name for name in rows.names if values.get(name, 0) > 0))
+        numbers = {name: number for number, name in enumerate(self.events)}
+        self._numbers = np.array([numbers.get(name, -1) for name in rows.names] or [-1], np.int64)
+        self._wanted = relevant_rows(self._rows, relevance)
+        rating = np.array([name == "rating" for name in rows.names] or [False], np.bool_)
+        # A bad rating is nothing that a ranker should bring about.
+        self._good = ~rating[self._rows.event_types] | (self._rows.values >= relevance.min_rating)
+
+    def after(self, user: int, moment: int, horizon: int, items: Ordinals) -> tuple[Mask, Mask, Ordinals]:
+        """Return labels (n, e) and whether `items (n,)` were wanted (n,), within `horizon` ms; and all wanted items."""
+        rows = self._rows
+        low, high = np.searchsorted(rows.users, [user, user + 1])
+        first, last = low + np.searchsorted(rows.timestamps[low:high], [moment, moment + horizon], side="right")
+        done, wanted = rows.items[first:last], self._wanted[first:last]
+        kinds = np.where(self._good[first:last], self._numbers[rows.event_types[first:last]], -1)
+        labels = (
+            np.stack([np.isin(items, done[kinds == number]) for number in range(len(self.events))], axis=1)
+            if self.events
+            else np.zeros((len(items), 0), np.bool_)
+        )
+        return labels, np.isin(items, done[wanted]), np.unique(done[wanted])
