@@ -16,6 +16,7 @@ from kindred.models.content import ContentConfig
 from kindred.models.item_item import ItemItemConfig
 from kindred.models.popularity import PopularityConfig
 from kindred.models.preference import PreferenceConfig, PreferenceSettings
+from kindred.models.ranker import RankerConfig
 from kindred.models.ratings import RatingsConfig
 from kindred.models.trending import TrendingConfig
 from kindred.pipeline.funnel import Deadlines
@@ -77,6 +78,7 @@ SECTIONS: dict[str, type[Config]] = {
     "consumer": ConsumerConfig,
     "preference": PreferenceSettings,
     "blend": BlendConfig,
+    "ranker": RankerConfig,
     "als": AlsConfig,
     "item_item": ItemItemConfig,
     "content": ContentConfig,
@@ -136,6 +138,7 @@ def train_configs(settings: Settings) -> TrainConfigs:
         trending=settings.section(TrendingConfig),
         ratings=settings.section(RatingsConfig),
         blend=settings.section(BlendConfig),
+        ranker=settings.section(RankerConfig),
         recommend=settings.section(RecommendConfig),
         fold=consumer_config(settings).fold,
     )

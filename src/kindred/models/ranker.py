@@ -29,8 +29,10 @@ class RankerConfig(Config, frozen=True, kw_only=True):
     each type is worth; others count nothing. `users`: most users whose past requests are made again to learn from.
     `moments`: most requests of each. `min_users`: with fewer users no ranker is learned. `horizon`: seconds after a
     request in which what the user does counts. `negatives`: candidates of a request that led to nothing and are
-    learned from. `folds`: parts of the users of which each judges trees that were grown on the others. `trees`,
-    `depth`, `learning_rate`, `min_weight`, `penalty` (L2), `rows`, `columns` (shares that each tree sees): of trees.
+    learned from. `folds`: parts of the users, each of which judges trees that were grown on the others. `trees`: how
+    many each head has. `depth`: of a tree. `learning_rate`: part of its step that a tree takes. `min_weight`: least
+    evidence on each side of a branch of the trees of chances. `penalty`: L2 on what leaves say. `rows`: share of the
+    examples that a tree sees. `columns`: share of the columns that a branch chooses from.
     """
 
     learn: bool = True
