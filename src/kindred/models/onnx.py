@@ -1,7 +1,7 @@
 """Neural graphs in ONNX files: ONNX Runtime runs them, and is loaded with the first graph that is opened."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,20 +17,24 @@ PROVIDERS = {"CUDAExecutionProvider": "cuda", "CPUExecutionProvider": "cpu"}
 
 @dataclass(frozen=True, slots=True)
 class OnnxGraph:
-    """One graph and the session that runs it; `path`: its file, `device`: `cuda` or `cpu`, what it really runs on.
+    """One graph and the session that runs it; `data`: its file, `device`: `cuda` or `cpu`, what it really runs on.
 
     Threads may share it. Tables over items belong into `.npy` files beside it, which all processes of a server share
     by mapping them: a session keeps weights of its own.
     """
 
-    path: Path
+    data: bytes = field(repr=False)
     device: str
-    _session: Any
+    _session: Any = field(repr=False)
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """Return the outputs in the graph's order, for inputs by name in the dtypes that it was exported with."""
         outputs: list[NDArray[Any]] = self._session.run(None, dict(inputs))
         return outputs
+
+    def save(self, folder: Path, name: str) -> None:
+        """Write `folder/name.onnx`."""
+        (folder / f"{name}.onnx").write_bytes(self.data)
 
 
 def open_graph(folder: Folder, name: str, threads: int = 1) -> OnnxGraph:
@@ -50,10 +54,11 @@ def open_graph(folder: Folder, name: str, threads: int = 1) -> OnnxGraph:
     options.log_severity_level = 3
     usable = [provider for provider in PROVIDERS if provider in runtime.get_available_providers()]
     try:
-        session = runtime.InferenceSession(str(path), options, providers=usable)
+        data = path.read_bytes()
+        session = runtime.InferenceSession(data, options, providers=usable)
     except Exception as error:  # The runtime's errors have no common base of their own.
         raise BundleCorrupt(f"{path.name} in {path.parent} cannot be opened: {error}") from error
-    return OnnxGraph(path, PROVIDERS[session.get_providers()[0]], session)
+    return OnnxGraph(data, PROVIDERS[session.get_providers()[0]], session)
 
 
 def _runtime() -> ModuleType:
