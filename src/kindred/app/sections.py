@@ -19,6 +19,7 @@ from kindred.models.preference import PreferenceConfig, PreferenceSettings
 from kindred.models.ranker import RankerConfig
 from kindred.models.ratings import RatingsConfig
 from kindred.models.trending import TrendingConfig
+from kindred.models.two_tower import TwoTowerConfig
 from kindred.pipeline.funnel import Deadlines
 from kindred.recommend.config import PlacementConfig, RecommendConfig
 from kindred.settings.load import Settings
@@ -81,6 +82,7 @@ SECTIONS: dict[str, type[Config]] = {
     "ranker": RankerConfig,
     "als": AlsConfig,
     "item_item": ItemItemConfig,
+    "two_tower": TwoTowerConfig,
     "content": ContentConfig,
     "popularity": PopularityConfig,
     "trending": TrendingConfig,
@@ -133,6 +135,7 @@ def train_configs(settings: Settings) -> TrainConfigs:
         preference=preference_config(settings),
         als=settings.section(AlsConfig),
         item_item=settings.section(ItemItemConfig),
+        two_tower=settings.section(TwoTowerConfig),
         content=settings.section(ContentConfig),
         popularity=settings.section(PopularityConfig),
         trending=settings.section(TrendingConfig),

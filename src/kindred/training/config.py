@@ -17,6 +17,7 @@ from kindred.models.preference import PreferenceConfig
 from kindred.models.ranker import RankerConfig
 from kindred.models.ratings import RatingsConfig
 from kindred.models.trending import TrendingConfig
+from kindred.models.two_tower import TwoTowerConfig
 from kindred.recommend.config import RecommendConfig
 
 
@@ -89,6 +90,7 @@ class TrainConfigs:
     preference: PreferenceConfig = field(default_factory=PreferenceConfig)
     als: AlsConfig = field(default_factory=AlsConfig)
     item_item: ItemItemConfig = field(default_factory=ItemItemConfig)
+    two_tower: TwoTowerConfig = field(default_factory=TwoTowerConfig)
     content: ContentConfig = field(default_factory=ContentConfig)
     popularity: PopularityConfig = field(default_factory=PopularityConfig)
     trending: TrendingConfig = field(default_factory=TrendingConfig)

@@ -20,6 +20,9 @@ class ItemBase(nn.Module):
     `identified (n,) bool` marks the items whose ids are learnt; others have content alone.
     """
 
+    content: Tensor
+    identified: Tensor
+
     def __init__(self, content: Tensor, identified: Tensor, width: int) -> None:
         """Take the content (n, c) and draw embeddings."""
         super().__init__()
