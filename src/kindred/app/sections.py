@@ -18,6 +18,7 @@ from kindred.models.popularity import PopularityConfig
 from kindred.models.preference import PreferenceConfig, PreferenceSettings
 from kindred.models.ranker import RankerConfig
 from kindred.models.ratings import RatingsConfig
+from kindred.models.sequential import SequentialConfig
 from kindred.models.trending import TrendingConfig
 from kindred.models.two_tower import TwoTowerConfig
 from kindred.pipeline.funnel import Deadlines
@@ -82,6 +83,7 @@ SECTIONS: dict[str, type[Config]] = {
     "ranker": RankerConfig,
     "als": AlsConfig,
     "item_item": ItemItemConfig,
+    "sequential": SequentialConfig,
     "two_tower": TwoTowerConfig,
     "content": ContentConfig,
     "popularity": PopularityConfig,
@@ -135,6 +137,7 @@ def train_configs(settings: Settings) -> TrainConfigs:
         preference=preference_config(settings),
         als=settings.section(AlsConfig),
         item_item=settings.section(ItemItemConfig),
+        sequential=settings.section(SequentialConfig),
         two_tower=settings.section(TwoTowerConfig),
         content=settings.section(ContentConfig),
         popularity=settings.section(PopularityConfig),

@@ -10,6 +10,7 @@ from kindred.models.als import AlsModel
 from kindred.models.item_item import ItemItemModel
 from kindred.models.layers import Folder
 from kindred.models.protocol import Retriever
+from kindred.models.sequential import SequentialModel
 from kindred.models.two_tower import TwoTowerModel
 
 
@@ -23,6 +24,7 @@ class RetrieverKind(NamedTuple):
 RETRIEVERS: Mapping[str, RetrieverKind] = {
     "als": RetrieverKind(AlsModel),
     "item_item": RetrieverKind(ItemItemModel),
+    "sequential": RetrieverKind(SequentialModel, "onnx"),
     "two_tower": RetrieverKind(TwoTowerModel, "onnx"),
 }
 """By name; the same name stands in the settings, in a bundle's folders, in traces and in columns `model.<name>`."""

@@ -16,6 +16,7 @@ from kindred.models.popularity import PopularityConfig
 from kindred.models.preference import PreferenceConfig
 from kindred.models.ranker import RankerConfig
 from kindred.models.ratings import RatingsConfig
+from kindred.models.sequential import SequentialConfig
 from kindred.models.trending import TrendingConfig
 from kindred.models.two_tower import TwoTowerConfig
 from kindred.recommend.config import RecommendConfig
@@ -90,6 +91,7 @@ class TrainConfigs:
     preference: PreferenceConfig = field(default_factory=PreferenceConfig)
     als: AlsConfig = field(default_factory=AlsConfig)
     item_item: ItemItemConfig = field(default_factory=ItemItemConfig)
+    sequential: SequentialConfig = field(default_factory=SequentialConfig)
     two_tower: TwoTowerConfig = field(default_factory=TwoTowerConfig)
     content: ContentConfig = field(default_factory=ContentConfig)
     popularity: PopularityConfig = field(default_factory=PopularityConfig)

@@ -79,4 +79,4 @@ def test_every_preset_can_be_read_and_is_documented(preset: str, tmp_path: Path)
 
 
 def test_the_seed_presets_are_there() -> None:
-    assert set(SCHEMA.presets) >= {"seed-als", "seed-two-tower"}
+    assert set(SCHEMA.presets) >= {"seed-als", "seed-transformer", "seed-two-tower"}

@@ -1,0 +1,130 @@
+"""Train the transformer over users' latest items, and export it."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kindred.core.errors import InvalidInput
+from kindred.core.rng import seed_of, seeded
+from kindred.models.onnx import OnnxGraph, open_graph
+from kindred.models.sequential import ENCODER, GAPS, SequentialConfig, SequentialModel
+from kindred.training.fit.inputs import FitInput
+from kindred.training.neural.device import pick_device
+from kindred.training.neural.export import export_graph
+from kindred.training.neural.histories import histories
+from kindred.training.neural.quantise import quantise_graph
+from kindred.training.neural.sequences.batches import Longs, Sequences, sequences_of
+from kindred.training.neural.sequences.loop import Trainer, Validation
+from kindred.training.neural.sequences.network import Encoder, SequentialNetwork
+
+AXES = {"vectors": {1: "length"}, "gaps": {1: "length"}, "types": {1: "length"}}
+# A history and something to find behind it, when the item held out is gone.
+LEAST = 3
+
+
+def fit_sequential(data: FitInput, config: SequentialConfig) -> SequentialModel:
+    """Learn to predict each liked item from those before it (SASRec: Kang, McAuley 2018; eSASRec: Tikhonovich et al.
+    2025), until the validation users' held-out items are found no better.
+
+    The same seed, device and threads give the same model. Nothing to learn from gives a model that knows no item.
+    Raises InvalidInput where `heads` does not divide `factors`.
+    """
+    if config.factors % config.heads:
+        raise InvalidInput.at("/sequential/heads", f"does not divide factors ({config.factors})")
+    device = pick_device(data.threads)
+    data.progress(f"sequential: {device.name}")
+    sequences = sequences_of(histories(data))
+    held = _held_out(sequences, config)
+    kept = sequences.lengths
+    kept[held.users] -= 1
+    training = sequences.cut(kept)
+    torch.manual_seed(config.seed)
+    content = None if data.content is None else torch.from_numpy(np.array(data.content, np.float32))
+    network = SequentialNetwork(config, data.n_items, len(data.interactions.names), content)
+    trainer = Trainer(network, config, device)
+    path = None if data.work is None else data.work / f"sequential-{_key(data, config):016x}.npz"
+    if path is not None:
+        trainer.resume(path)
+    while (kept > 1).any() and not trainer.over:
+        _pass(trainer, training, held, data)
+        if path is not None:
+            trainer.checkpoint(path)
+    return _finish(trainer, np.unique(training.items), data)
+
+
+def _held_out(sequences: Sequences, config: SequentialConfig) -> Validation:
+    """Choose the users whose latest item is to be found."""
+    users = np.flatnonzero(sequences.lengths >= LEAST)
+    chosen = seeded(config.seed, "held").permutation(users)[: config.validation_users]
+    users = np.sort(chosen)
+    return Validation(users, sequences.items[sequences.starts[users + 1] - 1])
+
+
+def _pass(trainer: Trainer, training: Sequences, held: Validation, data: FitInput) -> None:
+    """Learn from everything once, judge, and say how it went."""
+    number, started = trainer.passes, perf_counter()
+    torch.manual_seed(seed_of(trainer.config.seed, "pass", number) % 2**63)
+    loss = trainer.one_pass(training, seeded(trainer.config.seed, "pass", number))
+    ndcg, recall = trainer.validate(training, held)
+    data.progress(
+        f"sequential: pass {number + 1}: loss {loss:.4f}, ndcg@10 {ndcg:.4f}, recall@10 {recall:.4f}, "
+        f"{perf_counter() - started:.1f} s"
+    )
+
+
+def _finish(trainer: Trainer, known: Longs, data: FitInput) -> SequentialModel:
+    """Return the model of the best pass."""
+    network = trainer.best_network()
+    vectors = np.zeros((data.n_items, trainer.config.factors), np.float32)
+    with torch.no_grad():
+        vectors[known] = network.table().float().numpy()[known]
+    encoder = _export(network.encoder, trainer.config)
+    names = data.interactions.names
+    return SequentialModel(vectors, encoder, names, trainer.best_pass + 1, trainer.device.name, trainer.config)
+
+
+class _LastPlace(nn.Module):
+    """The encoder as it is asked: one history, and only what follows it."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, vectors: Tensor, gaps: Tensor, types: Tensor) -> Tensor:
+        places = torch.arange(vectors.shape[1] - 1, -1, -1)[None]
+        encoded: Tensor = self.encoder(vectors, places, gaps, types)
+        return encoded[:, -1]
+
+
+def _export(encoder: Encoder, config: SequentialConfig) -> OnnxGraph:
+    """Export the encoder, compare histories of several lengths, and quantise it where that is asked for."""
+    kinds = encoder.types.num_embeddings
+    examples = [_example(length, config.factors, kinds) for length in (3, 1, config.max_length)]
+    with TemporaryDirectory() as made:
+        folder = Path(made)
+        export_graph(_LastPlace(encoder), examples, AXES, folder, ENCODER, ["user"])
+        if not config.quantised:
+            return open_graph(folder, ENCODER)
+        quantise_graph(folder, ENCODER, f"{ENCODER}_int8")
+        return open_graph(folder, f"{ENCODER}_int8")
+
+
+def _example(length: int, width: int, kinds: int) -> dict[str, Tensor]:
+    """Return random inputs of the encoder."""
+    return {
+        "vectors": torch.randn(1, length, width) / width**0.5,
+        "gaps": torch.randint(GAPS, (1, length)),
+        "types": torch.randint(kinds, (1, length)),
+    }
+
+
+def _key(data: FitInput, config: SequentialConfig) -> int:
+    """Return what tells a checkpoint of this training from that of another."""
+    rows = data.preferences
+    seen = [len(rows), data.n_items, data.n_users, int(rows.items.sum()), int(rows.users.sum())]
+    return seed_of(msgspec.json.encode(config).decode(), *seen)
