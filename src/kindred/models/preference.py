@@ -79,7 +79,8 @@ class Interactions:
     `users (n,) int32`, `items (n,) int32` ordinals (-1 = unknown, left out), `timestamps (n,) int64 ms`
     (negative = unknown: counts as the oldest, and never decays),
     `event_types (n,) int16` codes into `names`, `values (n,) float32` (the rating of a rating, the price of a
-    purchase, the watched share of a view; else NaN).
+    purchase, the watched share of a view; else NaN). `slots (n,) int16`: where on a slate the item stood, from 0,
+    -1 for not known; None where no row tells.
     Raises InvalidInput when the lengths differ or a code has no name.
     """
 
@@ -89,11 +90,13 @@ class Interactions:
     event_types: NDArray[np.int16]
     values: Floats
     names: tuple[str, ...]
+    slots: NDArray[np.int16] | None = None
 
     def __post_init__(self) -> None:
         """Check that the columns fit one another."""
-        for column in ("items", "timestamps", "event_types", "values"):
-            if len(getattr(self, column)) != len(self.users):
+        for column in ("items", "timestamps", "event_types", "values", "slots"):
+            found = getattr(self, column)
+            if found is not None and len(found) != len(self.users):
                 raise InvalidInput.at(f"/{column}", f"has another length than users ({len(self.users)})")
         codes = self.event_types
         if len(codes) and (int(codes.min()) < 0 or int(codes.max()) >= len(self.names)):
@@ -112,6 +115,7 @@ class Interactions:
             self.event_types[index],
             self.values[index],
             self.names,
+            None if self.slots is None else self.slots[index],
         )
 
 

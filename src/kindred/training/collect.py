@@ -14,6 +14,7 @@ from kindred.ports.catalog import CatalogStore, ProfileStore
 from kindred.ports.log import EventLog
 from kindred.training.controls import Controls, without_repeats
 from kindred.training.dataset import Dataset
+from kindred.training.exposures import read_exposures
 from kindred.training.lake_events import EVENT_SCHEMA, LakeEvents, LakeManifest
 from kindred.training.lake_rows import (
     EVENT_COLUMNS,
@@ -90,6 +91,7 @@ async def collect(stores: DataStores, since: Sequence[Position] = ()) -> Dataset
         position=",".join(map(str, ends)) or None,
         catalogue_seq=seq,
         behind=Places(epochs, partitions, offsets).behind,
+        examined=None if since else read_exposures(lake, manifest, tail).examination(),
     )
 
 
@@ -158,6 +160,7 @@ def as_interactions(rows: pl.DataFrame, n_items: int) -> tuple[Interactions, lis
         codes.astype(np.int16),
         rows["value"].to_numpy().astype(np.float32),
         tuple(names),
+        rows["slot"].to_numpy().astype(np.int16),
     )
     return interactions, user_ids
 

@@ -9,7 +9,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from kindred.core.bundle import DataWindow
-from kindred.core.candidates import Mask
+from kindred.core.candidates import Floats, Mask
 from kindred.core.item import CatalogItem
 from kindred.models.categories import ItemCategories
 from kindred.models.preference import Interactions
@@ -24,7 +24,8 @@ class Dataset:
     `interactions`: rows with users numbered densely in the order of `user_ids`. `countries[u]`: ISO 3166 alpha-2 of
     user u, in capitals, or None. `items[o]`: what the catalogue says of ordinal o. `position`: the last record read of
     the log. `catalogue_seq`: the last change read of the catalogue. `behind`: tells which rows (n,) stand behind a
-    position, where rows know theirs.
+    position, where rows know theirs. `examined (s,) float32`: how likely each slot of a slate is looked at, as a
+    share of the first; None where the log does not tell.
     """
 
     interactions: Interactions
@@ -34,6 +35,7 @@ class Dataset:
     position: str | None = None
     catalogue_seq: int = 0
     behind: Callable[[str], Mask] | None = None
+    examined: Floats | None = None
 
     @property
     def n_users(self) -> int:

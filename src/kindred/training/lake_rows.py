@@ -16,13 +16,16 @@ SCHEMA = {
     "event_type": pl.String,
     "timestamp": pl.Int64,
     "value": pl.Float32,
+    "slot": pl.Int16,
 }
 # Where and when a row arrived, by which erasures and removals find it, and what tells repeats; null key: no repeat.
 PLACED = {"epoch": pl.Int64, "partition": pl.Int32, "offset": pl.Int64, "arrived": pl.Int64, "key": pl.UInt64}
 
+_LAST_SLOT = 2**15 - 1
+
 EVENT_COLUMNS = (
     "epoch", "partition", "offset", "event_id", "kind", "user_id", "item_id", "event_type", "timestamp", "ingested_at",
-    "value",
+    "value", "request_id", "slot",
 )  # fmt: skip
 
 
@@ -40,6 +43,8 @@ def import_rows(folder: Path, controls: Controls, since: Sequence[Position] = ()
             continue
         for part in lake.parts(manifest):
             frame = part.filter(pl.col("user_id").is_not_null())
+            # Slates of another system were not filled by draws that are known here, so their slots teach nothing.
+            frame = frame.with_columns(pl.lit(-1).alias("slot"))
             frame = frame.select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
             frame = frame.with_columns(pl.col("timestamp").fill_null(-1), pl.col("value").fill_null(float("nan")))
             frame = frame.with_columns(
@@ -65,6 +70,7 @@ def tracked_rows(events: pl.DataFrame, controls: Controls) -> pl.DataFrame:
         "event_type",
         pl.col("timestamp").dt.timestamp("ms"),
         pl.col("value").cast(pl.Float32).fill_null(float("nan")),
+        pl.col("slot").clip(-1, _LAST_SLOT).fill_null(-1).cast(pl.Int16),
         "epoch",
         "partition",
         "offset",
