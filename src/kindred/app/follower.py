@@ -21,7 +21,7 @@ from kindred.recommend.cards import WARM
 from kindred.recommend.config import RecommendConfig
 from kindred.recommend.item_table import ItemTable
 from kindred.recommend.item_text import item_text
-from kindred.recommend.model_set import ModelSet, open_layers, open_models
+from kindred.recommend.model_set import CONTENT, ModelSet, open_layers, open_models
 from kindred.recommend.side import ContentSide
 from kindred.recommend.world import World
 
@@ -185,5 +185,5 @@ def encode_changes(models: ModelSet, side: ContentSide, changes: Sequence[Catalo
     ordinals = np.array(sorted(latest), np.int32)
     vectors = np.stack([models.content.encode(item_text(latest[o].item)) for o in ordinals.tolist()])
     # The index first: what it has no room for must not make the side grow either.
-    models.content_index.upsert(ordinals, vectors)
+    models.indexes[CONTENT].upsert(ordinals, vectors)
     side.put(ordinals, vectors)

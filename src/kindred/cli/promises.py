@@ -72,13 +72,12 @@ def _placement(name: str, placement: "PlacementConfig", recommend: "RecommendCon
 
 def _weights(where: str, weights: Mapping[str, float]) -> Iterator[Finding]:
     from kindred.core.config import unknown_key
-    from kindred.models.blend import FAMILIES
+    from kindred.models.blend import WEIGHTABLE
 
-    known = set(FAMILIES.values())
     for name in weights:
-        if name not in known:
+        if name not in WEIGHTABLE:
             yield trouble(
-                f"{where}.{name}", f"no family of models has this name: {unknown_key(name, known)}", "rename it"
+                f"{where}.{name}", f"no family or model has this name: {unknown_key(name, WEIGHTABLE)}", "rename it"
             )
     if any(value < 0 for value in weights.values()):
         yield trouble(where, "a negative weight counts as 0", "give weights of 0 or more")

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from kindred.core.query import UserFacts
     from kindred.recommend.ask import Served
 
-PERSONAL = ("als", "item_item", "content")
 _COUNT = 20
 
 
@@ -85,9 +84,15 @@ def _stages(served: "Served") -> list[Finding]:
         if stage.error:
             said = f"the {stage.kind} {stage.stage} failed: {stage.error}"
             found.append(trouble("pipeline", said, "see `kindred doctor`, and `deadlines` if it was late"))
-        elif stage.kind == "source" and stage.stage in PERSONAL and not stage.left:
+        elif stage.kind == "source" and stage.stage in _personal() and not stage.left:
             found.append(advice("pipeline", f"the source {stage.stage} had nothing to propose"))
     return found
+
+
+def _personal() -> tuple[str, ...]:
+    from kindred.models.retrieval import RETRIEVERS
+
+    return (*RETRIEVERS, "content")
 
 
 def _verdict(user_id: str, served: "Served") -> Finding:
@@ -95,7 +100,7 @@ def _verdict(user_id: str, served: "Served") -> Finding:
         return trouble("slate", f"{user_id} gets nothing: {', '.join(served.degraded) or 'no item is eligible'}")
     sources = Counter(item.source for item in served.items)
     said = ", ".join(f"{count} from {name}" for name, count in sources.most_common())
-    personal = sum(sources[name] for name in PERSONAL)
+    personal = sum(sources[name] for name in _personal())
     if personal:
         return ok("slate", f"{personal} of {len(served.items)} items are personal: {said}")
     return advice("slate", f"no item of {len(served.items)} is personal: {said}", "the lines above say why")

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-SCHEMA = "kindred-bundle-2"
+SCHEMA = "kindred-bundle-3"
 
 
 class DataWindow(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +24,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What stands in a bundle's `manifest.json`; `files` maps each file to its size in bytes and its xxh3 hash.
 
     A delta holds only the rows that changed: `base` is the bundle that it lies over, `deltas` are those between, oldest
-    first. Both are empty for a base.
+    first. Both are empty for a base. `models`: the folders in it. `retrievers`: which models propose and score by a
+    user's history, of a delta those of its base.
     """
 
     version: str
@@ -38,6 +39,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, float] = {}
     parameters: dict[str, Any] = {}
     models: list[str] = []
+    retrievers: tuple[str, ...] = ()
     seconds: dict[str, float] = {}
     files: dict[str, tuple[int, str]] = {}
 

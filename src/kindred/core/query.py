@@ -44,8 +44,8 @@ class Params(msgspec.Struct, frozen=True, kw_only=True):
 
     `candidates`: kept after the merge. `ranked`: kept after the coarse scorer. `diversity`: 0 orders by score alone,
     1 by difference alone. `category_cap`: largest share of a slate for one primary category. `exploration`: expected
-    share of slots drawn from new items. `disabled`: names of stages that do not run. `weights`: by family of models,
-    over the learned and cold-start ones where given.
+    share of slots drawn from new items. `disabled`: names of stages that do not run. `weights`: by family of models
+    or by model, over the learned and cold-start ones where given.
     """
 
     candidates: int = 1000

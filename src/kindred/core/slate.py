@@ -23,6 +23,7 @@ class ReasonCode(StrEnum):
     BECAUSE_YOU_ADDED = "because_you_added"
     BECAUSE_YOU_CLICKED = "because_you_clicked"
     BECAUSE_YOU_INTERACTED = "because_you_interacted"
+    LIKE_MINDED = "like_minded"
     SHARED_ATTRIBUTES = "shared_attributes"
     SIMILAR_TO_THIS = "similar_to_this"
     TRENDING = "trending"

@@ -1,6 +1,7 @@
 """Blend: how the scores of several models become one, with each model's share."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -10,26 +11,25 @@ import numpy as np
 
 from kindred.core.candidates import Floats
 from kindred.core.config import Config
+from kindred.core.errors import ConfigError
 from kindred.models.arrays import load_json, save_json
 from kindred.models.layers import Folder
+from kindred.models.retrieval import RETRIEVERS
 
-FAMILIES = {
-    "als": "collaborative",
-    "item_item": "collaborative",
-    "content": "content",
-    "popular": "popularity",
-    "trending": "popularity",
-    "country": "demographic",
-}
+FAMILIES = ("collaborative", "content", "popularity", "demographic")
+GENERAL = {"content": "content", "popular": "popularity", "trending": "popularity", "country": "demographic"}
+"""Scores that every bundle has, and their families; all retrieval models are `collaborative`."""
+WEIGHTABLE = (*FAMILIES, *RETRIEVERS, *(name for name in GENERAL if name not in FAMILIES))
+"""What a table of weights may name: families, and models by themselves."""
 
 
 class BlendConfig(Config, frozen=True, kw_only=True):
-    """Weights by family of models for users and items with much, little or no evidence.
+    """Weights by family of models, or by model, for users and items with much, little or no evidence.
 
     `standard`: users and items with evidence, unless training learned better ones. `cold_user`: users without.
     `cold_item`: items without. `cold_item_scale`: what those weigh beside the others; the best match by content is a
-    weaker claim than the best of what people chose, and at 1 unknown items crowd out known ones. `als_share`: of the
-    collaborative family, while training has not learned it. `trending_share`: of the popularity family. `learn`:
+    weaker claim than the best of what people chose, and at 1 unknown items crowd out known ones. `shares`: by model,
+    how much of its family's weight it takes beside the others that the bundle holds, 1 where it is not named. `learn`:
     whether training replaces `standard` by weights that it finds on held-back data.
     """
 
@@ -43,9 +43,15 @@ class BlendConfig(Config, frozen=True, kw_only=True):
         default_factory=lambda: {"content": 0.7, "popularity": 0.2, "collaborative": 0.1}
     )
     cold_item_scale: float = 0.4
-    als_share: float = 0.5
-    trending_share: float = 0.1
+    shares: dict[str, float] = msgspec.field(default_factory=lambda: {"popular": 0.9, "trending": 0.1})
     learn: bool = True
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a weight that is no number."""
+        for table in ("standard", "cold_user", "cold_item", "shares"):
+            for name, weight in getattr(self, table).items():
+                if not math.isfinite(weight):
+                    raise ConfigError(f"{table}.{name} must be a number, is {weight}")
 
 
 class _Stored(msgspec.Struct):
@@ -58,16 +64,16 @@ class _Stored(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class BlendModel:
-    """Weights by model for users and items with evidence; they sum to 1."""
+    """Weights by model for users and items with evidence; they sum to 1. A name that a bundle lacks counts nothing."""
 
     weights: Mapping[str, float]
     learned: bool
     config: BlendConfig
 
     @classmethod
-    def from_config(cls, config: BlendConfig) -> Self:
-        """Split the configured families among their models."""
-        return cls(split_families(config.standard, config), False, config)
+    def from_config(cls, config: BlendConfig, names: Sequence[str]) -> Self:
+        """Split the configured families among the models `names`."""
+        return cls(split_families(config.standard, config, names), False, config)
 
     def save(self, folder: Path) -> None:
         """Write the weights into `folder`."""
@@ -80,19 +86,31 @@ class BlendModel:
         return cls(stored.weights, stored.learned, stored.config)
 
 
-def split_families(families: Mapping[str, float], config: BlendConfig) -> dict[str, float]:
-    """Return weights by model that sum to 1, from weights by family."""
-    inside = {
-        "als": config.als_share,
-        "item_item": 1 - config.als_share,
-        "content": 1.0,
-        "popular": 1 - config.trending_share,
-        "trending": config.trending_share,
-        "country": 1.0,
-    }
-    raw = {model: max(families.get(family, 0.0), 0.0) * inside[model] for model, family in FAMILIES.items()}
+def split_families(weights: Mapping[str, float], config: BlendConfig, names: Sequence[str]) -> dict[str, float]:
+    """Return weights of the models `names` that sum to 1, from weights by family or by model; all 0 where none fits.
+
+    A family's weight is split among those of its models that are there, by `config.shares`.
+    """
+    shares = {name: max(config.shares.get(name, 1.0), 0.0) for name in names}
+    totals = {family: sum(shares[name] for name in names if family_of(name) == family) for family in FAMILIES}
+    raw = {}
+    for name in names:
+        family = family_of(name)
+        part = shares[name] / totals[family] if totals[family] else 0.0
+        own = 0.0 if name in FAMILIES else max(weights.get(name, 0.0), 0.0)
+        raw[name] = own + part * max(weights.get(family, 0.0), 0.0)
     total = sum(raw.values()) or 1.0
-    return {model: weight / total for model, weight in raw.items()}
+    return {name: weight / total for name, weight in raw.items()}
+
+
+def blended(retrievers: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of all that is blended in a bundle with these retrieval models."""
+    return (*retrievers, *GENERAL)
+
+
+def family_of(name: str) -> str:
+    """Return the family of a model."""
+    return GENERAL.get(name, "collaborative")
 
 
 def normalised(scores: Floats) -> Floats:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,4 +83,16 @@ class Retriever(Model, Protocol):
 
     def score(self, history: UserHistory, candidates: Ordinals) -> Floats:
         """Return each candidate's score (c,) float32; 0 where the model has no opinion."""
+        ...
+
+
+@runtime_checkable
+class Anchoring(Protocol):
+    """What a retrieval model may have besides: it knows which item of a history brought a candidate."""
+
+    def anchors(self, history: UserHistory, candidates: Ordinals) -> tuple[Ordinals, Floats]:
+        """Return for each candidate the history item that adds most to its score, and how much, both (c,).
+
+        -1 and 0 where no history item adds anything.
+        """
         ...

@@ -6,12 +6,12 @@ from msgspec import Meta
 
 from kindred.core.config import Amount, Config, Count, CountOrZero, MoreThanZero, Share, unknown_key
 from kindred.core.errors import ConfigError
-from kindred.models.blend import FAMILIES
+from kindred.models.blend import WEIGHTABLE
+from kindred.models.retrieval import RETRIEVERS
 
 STAGES = (
     "user_state",
-    "als",
-    "item_item",
+    *RETRIEVERS,
     "content",
     "on_screen",
     "trending",
@@ -37,7 +37,7 @@ STAGES = (
     "replay_log",
     "served_log",
 )
-"""Every stage of the funnel that Kindred serves with, in order."""
+"""Every stage that a funnel may have, in order; of the retrieval models a bundle has those it was trained with."""
 ESSENTIAL = ("user_state", "available", "region", "hidden", "model_scores", "blend")
 """Stages without which an answer would be wrong rather than different: no placement may switch them off."""
 
@@ -95,8 +95,8 @@ class PlacementConfig(Config, frozen=True, kw_only=True):
 
     `count`: items when the request does not say. `diversity`, `category_cap`, `exploration`, `candidates`, `ranked`: as
     in `recommend`. `disabled`: names of stages that do not run here. `weights`: by family (collaborative, content,
-    popularity, demographic), instead of the learned and cold-start ones. An unknown or essential stage, an unknown
-    family and a negative weight raise ConfigError.
+    popularity, demographic) or by model (als, item_item, …), instead of the learned and cold-start ones. An unknown or
+    essential stage, an unknown name and a negative weight raise ConfigError.
     """
 
     count: Annotated[int, Meta(ge=1, le=100)] = 20
@@ -115,11 +115,10 @@ class PlacementConfig(Config, frozen=True, kw_only=True):
                 raise ConfigError(f"disabled: {name!r}: {unknown_key(name, STAGES)}")
             if name in ESSENTIAL:
                 raise ConfigError(f"disabled: {name!r} cannot be switched off: answers would be wrong without it")
-        families = set(FAMILIES.values())
-        for family, weight in self.weights.items():
-            if family not in families:
-                raise ConfigError(f"weights: {family!r}: {unknown_key(family, families)}")
-            if weight < 0:
-                raise ConfigError(f"weights: {family!r} must be at least 0, is {weight:g}")
+        for name, weight in self.weights.items():
+            if name not in WEIGHTABLE:
+                raise ConfigError(f"weights: {name!r}: {unknown_key(name, WEIGHTABLE)}")
+            if not weight >= 0:
+                raise ConfigError(f"weights: {name!r} must be at least 0, is {weight:g}")
         if self.weights and not any(self.weights.values()):
             raise ConfigError("weights: at least one must be above 0")

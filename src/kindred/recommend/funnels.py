@@ -20,7 +20,7 @@ from kindred.recommend.sources.lists import (
     PopularSource,
     TrendingSource,
 )
-from kindred.recommend.sources.personal import AlsSource, ContentSource, ItemItemSource, OnScreenSource
+from kindred.recommend.sources.personal import ContentSource, OnScreenSource, RetrieverSource
 from kindred.recommend.world import World
 
 
@@ -30,8 +30,7 @@ def build_funnel(world: World, effects: Sequence[Effect] = (), deadlines: Deadli
         bundle=world.models.version,
         facts=[UserState(world)],
         sources=[
-            AlsSource(world),
-            ItemItemSource(world),
+            *(RetrieverSource(world, name) for name in world.models.retrievers),
             ContentSource(world),
             OnScreenSource(world),
             TrendingSource(world),

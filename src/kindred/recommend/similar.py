@@ -13,6 +13,7 @@ from kindred.recommend.ask import SimilarAnswer, SimilarAsk
 from kindred.recommend.explainers.reasons import listed_words
 from kindred.recommend.item_text import item_text
 from kindred.recommend.known_user import known_user
+from kindred.recommend.model_set import CONTENT
 from kindred.recommend.sources.lists import allowed_rows
 from kindred.recommend.world import World
 
@@ -93,7 +94,7 @@ def _content(world: World, item: int) -> tuple[Ordinals, Floats]:
     vector = world.content_vectors(np.array([item], np.int32))[0]
     if not vector.any():
         return np.empty(0, np.int32), np.empty(0, np.float32)
-    items, scores = world.models.content_index.search(vector, KEPT + 1)
+    items, scores = world.models.indexes[CONTENT].search(vector, KEPT + 1)
     other = (items != item) & (scores > 0)
     return items[other][:KEPT], np.clip(scores[other][:KEPT], 0, 1)
 

@@ -5,8 +5,8 @@ import numpy as np
 from kindred.core.candidates import Floats, Ordinals
 from kindred.core.query import Query
 from kindred.features.history import HistoryRows
-from kindred.models.als import UserSolve
-from kindred.models.protocol import UserHistory
+from kindred.models.arrays import rows_at
+from kindred.models.protocol import Anchoring, UserHistory
 from kindred.recommend.session import fold_weights
 from kindred.recommend.world import Trend, World
 
@@ -55,28 +55,54 @@ def _history(query: Query, count: int, confidence: Floats) -> UserHistory:
     )
 
 
-def user_solve(world: World, query: Query) -> UserSolve:
-    """Return the user's folded-in ALS vector, solved once per request from the whole history."""
-    found: UserSolve | None = query.scratch.get("als")
-    if found is None:
-        history = whole_history(world, query)
-        found = world.models.als.fold_in(history.items, history.confidence, history.positive)
-        query.scratch["als"] = found
-    return found
+def represented(world: World, query: Query, name: str) -> Floats | None:
+    """Return the user's vector (d,) by a retrieval model, made once per request; None from a model without vectors."""
+    if name not in world.models.indexes:
+        return None
+    vectors: dict[str, Floats | None] = query.scratch.setdefault("represented", {})
+    if name not in vectors:
+        vectors[name] = world.models.retrievers[name].represent(whole_history(world, query))
+    return vectors[name]
 
 
-def anchors(world: World, query: Query) -> tuple[Ordinals, Floats]:
-    """Return the latest history items (a,) and their signed weights (a,): confidence, less by place in the history."""
+def spread(world: World, query: Query, name: str) -> tuple[Ordinals, Floats]:
+    """Return what a retrieval model without vectors makes of the history, once per request: items, scores, both (n,).
+
+    Items ascend.
+    """
+    found: dict[str, tuple[Ordinals, Floats]] = query.scratch.setdefault("spread", {})
+    if name not in found:
+        found[name] = world.models.retrievers[name].spread(latest_history(world, query))
+    return found[name]
+
+
+def retriever_anchors(world: World, query: Query, name: str, items: Ordinals) -> Ordinals:
+    """Return the history item (n,) int32 that brought each item by a retrieval model, -1 where it cannot say.
+
+    A model of vectors that does not know itself is asked for the liked item of the history that is nearest.
+    """
+    model = world.models.retrievers[name]
+    vectors = model.item_vectors
+    if isinstance(model, Anchoring):
+        history = latest_history(world, query) if vectors is None else whole_history(world, query)
+        return model.anchors(history, items)[0]
+    if vectors is None:
+        return np.full(len(items), -1, np.int32)
     history = latest_history(world, query)
-    return history.items, history.signed
+    return nearest_liked(rows_at(vectors, items), rows_at(vectors, history.items), history)
 
 
-def resembling(world: World, query: Query) -> tuple[Ordinals, Floats]:
-    """Return the item-to-item neighbours of the history, ascending, and their scores, both (n,)."""
-    found: tuple[Ordinals, Floats] | None = query.scratch.get("resembling")
-    if found is None:
-        found = query.scratch["resembling"] = world.models.item_item.score_history(*anchors(world, query))
-    return found
+def nearest_liked(candidates: Floats, anchors: Floats, history: UserHistory) -> Ordinals:
+    """Return for each candidate's vector (n, d) the liked item of a history whose vector (h, d), weighted, is nearest.
+
+    -1 where none is on its side.
+    """
+    liked = np.flatnonzero(history.positive)
+    if not len(liked):
+        return np.full(len(candidates), -1, np.int32)
+    near = candidates @ anchors[liked].T * history.confidence[liked]
+    best = near.argmax(axis=1)
+    return np.where(near[np.arange(len(near)), best] > 0, history.items[liked[best]], -1).astype(np.int32)
 
 
 def trend(world: World, query: Query) -> Trend:
@@ -95,8 +121,8 @@ def content_profile(world: World, query: Query) -> Floats:
     """Return the user's content vector (d,) float32: the weighted mean of what they liked, of length 1, or zeros."""
     found: Floats | None = query.scratch.get("content")
     if found is None:
-        items, weights = anchors(world, query)
-        total = weights @ world.content_vectors(items)
+        history = latest_history(world, query)
+        total = history.signed @ world.content_vectors(history.items)
         norm = float(np.linalg.norm(total))
         found = (total / norm if norm > 1e-9 else np.zeros_like(total)).astype(np.float32)
         query.scratch["content"] = found

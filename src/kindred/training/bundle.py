@@ -5,21 +5,32 @@ from pathlib import Path
 from kindred.core.bundle import Manifest
 from kindred.core.candidates import Floats
 from kindred.models.blend import BlendModel
+from kindred.models.protocol import Model
 from kindred.ports.vectors import VectorIndexes
-from kindred.recommend.model_set import COUNTRIES, ModelSet, open_models
+from kindred.recommend.model_set import CONTENT, COUNTRIES, ModelSet, open_models
 from kindred.training.fit.models import FittedModels
 
-MODEL_NAMES = ("popularity", "trending", "ratings", "item_item", "als", "content")
 INDEX = "index"
+
+
+def folders(models: FittedModels) -> dict[str, Model]:
+    """Return the models by the folder that each has in a bundle."""
+    return {
+        "popularity": models.popularity,
+        "trending": models.trending,
+        "ratings": models.ratings,
+        "item_item": models.item_item,
+        CONTENT: models.content,
+        **models.retrievers,
+        **{f"{COUNTRIES}/{country}": model for country, model in models.countries.items()},
+    }
 
 
 def write_models(models: FittedModels, blend: BlendModel, folder: Path, indexes: VectorIndexes) -> dict[str, float]:
     """Write everything that a server opens into `folder`; return what was measured of the indexes."""
-    for name in MODEL_NAMES:
-        getattr(models, name).save(folder / name)
+    for name, model in folders(models).items():
+        model.save(folder / name)
     blend.save(folder / "blend")
-    for country, model in models.countries.items():
-        model.save(folder / COUNTRIES / country)
     return build_indexes(models, folder, indexes)
 
 
@@ -36,15 +47,16 @@ def build_indexes(models: FittedModels, folder: Path, indexes: VectorIndexes) ->
 
 def indexed(models: FittedModels) -> dict[str, Floats]:
     """Return the vectors (n, d) that servers search, by model."""
-    return {"als": models.als.item_factors, "content": models.content.item_vectors}
+    found = {name: model.item_vectors for name, model in models.retrievers.items()}
+    return {name: rows for name, rows in {**found, CONTENT: models.content.item_vectors}.items() if rows is not None}
 
 
 def trial_models(models: FittedModels, blend: BlendModel, folder: Path, indexes: VectorIndexes) -> ModelSet:
     """Write models into an empty folder and open them as a server would, for a replay."""
     write_models(models, blend, folder, indexes)
-    return open_trial(folder, models.popularity.n_items, indexes)
+    return open_trial(folder, models.popularity.n_items, indexes, tuple(models.retrievers))
 
 
-def open_trial(folder: Path, n_items: int, indexes: VectorIndexes) -> ModelSet:
+def open_trial(folder: Path, n_items: int, indexes: VectorIndexes, retrievers: tuple[str, ...]) -> ModelSet:
     """Open models that are no bundle, as a server would; raise BundleCorrupt."""
-    return open_models(Manifest(version="replay", created=0, n_items=n_items), folder, indexes)
+    return open_models(Manifest(version="replay", created=0, n_items=n_items, retrievers=retrievers), folder, indexes)

@@ -16,6 +16,7 @@ from kindred.models.popularity import PopularityConfig
 from kindred.models.preference import PreferenceConfig
 from kindred.models.ranker import RankerConfig
 from kindred.models.ratings import RatingsConfig
+from kindred.models.retrieval import check_retrievers
 from kindred.models.sequential import SequentialConfig
 from kindred.models.trending import TrendingConfig
 from kindred.models.two_tower import TwoTowerConfig
@@ -35,15 +36,17 @@ class RelevanceConfig(Config, frozen=True, kw_only=True):
 class TrainingConfig(Config, frozen=True, kw_only=True):
     """How a bundle is made.
 
-    `country_users`: a country with at least so many users gets a popularity list of its own. `holdout_share`: newest
-    share of each user's rows that is held back to learn the blend and to measure, before all models are fitted on
-    everything; 0 leaves both out. `holdout_users`: most users that are replayed for it. `min_users`: with fewer users
-    to learn from, the configured blend stays. `prior_users`: how many users the configured blend weighs against the
-    learned one. `future`: seconds by which a row may be later than the training; rows beyond are left out. `resume`:
-    seconds for which a run that was cut off can be taken up again. `keep`: bundles kept besides the active one. `seed`:
-    fixes every draw. `threads`: of the fitting libraries, 0 = all cores.
+    `retrieval`: the models that propose and score by a user's history, each with settings in a section of its name; an
+    unknown one raises ConfigError. `country_users`: a country with at least so many users gets a popularity list of its
+    own. `holdout_share`: newest share of each user's rows that is held back to learn the blend and to measure, before
+    all models are fitted on everything; 0 leaves both out. `holdout_users`: most users that are replayed for it.
+    `min_users`: with fewer users to learn from, the configured blend stays. `prior_users`: how many users the
+    configured blend weighs against the learned one. `future`: seconds by which a row may be later than the training;
+    rows beyond are left out. `resume`: seconds for which a run that was cut off can be taken up again. `keep`: bundles
+    kept besides the active one. `seed`: fixes every draw. `threads`: of the fitting libraries, 0 = all cores.
     """
 
+    retrieval: tuple[str, ...] = ("als", "item_item")
     country_users: int = 20
     holdout_share: float = 0.15
     holdout_users: int = 2_000
@@ -54,6 +57,10 @@ class TrainingConfig(Config, frozen=True, kw_only=True):
     keep: int = 5
     seed: int = 42
     threads: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the names of models."""
+        check_retrievers(self.retrieval)
 
 
 class IncrementConfig(Config, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """The hold-out inside a training run: learns the blend and measures the parts on rows that no model has seen."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +16,9 @@ from kindred.core.query import Query
 from kindred.evaluation.item_sets import ItemSets
 from kindred.evaluation.metrics import judge, ndcg
 from kindred.evaluation.splits import Split, global_time, per_user_temporal
-from kindred.models.blend import BlendModel, split_families
+from kindred.models.blend import BlendModel, blended, split_families
 from kindred.models.content import ContentModel
 from kindred.recommend.model_set import ModelSet
-from kindred.recommend.scorers.models import MODELS
 from kindred.training.bundle import trial_models
 from kindred.training.config import TrainConfigs
 from kindred.training.dataset import Dataset
@@ -61,6 +60,11 @@ class Held:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
+def configured_blend(configs: TrainConfigs) -> BlendModel:
+    """Return the blend of a bundle that learned none."""
+    return BlendModel.from_config(configs.blend, blended(configs.training.retrieval))
+
+
 async def hold_out(
     dataset: Dataset,
     configs: TrainConfigs,
@@ -75,10 +79,10 @@ async def hold_out(
     """
     asked = ask(dataset, configs)
     if asked is None:
-        return Held(BlendModel.from_config(configs.blend))
+        return Held(configured_blend(configs))
     fitted = fit_models(asked.train, configs, asked.cut or as_of, content=content)
     with tempfile.TemporaryDirectory(prefix="kindred-holdout-") as folder:
-        models = trial_models(fitted, BlendModel.from_config(configs.blend), Path(folder), ports.indexes)
+        models = trial_models(fitted, configured_blend(configs), Path(folder), ports.indexes)
         return await learn_blend(asked, models, configs, ports, progress)
 
 
@@ -102,7 +106,7 @@ async def learn_blend(
     replay = await Replay.open(asked.train, models, asked.users, ports, configs)
     progress("holdout")
     examples, lists = await _examples(replay, asked, configs)
-    return _learned(BlendModel.from_config(configs.blend), examples, lists, asked, configs)
+    return _learned(configured_blend(configs), examples, lists, asked, configs)
 
 
 def inner_split(dataset: Dataset, configs: TrainConfigs) -> tuple[Dataset, Dataset, int | None] | None:
@@ -155,10 +159,10 @@ async def _examples(
 ) -> tuple[BlendExamples, dict[str, list[Ordinals]]]:
     """Replay users up to the blend: padded model columns, and the best of each source."""
     wanted = asked.wanted
-    blend = configs.blend
+    blend, names = configs.blend, replay.world.models.scored
     cold_user, cold_item = (
-        np.array([split[name] for name in MODELS], np.float32)
-        for split in (split_families(blend.cold_user, blend), split_families(blend.cold_item, blend))
+        np.array(list(split_families(families, blend, names).values()), np.float32)
+        for families in (blend.cold_user, blend.cold_item)
     )
     rows: list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]] = []
     lists: dict[str, list[Ordinals]] = {name: [] for name in replay.sources}
@@ -167,8 +171,8 @@ async def _examples(
         for name in lists:
             part = proposed.parts.get(name)
             lists[name].append(np.empty(0, np.int32) if part is None else part.items[:DEPTH])
-        found = _pruned(replay.scored(proposed))
-        columns = np.stack([found.column(f"model.{name}", 0.0) for name in MODELS], axis=1)
+        found = _pruned(replay.scored(proposed), names)
+        columns = np.stack([found.column(f"model.{name}", 0.0) for name in names], axis=1)
         much, known = _evidence(replay, proposed.query, found)
         unknown = blend.cold_item_scale * much * (1 - known)
         base = unknown * (columns @ cold_item) + (1 - much) * (columns @ cold_user)
@@ -185,10 +189,10 @@ def _evidence(replay: Replay, query: Query, found: Candidates) -> tuple[np.float
     return much, users / (users + np.float32(k))
 
 
-def _pruned(found: Candidates) -> Candidates:
+def _pruned(found: Candidates, names: Sequence[str]) -> Candidates:
     """Keep the candidates that some model ranks among its first, which alone can reach the top of a blend."""
     kept = np.zeros(len(found), np.bool_)
-    for name in MODELS:
+    for name in names:
         column = found.column(f"model.{name}", 0.0)
         kept[np.argsort(-column, kind="stable")[:PER_MODEL]] |= True
     return found.take(kept)
@@ -200,7 +204,7 @@ def _padded_examples(
 ) -> BlendExamples:
     width = max((len(row[1]) for row in rows), default=0)
     shape = (len(rows), max(width, 1))
-    columns = np.zeros((*shape, len(MODELS)), np.float32)
+    columns = np.zeros((*shape, rows[0][0].shape[1]), np.float32)
     base = np.full(shape, -np.inf, np.float32)
     factor, relevant = np.zeros(shape, np.float32), np.zeros(shape, np.bool_)
     for user, (values, start, scale, hits) in enumerate(rows):
@@ -218,10 +222,10 @@ def _learned(
 ) -> Held:
     """Learn from four fifths of the users and measure on the last fifth."""
     training = configs.training
-    judges, wanted = asked.judges, asked.wanted
+    judges, wanted, names = asked.judges, asked.wanted, list(configured.weights)
     blend = configured
     if configs.blend.learn and len(judges) >= training.min_users:
-        weights = learn_weights(examples.take(~judges), MODELS, configured.weights, training.prior_users, training.seed)
+        weights = learn_weights(examples.take(~judges), names, configured.weights, training.prior_users, training.seed)
         blend = BlendModel(weights, True, configs.blend)
     metrics = {"holdout.users": float(judges.sum())}
     rows = np.flatnonzero(judges)
@@ -230,6 +234,6 @@ def _learned(
         if any(len(found[row]) for row in rows):
             metrics[f"holdout.ndcg@10.{name}"] = round(float(scores.mean()), 6)
     for name, model in (("blend", blend), ("configured_blend", configured)):
-        weights_of = np.array([model.weights.get(one, 0.0) for one in MODELS])
+        weights_of = np.array([model.weights.get(one, 0.0) for one in names])
         metrics[f"holdout.ndcg@10.{name}"] = round(float(blend_ndcg(examples.take(judges), weights_of).mean()), 6)
     return Held(blend, metrics)

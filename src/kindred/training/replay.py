@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from kindred.core.candidates import Candidates, Floats, Ordinals
 from kindred.core.position import Position
 from kindred.core.profile import Profile
-from kindred.core.query import Context, Filters, Params, Query, UserFacts
+from kindred.core.query import Context, Filters, Params, Query
 from kindred.core.rng import seed_of
 from kindred.features.bulk import bulk_users
 from kindred.features.groups import FoldConfig, user_key
@@ -125,9 +125,9 @@ class Replay:
     async def propose(self, user: int, now: int, count: int) -> Proposed:
         """Return what each source alone proposes to a user at `now` (ms)."""
         query = self._query(user, now, count, 0.0)
-        facts = (await UserState(self.world).hydrate(query))["facts"]
-        if isinstance(facts, UserFacts):
-            query.facts = facts
+        known = await UserState(self.world).hydrate(query)
+        query.facts = known["facts"]
+        query.scratch.update((name, value) for name, value in known.items() if name != "facts")
         parts = {one.name: await one.propose(query) for one in self._funnel.sources if one.enabled(query)}
         return Proposed(query, parts)
 

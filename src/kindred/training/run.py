@@ -18,7 +18,7 @@ from kindred.core.ids import new_id
 from kindred.ports.models import ModelStore
 from kindred.ports.operations import Leases, alone
 from kindred.ports.vectors import VectorIndexes
-from kindred.training.bundle import MODEL_NAMES, write_models
+from kindred.training.bundle import folders, write_models
 from kindred.training.collect import DataStores, collect
 from kindred.training.config import TrainConfigs
 from kindred.training.dataset import Dataset
@@ -111,7 +111,8 @@ async def _publish(
             window=dataset.window(),
             metrics={**held.metrics, **measured},
             parameters={**configs.parameters(), "learned_blend": dict(held.blend.weights)},
-            models=[*MODEL_NAMES, "blend", *(f"countries/{name}" for name in models.countries)],
+            models=[*folders(models), "blend"],
+            retrievers=tuple(models.retrievers),
             seconds={**seconds, **models.seconds, "write": written},
         )
         await publish(stores, folder, manifest, fence, activate, progress)

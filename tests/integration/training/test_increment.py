@@ -84,7 +84,7 @@ async def test_new_events_become_a_delta_and_the_rest_stays_bit_for_bit(trained:
         assert old[rest].tobytes() == new[rest].tobytes(), name
     assert not np.array_equal(base.als.item_factors[touched], now.als.item_factors[touched])
     assert (now.popularity.user_counts[touched] > base.popularity.user_counts[touched]).all()
-    found, _ = now.als_index.search(now.als.item_factors[0], N_ITEMS)
+    found, _ = now.indexes["als"].search(now.als.item_factors[0], N_ITEMS)
     scores = now.als.item_factors @ now.als.item_factors[0]
     assert found[0] == np.argmax(scores)
 
@@ -120,7 +120,7 @@ async def test_factors_come_near_those_of_a_full_refit(trained: Stores) -> None:
     for user in range(dataset.n_users):
         mine = np.unique(dataset.interactions.items[dataset.interactions.users == user])
         asked = history(mine, np.full(len(mine), 4.5))
-        truth = full.als.score(asked, every)
+        truth = full.retrievers["als"].score(asked, every)
         for name, models in (("base", base), ("now", now)):
             found = models.als.score(asked, every)
             apart[name].append(np.sqrt(np.mean((found - truth) ** 2)))
@@ -144,9 +144,9 @@ async def test_a_new_item_is_learnt_from_behaviour_and_others_lead_to_it(trained
     assert (now.item_item.neighbours == ordinal).any(), "nothing leads to it"
     mine = np.array([1, 3, 5], np.int32)
     solve = now.als.fold_in(mine, np.full(3, 4.0, np.float32), np.ones(3, bool))
-    allowed = np.ones(now.als_index.size, bool)
+    allowed = np.ones(now.indexes["als"].size, bool)
     allowed[mine] = False
-    assert ordinal in now.als_index.search(solve.vector, 10, allowed)[0]
+    assert ordinal in now.indexes["als"].search(solve.vector, 10, allowed)[0]
 
 
 async def test_deltas_chain_and_pruning_keeps_what_they_need(trained: Stores) -> None:

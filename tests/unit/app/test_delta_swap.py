@@ -20,7 +20,15 @@ async def publish_delta(platform, models: ModelSet, version: str, factor: float)
     base = manifest.base or manifest.version
     deltas = (*manifest.deltas, manifest.version) if manifest.base else ()
     window = DataWindow(catalogue_seq=manifest.window.catalogue_seq)
-    made = Manifest(version=version, created=NOW, base=base, deltas=deltas, n_items=models.n_items, window=window)
+    made = Manifest(
+        version=version,
+        created=NOW,
+        base=base,
+        deltas=deltas,
+        n_items=models.n_items,
+        window=window,
+        retrievers=manifest.retrievers,
+    )
     await stores.models.publish(folder, made)
 
 
@@ -48,7 +56,7 @@ async def test_requests_go_on_while_deltas_are_taken_over(tmp_path):
     assert [*dict.fromkeys(versions)] == ["b1", "d0", "d1", "d2"]
     models = platform.world.models
     assert models.popularity.user_counts[0] == 77
-    index, _ = models.als_index.search(models.als.item_factors[0], 5)
+    index, _ = models.indexes["als"].search(models.als.item_factors[0], 5)
     exact = np.argsort(-(models.als.item_factors @ models.als.item_factors[0]), kind="stable")[:5]
     assert index.tolist() == exact.tolist()
 

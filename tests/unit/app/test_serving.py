@@ -304,7 +304,7 @@ async def test_a_new_item_is_recommended_without_training(tmp_path):
 
 
 async def test_an_edited_item_is_found_by_its_new_text_alone(platform):
-    index = platform.world.models.content_index
+    index = platform.world.models.indexes["content"]
     old = platform.world.content_vectors(np.array([1], np.int32))[0].copy()
     assert 1 in index.search(old, 3)[0]
     await platform.upsert(msgspec.structs.replace(item(13), item_id="i1"))
@@ -320,10 +320,8 @@ async def test_what_changed_after_training_survives_a_swap(platform):
     await platform.upsert(msgspec.structs.replace(item(1), item_id="newcomer"))
     assert platform.world.models.version == "b2"
     assert platform.world.content_vectors(np.array([120], np.int32)).any()
-    assert (
-        120
-        in platform.world.models.content_index.search(platform.world.content_vectors(np.array([1], np.int32))[0], 3)[0]
-    )
+    vector = platform.world.content_vectors(np.array([1], np.int32))[0]
+    assert 120 in platform.world.models.indexes["content"].search(vector, 3)[0]
 
 
 async def test_a_request_keeps_the_world_it_started_in(platform):
@@ -413,7 +411,7 @@ async def test_more_new_items_than_the_side_holds_are_said_and_lose_nothing(plat
     def crowded(ordinals, vectors):
         raise StoreFull("too many items are newer than the bundle: run `kindred train`")
 
-    platform.world.models.content_index.upsert = crowded
+    platform.world.models.indexes["content"].upsert = crowded
     await platform.upsert(msgspec.structs.replace(item(1), item_id="newcomer", created=NOW))
     assert "kindred train" in platform.serving.warnings()[0]
     assert "newcomer" in ids(await platform.ask("u1", count=100, exploration=0.5))

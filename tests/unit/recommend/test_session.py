@@ -11,7 +11,7 @@ from kindred.features.users import UserRecord
 from kindred.features.values.shown import shown_in_vain
 from kindred.recommend.config import RecommendConfig
 from kindred.recommend.session import fold_weights, session_size, session_strength
-from kindred.recommend.taste import resembling, whole_history
+from kindred.recommend.taste import spread, whole_history
 
 MINUTE = 60_000
 PLAIN = RecommendConfig(exploration=0.0, seed=7, diversity=0.0, category_cap=1.0)
@@ -84,8 +84,8 @@ async def test_what_resembles_a_disliked_item_is_lowered(tmp_path):
     platform = await build(tmp_path, config=PLAIN)
     world = platform.world
     liked, also = (query(facts(0, 1, disliked=gone)) for gone in ((), (0,)))
-    items, before = resembling(world, liked)
-    same, after = resembling(world, also)
+    items, before = spread(world, liked, "item_item")
+    same, after = spread(world, also, "item_item")
     assert items.tolist() == same.tolist()
     near = world.models.item_item.similar(0, 100)[0]
     kept = np.isin(items, near)

@@ -23,9 +23,9 @@ from kindred.recommend.filters.rules import RULES, allowed, emptied_by, rule_mas
 from kindred.recommend.funnels import build_funnel
 from kindred.recommend.hydrators.user import UserState
 from kindred.recommend.scorers.blend import Blend
-from kindred.recommend.scorers.models import MODELS, ModelScores
+from kindred.recommend.scorers.models import ModelScores
 from kindred.recommend.similar import neighbours
-from kindred.recommend.taste import anchors, trend, user_solve
+from kindred.recommend.taste import latest_history, represented, trend
 
 CONFIG = RecommendConfig(exploration=0.0, seed=7)
 
@@ -159,11 +159,11 @@ async def test_popular_is_the_scores_order_even_for_a_narrow_filter(platform):
 
 def weights(platform, query, items):
     found = Blend(platform.world).weights(query, Candidates(np.array(items, np.int32)))
-    return dict(zip(MODELS, found, strict=True))
+    return dict(zip(platform.world.models.scored, found, strict=True))
 
 
 async def test_weights_sum_to_one_and_move_with_evidence(platform):
-    blend = BlendModel.from_config(BlendConfig(cold_item_scale=1.0))
+    blend = BlendModel.from_config(BlendConfig(cold_item_scale=1.0), platform.world.models.scored)
     platform.follower._world = replace(platform.world, models=replace(platform.world.models, blend=blend))
     users = platform.world.models.popularity.user_counts
     items = np.argsort(users, kind="stable").astype(np.int32)
@@ -209,7 +209,7 @@ async def test_shares_add_up_to_the_score(platform):
     found = (await proposals(platform, query))["als"]
     found = found.with_columns(ModelScores(platform.world).score(query, found))
     columns = Blend(platform.world).score(query, found)
-    total = sum(columns[f"share.{name}"] for name in MODELS)
+    total = sum(columns[f"share.{name}"] for name in platform.world.models.scored)
     np.testing.assert_allclose(columns["score"], np.clip(total, 0, 1), atol=1e-5)
     assert columns["score"].max() > 0.2
 
@@ -236,7 +236,7 @@ async def test_als_names_the_history_item_that_adds_most(platform):
             best = max(parts.values())
             assert parts[one.reason.anchor] == pytest.approx(best, rel=1e-3)
             assert sum(parts.values()) == pytest.approx(
-                float(Y[one.ordinal] @ user_solve(platform.world, query).vector), rel=1e-2
+                float(Y[one.ordinal] @ represented(platform.world, query, "als")), rel=1e-2
             )
             assert one.anchor_item_id == f"i{one.reason.anchor}"
             checked += 1
@@ -246,7 +246,8 @@ async def test_als_names_the_history_item_that_adds_most(platform):
 async def test_item_item_names_the_neighbour_that_adds_most(platform):
     served = await platform.ask("u1", diversity=0.0)
     query = await asked(platform)
-    history, signed = anchors(platform.world, query)
+    mine = latest_history(platform.world, query)
+    history, signed = mine.items, mine.signed
     checked = 0
     for one in served.items:
         if one.source == "item_item":

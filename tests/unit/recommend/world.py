@@ -36,7 +36,7 @@ from kindred.ingest.consumer import Consumer
 from kindred.ingest.folding import IngestStores
 from kindred.ingest.journal import Journal
 from kindred.models.als import AlsConfig
-from kindred.models.blend import BlendConfig, BlendModel
+from kindred.models.blend import BlendConfig, BlendModel, blended
 from kindred.models.content import ContentConfig
 from kindred.models.item_item import ItemItemConfig
 from kindred.models.preference import Interactions, PreferenceConfig
@@ -187,8 +187,14 @@ async def publish(stores: Stores, columns: Interactions, user_ids: list[str], ve
     dataset = Dataset(columns, user_ids, countries, catalogue, catalogue_seq=max((i.seq for i in items), default=0))
     models = fit_models(dataset, configs, NOW)
     folder = await stores.models.stage()
-    write_models(models, BlendModel.from_config(BlendConfig()), folder, stores.vectors)
-    manifest = Manifest(version=version, created=NOW, n_items=dataset.n_items, window=dataset.window())
+    write_models(models, BlendModel.from_config(BlendConfig(), blended(models.retrievers)), folder, stores.vectors)
+    manifest = Manifest(
+        version=version,
+        created=NOW,
+        n_items=dataset.n_items,
+        window=dataset.window(),
+        retrievers=tuple(models.retrievers),
+    )
     await stores.models.publish(folder, manifest)
 
 

@@ -13,7 +13,7 @@ from kindred.models.content import SharedAttribute
 from kindred.pipeline.stages import FailPolicy
 from kindred.recommend.item_text import item_text, title_of
 from kindred.recommend.sources.lists import country_of
-from kindred.recommend.taste import anchors, latest_history, trend, weightiest_event, whole_history
+from kindred.recommend.taste import latest_history, nearest_liked, retriever_anchors, trend, weightiest_event
 from kindred.recommend.world import World
 
 VERBS = {
@@ -51,8 +51,7 @@ class Reasons:
         known = await self.world.cards.of(wanted)
         query.scratch["items"] = known
         write: dict[str, Callable[[Query, int, int, Mapping[int, CatalogItem]], Reason]] = {
-            "als": self._because,
-            "item_item": self._because,
+            **dict.fromkeys(self.world.models.retrievers, self._because),
             "content": self._shared,
             "on_screen": self._similar,
             "trending": self._trending,
@@ -68,23 +67,20 @@ class Reasons:
     def _anchors(self, query: Query, items: Ordinals, sources: np.ndarray[tuple[int], np.dtype[np.str_]]) -> Ordinals:
         """Return the history item behind each slate item (n,) int32, -1 where its source has none."""
         found = np.full(len(items), -1, np.int32)
-        history, weights = anchors(self.world, query)
-        rows = sources == "als"
-        if rows.any():
-            found[rows] = self.world.models.als.anchors(whole_history(self.world, query), items[rows])[0]
-        rows = sources == "item_item"
-        if rows.any():
-            found[rows] = self.world.models.item_item.anchors(latest_history(self.world, query), items[rows])[0]
+        for name in self.world.models.retrievers:
+            rows = sources == name
+            if rows.any():
+                found[rows] = retriever_anchors(self.world, query, name, items[rows])
         rows = sources == "content"
-        liked = weights > 0
-        if rows.any() and liked.any():
-            near = self.world.content_vectors(items[rows]) @ self.world.content_vectors(history[liked]).T
-            found[rows] = history[liked][np.argmax(near * weights[liked], axis=1)]
+        if rows.any():
+            history = latest_history(self.world, query)
+            mine, theirs = self.world.content_vectors(items[rows]), self.world.content_vectors(history.items)
+            found[rows] = nearest_liked(mine, theirs, history)
         return found
 
     def _because(self, query: Query, item: int, anchor: int, known: Mapping[int, CatalogItem]) -> Reason:
         if anchor < 0:
-            return self._listed(query, item, anchor, known)
+            return Reason(code=ReasonCode.LIKE_MINDED, text="Chosen by people with a history like yours")
         code, verb = VERBS.get(weightiest_event(self.world, query, anchor), OTHER_VERB)
         return Reason(code=code, text=f"Because you {verb} {title_of(known, anchor)}", anchor=anchor)
 

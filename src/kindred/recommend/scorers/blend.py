@@ -1,6 +1,6 @@
 """The final score: models blended by how much is known of the user and of each item."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,6 @@ from kindred.core.candidates import Candidates, Floats
 from kindred.core.query import Query
 from kindred.models.blend import split_families
 from kindred.pipeline.stages import FailPolicy
-from kindred.recommend.scorers.models import MODELS
 from kindred.recommend.session import fatigue, session_scores, session_share
 from kindred.recommend.taste import COLD_ITEM, STANDARD, strategy
 from kindred.recommend.world import World
@@ -31,13 +30,13 @@ class Blend:
 
     def score(self, query: Query, candidates: Candidates) -> Mapping[str, Floats]:
         """Return `score` in [0, 1] and each model's part of it, `share.<name>`."""
-        columns = np.stack([candidates.column(f"model.{name}", 0.0) for name in MODELS])
+        names = self.world.models.scored
+        columns = np.stack([candidates.column(f"model.{name}", 0.0) for name in names])
         parts = columns * self.weights(query, candidates)
-        names: tuple[str, ...] = MODELS
         on_screen = candidates.column("model.on_screen", 0.0)
         if on_screen.any():
             parts = np.vstack([(1 - ON_SCREEN_WEIGHT) * parts, ON_SCREEN_WEIGHT * on_screen]).astype(np.float32)
-            names = (*MODELS, "on_screen")
+            names = (*names, "on_screen")
         session = session_scores(self.world, query, candidates.items)
         if session is not None:
             part = session_share(self.world, query)
@@ -52,19 +51,22 @@ class Blend:
         return {"score": np.clip(total, 0, 1), **shares}
 
     def weights(self, query: Query, candidates: Candidates) -> Floats:
-        """Return the weight of each of MODELS for each candidate (m, n) float32; they sum to 1, less for cold items."""
-        blend = self.world.models.blend
-        if query.params.weights:
-            fixed = _column(split_families(query.params.weights, blend.config))
+        """Return the weight of each scored model for each candidate (m, n) float32; they sum to 1, less for cold items.
+
+        Weights that a placement fixes hold for all, unless they name nothing that the bundle has.
+        """
+        blend, names = self.world.models.blend, self.world.models.scored
+        fixed = _column(split_families(query.params.weights, blend.config, names), names)
+        if fixed.any():
             return np.repeat(fixed, len(candidates), axis=1)
         k = np.float32(max(self.world.config.evidence, 1e-6))
         user = np.float32(query.facts.interactions) / (np.float32(query.facts.interactions) + k)
         users = self.world.evidence(candidates.items).astype(np.float32)
         item = users / (users + k)
         unknown = np.float32(blend.config.cold_item_scale) * (1 - item)
-        cold_user = _column(split_families(blend.config.cold_user, blend.config))
-        cold_item = _column(split_families(blend.config.cold_item, blend.config))
-        return user * (_column(blend.weights) * item + cold_item * unknown) + (1 - user) * cold_user
+        cold_user = _column(split_families(blend.config.cold_user, blend.config, names), names)
+        cold_item = _column(split_families(blend.config.cold_item, blend.config, names), names)
+        return user * (_column(blend.weights, names) * item + cold_item * unknown) + (1 - user) * cold_user
 
     def _strategy(self, query: Query, candidates: Candidates, total: Floats) -> str:
         """Return the user's strategy, or that of cold items where most of the best candidates are."""
@@ -74,6 +76,6 @@ class Blend:
         return COLD_ITEM if found == STANDARD and cold else found
 
 
-def _column(weights: Mapping[str, float]) -> Floats:
-    """Return weights by model as a column (m, 1) float32 in the order of MODELS."""
-    return np.array([[weights.get(name, 0.0)] for name in MODELS], np.float32)
+def _column(weights: Mapping[str, float], names: Sequence[str]) -> Floats:
+    """Return weights by model as a column (m, 1) float32 in the order of `names`."""
+    return np.array([[weights.get(name, 0.0)] for name in names], np.float32)

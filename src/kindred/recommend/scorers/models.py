@@ -5,19 +5,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kindred.core.candidates import Candidates, Floats
+from kindred.core.candidates import Candidates, Floats, Ordinals
 from kindred.core.query import Query
 from kindred.models.arrays import values_at
 from kindred.models.blend import normalised
 from kindred.models.vectors import score_vectors
 from kindred.pipeline.stages import FailPolicy
+from kindred.recommend.model_set import CONTENT
 from kindred.recommend.sources.lists import country_of
-from kindred.recommend.taste import content_profile, resembling, trend, user_solve
+from kindred.recommend.taste import content_profile, represented, spread, trend
 from kindred.recommend.world import World
 
 # A model that the blend gives nothing still keeps its best candidates in, for users and items without evidence.
 LEAST = 0.02
-MODELS = ("als", "item_item", "content", "popular", "trending", "country")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +38,29 @@ class ModelScores:
 
     def score(self, query: Query, candidates: Candidates) -> Mapping[str, Floats]:
         """Return `model.<name>` columns and `coarse`."""
+        names = self.world.models.scored
         raw = {**self._personal(query, candidates), **self._general(query, candidates)}
         on_screen = candidates.column("raw.on_screen")
-        scaled = normalised(np.stack([*(raw[name] for name in MODELS), on_screen]).astype(np.float32, copy=False))
+        scaled = normalised(np.stack([*(raw[name] for name in names), on_screen]).astype(np.float32, copy=False))
         weights = self.world.models.blend.weights
-        coarse = np.array([max(weights.get(name, 0.0), LEAST) for name in MODELS], np.float32) @ scaled[:-1]
+        coarse = np.array([max(weights.get(name, 0.0), LEAST) for name in names], np.float32) @ scaled[:-1]
         wanted = ~(np.isnan(candidates.column("raw.new")) & np.isnan(on_screen))
-        columns = {f"model.{name}": row for name, row in zip((*MODELS, "on_screen"), scaled, strict=True)}
+        columns = {f"model.{name}": row for name, row in zip((*names, "on_screen"), scaled, strict=True)}
         return {**columns, "coarse": coarse + wanted}
 
     def _personal(self, query: Query, candidates: Candidates) -> dict[str, Floats]:
         models, items = self.world.models, candidates.items
         if not len(query.facts.history):
-            return {name: np.zeros(len(items), np.float32) for name in ("als", "item_item", "content")}
-        return {
-            "als": score_vectors(models.als.item_factors, user_solve(self.world, query).vector, items),
-            "item_item": values_at(*resembling(self.world, query), items),
-            "content": self.world.content_vectors(items) @ content_profile(self.world, query),
-        }
+            return {name: np.zeros(len(items), np.float32) for name in (*models.retrievers, CONTENT)}
+        found = {name: self._retrieved(query, name, items) for name in models.retrievers}
+        return {**found, CONTENT: self.world.content_vectors(items) @ content_profile(self.world, query)}
+
+    def _retrieved(self, query: Query, name: str, items: Ordinals) -> Floats:
+        """Return what a retrieval model says of items (n,)."""
+        vector, vectors = represented(self.world, query, name), self.world.models.retrievers[name].item_vectors
+        if vector is None or vectors is None:
+            return values_at(*spread(self.world, query, name), items)
+        return score_vectors(vectors, vector, items)
 
     def _general(self, query: Query, candidates: Candidates) -> dict[str, Floats]:
         models, items = self.world.models, candidates.items

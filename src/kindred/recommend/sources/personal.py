@@ -8,52 +8,38 @@ from kindred.core.candidates import Candidates
 from kindred.core.query import Query
 from kindred.pipeline.stages import FailPolicy
 from kindred.recommend.filters.rules import allowed
+from kindred.recommend.model_set import CONTENT
 from kindred.recommend.sources.lists import allowed_rows, proposal, ranked
-from kindred.recommend.taste import content_profile, resembling, user_solve
+from kindred.recommend.taste import content_profile, represented, spread
 from kindred.recommend.world import World
 
 
 @dataclass(frozen=True, slots=True)
-class AlsSource:
-    """The nearest items to the user's folded-in vector (Hu, Koren, Volinsky 2008)."""
+class RetrieverSource:
+    """What one retrieval model of the bundle ranks first for the history; it has the model's name."""
 
     world: World
-    name: str = "als"
+    name: str
     policy: FailPolicy = FailPolicy.OPEN
 
     def enabled(self, query: Query) -> bool:
-        """Say whether there is a history: folding in nothing gives the zero vector."""
+        """Say whether anything is liked: the vector of nothing is zero."""
         return bool(query.facts.positive.any())
 
     async def propose(self, query: Query) -> Candidates:
-        """Return the items with the highest inner products."""
-        solve = user_solve(self.world, query)
-        if solve.empty:
+        """Return the items with the highest inner products, or sums; the index of a model with vectors is searched."""
+        depth, mask = self.world.config.source_depth, allowed(self.world, query)
+        vector = represented(self.world, query, self.name)
+        if vector is None:
+            found, scores = spread(self.world, query, self.name)
+            kept = allowed_rows(found, mask) & (scores > 0)
+            return proposal(self.name, found[kept], scores[kept], depth)
+        if not vector.any():
             return Candidates.empty()
-        mask = allowed(self.world, query)[: self.world.models.n_items]
-        index = self.world.models.als_index
-        items, scores = index.search(solve.vector, self.world.config.source_depth, _padded(mask, index.size))
+        index = self.world.models.indexes[self.name]
+        items, scores = index.search(vector, depth, _padded(mask, index.size))
         wanted = scores > 0
         return ranked(self.name, items[wanted], scores[wanted])
-
-
-@dataclass(frozen=True, slots=True)
-class ItemItemSource:
-    """Neighbours of the latest items of the history."""
-
-    world: World
-    name: str = "item_item"
-    policy: FailPolicy = FailPolicy.OPEN
-
-    def enabled(self, query: Query) -> bool:
-        """Say whether there is a history."""
-        return bool(query.facts.positive.any())
-
-    async def propose(self, query: Query) -> Candidates:
-        """Return the items with the highest sums of similarity times weight."""
-        found, scores = resembling(self.world, query)
-        kept = allowed_rows(found, allowed(self.world, query)) & (scores > 0)
-        return proposal(self.name, found[kept], scores[kept], self.world.config.source_depth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +59,7 @@ class ContentSource:
         profile = content_profile(self.world, query)
         if not profile.any():
             return Candidates.empty()
-        index = self.world.models.content_index
+        index = self.world.models.indexes[CONTENT]
         mask = _padded(allowed(self.world, query), index.size)
         items, scores = index.search(profile, self.world.config.source_depth, mask)
         near = scores >= self.world.config.content_floor
@@ -97,7 +83,7 @@ class OnScreenSource:
         item = query.context.item
         if item is None:
             return Candidates.empty()
-        depth, index = self.world.config.source_depth, self.world.models.content_index
+        depth, index = self.world.config.source_depth, self.world.models.indexes[CONTENT]
         mask = allowed(self.world, query)
         behaviour, similar = self.world.models.item_item.similar(item, depth)
         vector = self.world.content_vectors(np.array([item], np.int32))[0]

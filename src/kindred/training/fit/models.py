@@ -10,20 +10,21 @@ from typing import TypeVar
 
 import numpy as np
 
-from kindred.models.als import AlsModel
 from kindred.models.content import ContentModel
 from kindred.models.item_item import ItemItemModel
 from kindred.models.popularity import PopularityModel, fit_popularity
 from kindred.models.preference import preferences
+from kindred.models.protocol import Retriever
 from kindred.models.ratings import RatingsModel, fit_ratings
+from kindred.models.retrieval import RETRIEVERS
 from kindred.models.trending import TrendingModel, fit_trending
 from kindred.training.config import TrainConfigs
 from kindred.training.dataset import Dataset
-from kindred.training.fit.als import fit_als
 from kindred.training.fit.content import fit_content
 from kindred.training.fit.inputs import FitInput, Progress, silent
 from kindred.training.fit.item_item import fit_item_item
 from kindred.training.fit.keep import Keep, M, Unkept
+from kindred.training.fit.registry import check_installed, fit_retriever
 
 T = TypeVar("T")
 _COUNTRY = re.compile(r"[A-Z]{2}")
@@ -31,15 +32,15 @@ _COUNTRY = re.compile(r"[A-Z]{2}")
 
 @dataclass(frozen=True, slots=True)
 class FittedModels:
-    """Models that cover the same ordinals; `seconds` per step of fitting them."""
+    """Models that cover the same ordinals; `retrievers` by name, `seconds` per step of fitting them."""
 
     popularity: PopularityModel
     trending: TrendingModel
     ratings: RatingsModel
     item_item: ItemItemModel
-    als: AlsModel
     content: ContentModel
     countries: dict[str, PopularityModel]
+    retrievers: dict[str, Retriever]
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -54,7 +55,7 @@ def fit_models(
     """Fit everything but the blend; `as_of` is ms, `progress` hears each step's name, `content` is one already fitted.
 
     `keep`: where an interrupted run finds models again. A catalogue without interactions gives models that know content
-    alone.
+    alone. Raises ConfigError when a retrieval model needs what is not installed.
     """
     seconds: dict[str, float] = {}
     kept = keep or Unkept()
@@ -69,6 +70,7 @@ def fit_models(
     def model(name: str, fit: Callable[[], M], kind: type[M]) -> M:
         return step(name, lambda: kept.model(name, fit, kind.load))
 
+    check_installed(configs.training.retrieval)
     rows, n, categories = dataset.interactions, dataset.n_items, dataset.categories()
     liked = step("preferences", lambda: preferences(rows, as_of, configs.preference))
     texts = model("content", lambda: content or fit_content(dataset.texts(), configs.content), ContentModel)
@@ -84,6 +86,13 @@ def fit_models(
         work=kept.checkpoints,
         progress=progress,
     )
+    # Similar items, the item on screen and sessions need the lists, whoever else proposes.
+    lists = model("item_item", lambda: fit_item_item(data, configs.item_item), ItemItemModel)
+
+    def retriever(name: str) -> Retriever:
+        fit = partial(fit_retriever, name, data, getattr(configs, name))
+        return lists if name == "item_item" else step(name, lambda: kept.model(name, fit, RETRIEVERS[name].model.load))
+
     return FittedModels(
         popularity=model(
             "popularity",
@@ -96,10 +105,10 @@ def fit_models(
             TrendingModel,
         ),
         ratings=model("ratings", lambda: fit_ratings(rows, n, configs.ratings), RatingsModel),
-        item_item=model("item_item", lambda: fit_item_item(data, configs.item_item), ItemItemModel),
-        als=model("als", lambda: fit_als(data, configs.als), AlsModel),
+        item_item=lists,
         content=texts,
         countries=step("countries", lambda: _countries(dataset, configs, as_of, kept)),
+        retrievers={name: retriever(name) for name in configs.training.retrieval},
         seconds=seconds,
     )
 

@@ -1,6 +1,6 @@
 """How each retrieval model is fitted, by the name that settings and bundles know it by."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import NamedTuple
 
@@ -42,10 +42,14 @@ FITTINGS: Mapping[str, Fitting] = {
 }
 
 
+def check_installed(names: Iterable[str]) -> None:
+    """Raise ConfigError with the line that installs what fitting one of these models needs and is not there."""
+    for name in names:
+        needed = missing_extra(FITTINGS[name].extra)
+        if needed is not None:
+            raise ConfigError(f"training.retrieval names {name!r}, which needs: {needed}")
+
+
 def fit_retriever(name: str, data: FitInput, config: Config) -> Retriever:
-    """Fit a retrieval model; raise ConfigError with the line that installs what it needs and is not there."""
-    fitting = FITTINGS[name]
-    needed = missing_extra(fitting.extra)
-    if needed is not None:
-        raise ConfigError(f"training.retrieval names {name!r}, which needs: {needed}")
-    return fitting.function(data, config)
+    """Fit a retrieval model with the settings of its section; see `check_installed` for what it needs."""
+    return FITTINGS[name].function(data, config)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from kindred.core.candidates import Mask, Ordinals
 from kindred.core.errors import Conflict
+from kindred.models.arrays import top_k
 from kindred.models.preference import Preferences, preferences
 from kindred.recommend.model_set import ModelSet
 from kindred.training.config import IncrementConfig, TrainConfigs
@@ -122,11 +123,21 @@ def slice_of(rows: Preferences, user: int) -> NDArray[np.intp]:
 
 
 def _finds(models: ModelSet, asked: list[CanaryQuestion], depth: int) -> Iterator[bool]:
-    """Say for each question whether its item is among the first `depth` that the user does not have yet."""
-    allowed = np.ones(max(models.als_index.size, models.n_items), np.bool_)
+    """Say for each question whether its item is among the first `depth` that the user does not have yet.
+
+    By the factors' index, which servers search; in a bundle without factors by the neighbour lists.
+    """
+    als, size = models.als, models.n_items if models.als is None else models.indexes["als"].size
+    allowed = np.ones(max(size, models.n_items), np.bool_)
     for question in asked:
-        solve = models.als.fold_in(question.items, question.confidence, question.positive)
         allowed[question.items] = False
-        found, _ = models.als_index.search(solve.vector, depth, allowed[: models.als_index.size])
+        if als is None:
+            signed = np.where(question.positive, question.confidence, -question.confidence)
+            items, scores = models.item_item.score_history(question.items, signed)
+            open_ = allowed[items]
+            found = items[open_][top_k(scores[open_], depth)]
+        else:
+            solve = als.fold_in(question.items, question.confidence, question.positive)
+            found, _ = models.indexes["als"].search(solve.vector, 0 if solve.empty else depth, allowed[:size])
         allowed[question.items] = True
-        yield not solve.empty and question.wanted in found
+        yield question.wanted in found

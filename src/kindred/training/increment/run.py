@@ -18,7 +18,7 @@ from kindred.models.layers import Layers
 from kindred.ports.vectors import VectorIndexes
 from kindred.recommend.model_set import ModelSet, layers_of, open_layers, open_models
 from kindred.training.collect import collect
-from kindred.training.config import TrainConfigs
+from kindred.training.config import IncrementConfig, TrainConfigs
 from kindred.training.dataset import Dataset
 from kindred.training.fit.inputs import silent
 from kindred.training.increment.fresh import Fresh, find_fresh
@@ -97,10 +97,7 @@ def learn(
     checked = passed([share_check(fresh, config)], models.version)
     progress("models")
     update = work_out(models, dataset, fresh, configs, now)
-    factors = update.changes[0]
-    checked += passed(
-        [finite_check(update.changes), *norm_checks(models.als.item_factors, factors, config)], models.version
-    )
+    checked += passed([finite_check(update.changes), *_norms(models, update, config)], models.version)
     worked = time.perf_counter()
     save_update(update, models, dataset.n_items, folder)
     between = () if active.base is None else (*active.deltas, active.version)
@@ -114,6 +111,7 @@ def learn(
         metrics=_metrics(update, fresh),
         parameters=configs.parameters(),
         models=sorted({one.place for one in update.changes if len(one.rows)}),
+        retrievers=active.retrievers,
     )
     progress("gate")
     after = open_models(manifest, layers_of([*layers.folders, folder]), indexes)
@@ -142,7 +140,14 @@ def check_settings(active: Manifest, configs: TrainConfigs) -> None:
         raise Conflict("settings of `preference` were changed since the base was trained: run `kindred train`")
 
 
+def _norms(models: ModelSet, update: Update, config: IncrementConfig) -> list[Check]:
+    """Look at the lengths of changed factors, where the bundle has any."""
+    changes = [one for one in update.changes if one.place == "als"]
+    return [check for one in changes if models.als for check in norm_checks(models.als.item_factors, one, config)]
+
+
 def _metrics(update: Update, fresh: Fresh) -> dict[str, float]:
+    norms = np.empty(0) if update.factors is None else np.linalg.norm(update.factors.rows, axis=1)
     return {
         "increment.rows": float(fresh.new.sum()),
         "increment.items": float(len(update.items)),
@@ -150,7 +155,5 @@ def _metrics(update: Update, fresh: Fresh) -> dict[str, float]:
         "increment.trimmed_users": float(len(fresh.heavy)),
         "increment.changed": float(sum(len(one.rows) for one in update.changes)),
         "increment.longest_share": round(fresh.share_before, 6),
-        "increment.median_norm": round(float(np.median(np.linalg.norm(update.factors.rows, axis=1))), 6)
-        if len(update.items)
-        else 0.0,
+        "increment.median_norm": round(float(np.median(norms)), 6) if len(norms) else 0.0,
     }

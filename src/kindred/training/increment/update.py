@@ -26,13 +26,14 @@ from kindred.training.increment.fresh import Fresh
 class Update(NamedTuple):
     """What an increment changes: rows of arrays by name, and what is small enough to be written whole.
 
-    `items`: those that something new happened to; `described`: those whose text is new.
+    `items`: those that something new happened to; `described`: those whose text is new; `factors`: of a bundle with
+    ALS, whose change is named `als`. Other retrieval models stay as they are in the base.
     """
 
     items: Ordinals
     described: Ordinals
     changes: list[Change]
-    factors: Factors
+    factors: Factors | None
     popularity: PopularityModel
     countries: dict[str, PopularityModel]
 
@@ -45,7 +46,9 @@ def work_out(models: ModelSet, dataset: Dataset, fresh: Fresh, configs: TrainCon
     now = preferences(rows, as_of, configs.preference)
     active = np.unique(rows.users[new])
     earlier = rows.take(np.isin(rows.users, active) & ~new)
-    factors = solve_items(models.als, now, preferences(earlier, as_of, configs.preference), items, active)
+    als = models.als
+    before = preferences(earlier, as_of, configs.preference)
+    solved = None if als is None else solve_items(als, now, before, items, active)
     described = _described(models, dataset)
     touched = dataset.interactions.take(fresh.kept & np.isin(dataset.interactions.items, items))
     categories = dataset.categories()
@@ -61,7 +64,7 @@ def work_out(models: ModelSet, dataset: Dataset, fresh: Fresh, configs: TrainCon
         countries[name] = model.recounted(mine, items, categories, as_of, configs.preference)
     vectors = content_rows(models.content, dataset, described)
     changes = [
-        Change.of("als", "item_factors", models.als.item_factors, items, factors.rows),
+        *([Change.of("als", "item_factors", als.item_factors, items, solved.rows)] if als and solved else []),
         *_pair_changes(models.item_item, now, items, dataset.n_items, configs.increment.max_spread),
         *_counts("popularity", models.popularity, popularity, items),
         *(one for name, new_model in countries.items() for one in _of_country(name, models, new_model, items)),
@@ -69,7 +72,7 @@ def work_out(models: ModelSet, dataset: Dataset, fresh: Fresh, configs: TrainCon
         Change.of("trending", "trend_scores", models.trending.scores.T, items, trending.scores.T[items]),
         Change.of("content", "item_vectors", models.content.item_vectors, described, vectors),
     ]
-    return Update(items, described, changes, factors, popularity, countries)
+    return Update(items, described, changes, solved, popularity, countries)
 
 
 def busiest(items: Ordinals, most: int) -> Ordinals:
@@ -95,9 +98,11 @@ def save_update(update: Update, models: ModelSet, n_items: int, folder: Path) ->
     for change in update.changes:
         change.save(folder)
     als = models.als
-    grown = AlsModel(als.item_factors, update.factors.gram, update.factors.user_gram, als.regularization, als.config)
-    grown.save_grams(folder / "als")
-    for name in ("als", "item_item", "content", "ratings", "trending"):
+    if als is not None and update.factors is not None:
+        _, gram, users = update.factors
+        AlsModel(als.item_factors, gram, users, als.regularization, als.config).save_grams(folder / "als")
+        als.save_meta(folder / "als", n_items)
+    for name in ("item_item", "content", "ratings", "trending"):
         getattr(models, name).save_meta(folder / name, n_items)
     update.popularity.save_lists(folder / "popularity")
     for name, model in update.countries.items():

@@ -14,7 +14,7 @@ from kindred.models.als import AlsConfig
 from kindred.models.retrieval import RETRIEVERS, RetrieverKind, check_retrievers, open_retriever
 from kindred.training.config import TrainConfigs
 from kindred.training.fit import registry
-from kindred.training.fit.registry import FITTINGS, Fitting, fit_retriever
+from kindred.training.fit.registry import FITTINGS, Fitting, check_installed, fit_retriever
 
 
 def test_what_can_be_fitted_can_be_opened_and_has_settings_of_its_name() -> None:
@@ -46,7 +46,7 @@ def test_a_missing_extra_gives_the_line_that_installs_it(monkeypatch: pytest.Mon
     monkeypatch.setitem(extras.MODULES, "neural", ("a_module_that_is_not_there",))
     monkeypatch.setattr(registry, "FITTINGS", {"als": Fitting(AlsConfig, "nowhere:nothing", "neural")})
     with pytest.raises(ConfigError, match=r"'als'.*pip install 'kindred\[neural\]'"):
-        fit_retriever("als", fit_input(two_tastes()), AlsConfig())
+        check_installed(["als"])
     monkeypatch.setattr(
         "kindred.models.retrieval.RETRIEVERS", {"als": RetrieverKind(RETRIEVERS["als"].model, "neural")}
     )
