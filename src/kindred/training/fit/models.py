@@ -44,6 +44,25 @@ class FittedModels:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class _Steps:
+    """Says what is fitted, and takes the time."""
+
+    progress: Progress
+    kept: Keep
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def run(self, name: str, work: Callable[[], T]) -> T:
+        self.progress(name)
+        started = perf_counter()
+        made = work()
+        self.seconds[name] = round(perf_counter() - started, 3)
+        return made
+
+    def model(self, name: str, fit: Callable[[], M], kind: type[M]) -> M:
+        return self.run(name, lambda: self.kept.model(name, fit, kind.load))
+
+
 def fit_models(
     dataset: Dataset,
     configs: TrainConfigs,
@@ -57,23 +76,13 @@ def fit_models(
     `keep`: where an interrupted run finds models again. A catalogue without interactions gives models that know content
     alone. Raises ConfigError when a retrieval model needs what is not installed.
     """
-    seconds: dict[str, float] = {}
-    kept = keep or Unkept()
-
-    def step(name: str, run: Callable[[], T]) -> T:
-        progress(name)
-        started = perf_counter()
-        made = run()
-        seconds[name] = round(perf_counter() - started, 3)
-        return made
-
-    def model(name: str, fit: Callable[[], M], kind: type[M]) -> M:
-        return step(name, lambda: kept.model(name, fit, kind.load))
-
     check_installed(configs.training.retrieval)
+    steps = _Steps(progress, keep or Unkept())
     rows, n, categories = dataset.interactions, dataset.n_items, dataset.categories()
-    liked = step("preferences", lambda: preferences(rows, as_of, configs.preference))
-    texts = model("content", lambda: content or fit_content(dataset.texts(), configs.content), ContentModel)
+    liked = steps.run("preferences", lambda: preferences(rows, as_of, configs.preference))
+    texts = steps.model("content", lambda: content or fit_content(dataset.texts(), configs.content), ContentModel)
+    popular = partial(fit_popularity, rows, categories, as_of, configs.popularity, configs.preference)
+    trending = partial(fit_trending, rows.users, rows.items, rows.timestamps, n, as_of, configs.trending)
     data = FitInput(
         preferences=liked,
         interactions=rows,
@@ -83,33 +92,24 @@ def fit_models(
         content=texts.item_vectors,
         seed=configs.training.seed,
         threads=configs.training.threads,
-        work=kept.checkpoints,
+        work=steps.kept.checkpoints,
         progress=progress,
     )
-    # Similar items, the item on screen and sessions need the lists, whoever else proposes.
-    lists = model("item_item", lambda: fit_item_item(data, configs.item_item), ItemItemModel)
-
-    def retriever(name: str) -> Retriever:
+    # Similar items, the item on screen and sessions need the lists, whoever proposes.
+    lists = steps.model("item_item", lambda: fit_item_item(data, configs.item_item), ItemItemModel)
+    retrievers: dict[str, Retriever] = {}
+    for name in configs.training.retrieval:
         fit = partial(fit_retriever, name, data, getattr(configs, name))
-        return lists if name == "item_item" else step(name, lambda: kept.model(name, fit, RETRIEVERS[name].model.load))
-
+        retrievers[name] = lists if name == "item_item" else steps.model(name, fit, RETRIEVERS[name].model)
     return FittedModels(
-        popularity=model(
-            "popularity",
-            lambda: fit_popularity(rows, categories, as_of, configs.popularity, configs.preference),
-            PopularityModel,
-        ),
-        trending=model(
-            "trending",
-            lambda: fit_trending(rows.users, rows.items, rows.timestamps, n, as_of, configs.trending),
-            TrendingModel,
-        ),
-        ratings=model("ratings", lambda: fit_ratings(rows, n, configs.ratings), RatingsModel),
+        popularity=steps.model("popularity", popular, PopularityModel),
+        trending=steps.model("trending", trending, TrendingModel),
+        ratings=steps.model("ratings", lambda: fit_ratings(rows, n, configs.ratings), RatingsModel),
         item_item=lists,
         content=texts,
-        countries=step("countries", lambda: _countries(dataset, configs, as_of, kept)),
-        retrievers={name: retriever(name) for name in configs.training.retrieval},
-        seconds=seconds,
+        countries=steps.run("countries", lambda: _countries(dataset, configs, as_of, steps.kept)),
+        retrievers=retrievers,
+        seconds=steps.seconds,
     )
 
 
