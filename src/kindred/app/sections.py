@@ -13,6 +13,7 @@ from kindred.jobs.config import LakeConfig, RetentionConfig, ScheduleConfig
 from kindred.models.als import AlsConfig
 from kindred.models.blend import BlendConfig
 from kindred.models.content import ContentConfig
+from kindred.models.ease import EaseConfig
 from kindred.models.item_item import ItemItemConfig
 from kindred.models.popularity import PopularityConfig
 from kindred.models.preference import PreferenceConfig, PreferenceSettings
@@ -83,6 +84,7 @@ SECTIONS: dict[str, type[Config]] = {
     "ranker": RankerConfig,
     "als": AlsConfig,
     "item_item": ItemItemConfig,
+    "ease": EaseConfig,
     "sequential": SequentialConfig,
     "two_tower": TwoTowerConfig,
     "content": ContentConfig,
@@ -137,6 +139,7 @@ def train_configs(settings: Settings) -> TrainConfigs:
         preference=preference_config(settings),
         als=settings.section(AlsConfig),
         item_item=settings.section(ItemItemConfig),
+        ease=settings.section(EaseConfig),
         sequential=settings.section(SequentialConfig),
         two_tower=settings.section(TwoTowerConfig),
         content=settings.section(ContentConfig),

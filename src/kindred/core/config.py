@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 import msgspec
 from msgspec import Meta
 
-from kindred.core.errors import ConfigError
+from kindred.core.errors import ConfigError, InvalidInput
 
 Count: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 CountOrZero: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000_000)]
@@ -56,3 +56,14 @@ def decode(kind: type[T], table: Mapping[str, Any], where: str) -> T:
         return msgspec.convert(table, kind, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{where}: {error}") from error
+
+
+def check(config: Config, where: str) -> None:
+    """Raise InvalidInput at `where`, naming the field, when a value breaks its type's bounds.
+
+    What settings read is checked when it is read; this is for a struct that code has built.
+    """
+    try:
+        msgspec.convert(msgspec.to_builtins(config), type(config))
+    except msgspec.ValidationError as error:
+        raise InvalidInput.at(where, str(error)) from error

@@ -7,33 +7,68 @@ from typing import Self
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from kindred.core.candidates import Floats, Mask, Ordinals
-from kindred.core.config import Config
+from kindred.core.config import Config, Count, MoreThanZero, Share
 from kindred.models.arrays import known, load_array, load_json, rows_at, save_array, save_json
 from kindred.models.layers import Folder
 from kindred.models.protocol import UserHistory
 from kindred.models.vectors import score_vectors, spread_vector
 
+STEP = 1.1
+"""Ratio between two steps of the weights that λ grows with."""
+
 
 class AlsConfig(Config, frozen=True, kw_only=True):
     """How factors are learnt; confidences come from the preference function.
 
-    `factors`: length d of a vector. `iterations`: alternations. `regularization`: λ on every vector's square.
+    `factors`: length d of a vector. `iterations`: alternations. `regularization`: λ on every vector's square, the mean
+    over all. `regularization_exponent`: how λ grows with what is known of a user or an item; 0 takes the same for all.
     `full_pairs`: user-item pairs from which on the full λ holds; fewer take less, by the square root, because it would
     shrink every factor of a small catalogue to zero. `seed`: of the first factors.
     """
 
-    factors: int = 128
-    iterations: int = 15
-    regularization: float = 30.0
-    full_pairs: int = 50_000
+    factors: Count = 128
+    iterations: Count = 8
+    regularization: MoreThanZero = 30.0
+    regularization_exponent: Share = 1.0
+    full_pairs: Count = 50_000
     seed: int = 42
 
     def effective(self, pairs: int) -> float:
         """Return the λ that this many user-item pairs are learnt with."""
-        return self.regularization * min(1.0, math.sqrt(max(pairs, 1) / max(self.full_pairs, 1)))
+        return self.regularization * min(1.0, math.sqrt(max(pairs, 1) / self.full_pairs))
+
+
+class Ridge(msgspec.Struct, frozen=True):
+    """How strongly vectors of one side are held short: `λ · (weight / mean)^exponent` (Rendle et al. 2022, iALS).
+
+    A vector's weight is that of all squared errors it takes part in: `unseen` of weight 1, and the confidence above 1
+    of what is known; `mean`: over the side. It is rounded to steps of a tenth, within which a solver takes one λ.
+    """
+
+    regularization: float
+    exponent: float = 0.0
+    unseen: float = 0.0
+    mean: float = 1.0
+
+    @classmethod
+    def fitted(cls, regularization: float, exponent: float, unseen: int, extra: Floats) -> Self:
+        """Return the ridge of a side whose vectors have confidences above 1 that sum to `extra (m,)`."""
+        return cls(regularization, exponent, float(unseen), unseen + float(extra.mean()))
+
+    def steps(self, extra: Floats) -> NDArray[np.intp]:
+        """Return the step (m,) of vectors whose confidences above 1 sum to `extra (m,)`."""
+        if self.exponent == 0:
+            return np.zeros(np.shape(extra), np.intp)
+        weight = (np.asarray(extra, np.float64) + self.unseen) / self.mean
+        return np.rint(np.log(np.maximum(weight, 1e-9)) / math.log(STEP)).astype(np.intp)
+
+    def at(self, step: int) -> float:
+        """Return the λ of a step."""
+        return self.regularization * STEP ** (self.exponent * step)
 
 
 class _Meta(msgspec.Struct):
@@ -41,7 +76,8 @@ class _Meta(msgspec.Struct):
 
     n_items: int
     factors: int
-    regularization: float
+    ridge: Ridge
+    item_ridge: Ridge
     config: AlsConfig
 
 
@@ -70,23 +106,27 @@ class AlsModel:
 
     `item_factors (n, d) float32`, zero for items nobody touched; `gram (d, d) float32`: YᵀY over all items;
     `user_gram (d, d) float32`: XᵀX over the users they were learnt from, which solving an item anew needs;
-    `regularization`: the λ they were learnt with, which folding in needs too.
+    `ridge`, `item_ridge`: what users and items were held short with, which folding in needs too.
     """
 
     item_factors: Floats
     gram: Floats
     user_gram: Floats
-    regularization: float
+    ridge: Ridge
+    item_ridge: Ridge
     config: AlsConfig
 
     @classmethod
     def from_factors(
-        cls, item_factors: Floats, regularization: float, config: AlsConfig, user_factors: Floats | None = None
+        cls, item_factors: Floats, user_factors: Floats, ridge: Ridge, item_ridge: Ridge, config: AlsConfig
     ) -> Self:
-        """Build the model from factors (n, d) float32, the λ and the users' factors (u, d) they were learnt with."""
+        """Build the model from factors (n, d) and (u, d) float32 of items and users, and what held them short."""
         factors = np.ascontiguousarray(item_factors, np.float32)
-        users = np.zeros((0, factors.shape[1]), np.float32) if user_factors is None else user_factors
-        return cls(factors, gram_of(factors), gram_of(users), regularization, config)
+        return cls(factors, gram_of(factors), gram_of(user_factors), ridge, item_ridge, config)
+
+    def exchanged(self, user_factors: Floats, user_gram: Floats) -> Self:
+        """Return the model with the two sides exchanged: folding in then solves an item from its users."""
+        return type(self)(user_factors, user_gram, self.gram, self.item_ridge, self.ridge, self.config)
 
     @property
     def n_items(self) -> int:
@@ -111,9 +151,10 @@ class AlsModel:
         if not wanted.any():
             return UserSolve(np.zeros(self.factors, np.float32), items, confidence, positive, mine, None, True)
         # A product with its own transpose costs half of one with another matrix.
-        scaled = mine * np.sqrt(confidence - np.float32(1))[:, None]
+        extra = confidence - np.float32(1)
+        scaled = mine * np.sqrt(extra)[:, None]
         system = (self.gram + scaled.T @ scaled).astype(np.float32, copy=False)
-        system.flat[:: self.factors + 1] += np.float32(self.regularization)
+        system.flat[:: self.factors + 1] += np.float32(self.ridge.at(int(self.ridge.steps(extra.sum()))))
         cholesky, _ = cho_factor(system, lower=True, overwrite_a=True, check_finite=False)
         vector = cho_solve((cholesky, True), wanted, check_finite=False)
         return UserSolve(vector, items, confidence, positive, mine, cholesky, False)
@@ -173,7 +214,7 @@ class AlsModel:
 
     def save_meta(self, folder: Path, n_items: int) -> None:
         """Write the small facts into `folder`, for arrays over `n_items` ordinals."""
-        save_json(folder, "als", _Meta(n_items, self.factors, self.regularization, self.config))
+        save_json(folder, "als", _Meta(n_items, self.factors, self.ridge, self.item_ridge, self.config))
 
     def save_grams(self, folder: Path) -> None:
         """Write what sums over all items and all users into `folder`."""
@@ -187,7 +228,7 @@ class AlsModel:
         factors = load_array(folder, "item_factors", np.float32, (meta.n_items, meta.factors))
         square = (meta.factors, meta.factors)
         gram, users = (load_array(folder, name, np.float32, square) for name in ("gram", "user_gram"))
-        return cls(factors, gram, users, meta.regularization, meta.config)
+        return cls(factors, gram, users, meta.ridge, meta.item_ridge, meta.config)
 
 
 def gram_of(factors: Floats) -> Floats:

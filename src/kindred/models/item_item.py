@@ -1,143 +1,48 @@
-"""Item-item neighbourhoods: cosine with shrinkage, the best k of each item."""
+"""Item-item neighbourhoods: the best k of each item by one of several similarities."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Self
+from typing import Literal
 
-import msgspec
 import numpy as np
 
-from kindred.core.candidates import Floats, Ordinals
-from kindred.core.config import Config
-from kindred.models.arrays import known, load_array, load_json, save_array, save_json, sum_by_item, values_at
-from kindred.models.layers import Folder
-from kindred.models.protocol import UserHistory
+from kindred.core.candidates import Floats
+from kindred.core.config import Amount, Config, Count, MoreThanZero, Share
+from kindred.models.operator import Operator, OperatorMeta
 
 
 class ItemItemConfig(Config, frozen=True, kw_only=True):
     """How neighbours are found.
 
-    `neighbours`: kept per item. `shrinkage`: added to the product of norms, so that a pair seen together once is
-    not a perfect match. `amplification`: power of a similarity when a history is scored, so that few near items say
-    more than many far ones; 1 takes them as they are. `max_user_items`: the latest items of a user that count.
-    `user_weighting`: `iuf` lessens users with long histories by `log1p(n_items / history)`, `none` treats all
-    alike. `block_products`: upper bound on the products held in memory at once (12 bytes each).
+    `similarity`: `cosine` of the users' weights; `jaccard`, the shared part of both items' users; `llr`, how surprising
+    it is that they share so many (log-likelihood ratio); `bm25`, the product of BM25 weights. `neighbours`: kept per
+    item. `shrinkage`: of `cosine` added to the product of norms, of `jaccard` to the number of users, so that a pair
+    seen together once is not a perfect match. `amplification`: power of a similarity when a history is scored, so that
+    few near items say more than many far ones; 1 takes them as they are. `max_user_items`: the latest items of a user
+    that count. `user_weighting`: of `cosine`, `iuf` lessens users with long histories by `log1p(n_items / history)`,
+    `none` treats all alike. `bm25_k1`: how far the weight on an item may rise. `bm25_b`: how much popular items are
+    lessened, 0 to 1. `block_products`: upper bound on the products held in memory at once (12 bytes each).
     """
 
-    neighbours: int = 100
-    shrinkage: float = 200.0
-    amplification: float = 2.0
-    max_user_items: int = 500
-    user_weighting: str = "iuf"
-    block_products: int = 20_000_000
-
-
-class _Meta(msgspec.Struct):
-    """What stands beside the arrays."""
-
-    n_items: int
-    neighbours: int
-    config: ItemItemConfig
+    similarity: Literal["cosine", "jaccard", "llr", "bm25"] = "cosine"
+    neighbours: Count = 100
+    shrinkage: Amount = 200.0
+    amplification: MoreThanZero = 2.0
+    max_user_items: Count = 500
+    user_weighting: Literal["iuf", "none"] = "iuf"
+    bm25_k1: MoreThanZero = 100.0
+    bm25_b: Share = 0.8
+    block_products: Count = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class ItemItemModel:
-    """The nearest items of every ordinal.
+class ItemItemModel(Operator[ItemItemConfig]):
+    """The nearest items of every ordinal, similarities in (0, 1]."""
 
-    `neighbours (n, k) int32`, best first, padded with -1; `similarities (n, k) float32` in (0, 1], 0 where padded.
-    """
+    meta = OperatorMeta[ItemItemConfig]
+    file = "item_item"
 
-    neighbours: Ordinals
-    similarities: Floats
-    config: ItemItemConfig
-
-    @property
-    def n_items(self) -> int:
-        """Return how many catalogue ordinals the arrays cover."""
-        return len(self.neighbours)
-
-    def similar(self, item: int, k: int) -> tuple[Ordinals, Floats]:
-        """Return the k nearest ordinals and similarities, best first; nothing for an item newer than the model."""
-        if not 0 <= item < self.n_items:
-            return np.empty(0, np.int32), np.empty(0, np.float32)
-        nearest = self.neighbours[item, :k]
-        found = nearest >= 0
-        return nearest[found], self.similarities[item, :k][found]
-
-    def score_history(self, items: Ordinals, weights: Floats) -> tuple[Ordinals, Floats]:
-        """Return every neighbour of a history `items (h,)` and the sum of similarity times weight, both (c,).
-
-        Ordinals ascend. A negative weight lowers what resembles a disliked item.
-        """
-        nearest, values = self._spread(items, weights)
-        real = np.flatnonzero(nearest >= 0)
-        return sum_by_item(nearest.take(real), values.take(real), self.n_items)
-
-    @property
-    def item_vectors(self) -> None:
-        """Return None: it has lists, not vectors."""
-        return None
-
-    def represent(self, history: UserHistory) -> None:
-        """Return None: it spreads a history."""
-        return None
-
-    def spread(self, history: UserHistory) -> tuple[Ordinals, Floats]:
-        """Return every neighbour of a history, ascending, and its score, both (c,)."""
-        return self.score_history(history.items, history.signed)
-
-    def score(self, history: UserHistory, candidates: Ordinals) -> Floats:
-        """Return the score of each candidate (c,) float32; 0 without a common neighbour."""
-        return values_at(*self.spread(history), candidates)
-
-    def anchors(self, history: UserHistory, candidates: Ordinals) -> tuple[Ordinals, Floats]:
-        """Return for each candidate the history item that adds most to its score, and how much, both (c,).
-
-        -1 and 0 where no history item adds anything; ties go to the lower ordinal.
-        """
-        items = history.items
-        nearest, values = self._spread(items, history.signed)
-        asked = np.zeros(max(self.n_items, int(candidates.max(initial=-1)) + 1), np.bool_)
-        asked[candidates] = True
-        # What pads a row has the value 0 and goes here too.
-        rows, places = np.nonzero(asked[nearest] & (values > 0))
-        targets, values, sources = nearest[rows, places], values[rows, places], items[known(items, self.n_items)][rows]
-        anchors = np.full(len(candidates), -1, np.int32)
-        added = np.zeros(len(candidates), np.float32)
-        if len(targets):
-            order = np.lexsort((sources, -values, targets))
-            targets, values, sources = targets[order], values[order], sources[order]
-            place = np.minimum(np.searchsorted(targets, candidates), len(targets) - 1)
-            hit = targets[place] == candidates
-            anchors[hit], added[hit] = sources[place[hit]], values[place[hit]]
-        return anchors, added
-
-    def _spread(self, items: Ordinals, weights: Floats) -> tuple[Ordinals, Floats]:
-        """Return the neighbours (h, k) of each history item that is covered, and similarity times weight (h, k)."""
-        covered = known(items, self.n_items)
-        items, weights = items[covered], weights[covered].astype(np.float32)
-        return self.neighbours[items], self._amplified(self.similarities[items]) * weights[:, None]
-
-    def _amplified(self, similarities: Floats) -> Floats:
+    def strengths(self, similarities: Floats) -> Floats:
         """Return similarities raised to the configured power (case amplification: Breese, Heckerman, Kadie 1998)."""
         power = self.config.amplification
         raised: Floats = np.square(similarities) if power == 2.0 else similarities ** np.float32(power)
         return raised
-
-    def save(self, folder: Path) -> None:
-        """Write the arrays into `folder`."""
-        self.save_meta(folder, self.n_items)
-        save_array(folder, "neighbours", self.neighbours, room=True)
-        save_array(folder, "similarities", self.similarities, room=True)
-
-    def save_meta(self, folder: Path, n_items: int) -> None:
-        """Write the small facts into `folder`, for arrays over `n_items` ordinals."""
-        save_json(folder, "item_item", _Meta(n_items, int(self.neighbours.shape[1]), self.config))
-
-    @classmethod
-    def load(cls, folder: Folder) -> Self:
-        """Map the arrays read-only; raise BundleCorrupt for a missing, cut or mis-shaped file."""
-        meta = load_json(folder, "item_item", _Meta)
-        shape = (meta.n_items, meta.neighbours)
-        nearest = load_array(folder, "neighbours", np.int32, shape, -1)
-        return cls(nearest, load_array(folder, "similarities", np.float32, shape), meta.config)

@@ -7,6 +7,7 @@ from kindred.core.config import unknown_key
 from kindred.core.errors import BundleMismatch, ConfigError
 from kindred.core.extras import missing_extra
 from kindred.models.als import AlsModel
+from kindred.models.ease import EaseModel
 from kindred.models.item_item import ItemItemModel
 from kindred.models.layers import Folder
 from kindred.models.protocol import Retriever
@@ -24,6 +25,7 @@ class RetrieverKind(NamedTuple):
 RETRIEVERS: Mapping[str, RetrieverKind] = {
     "als": RetrieverKind(AlsModel),
     "item_item": RetrieverKind(ItemItemModel),
+    "ease": RetrieverKind(EaseModel),
     "sequential": RetrieverKind(SequentialModel, "onnx"),
     "two_tower": RetrieverKind(TwoTowerModel, "onnx"),
 }

@@ -11,6 +11,7 @@ from kindred.features.groups import FoldConfig
 from kindred.models.als import AlsConfig
 from kindred.models.blend import BlendConfig
 from kindred.models.content import ContentConfig
+from kindred.models.ease import EaseConfig
 from kindred.models.item_item import ItemItemConfig
 from kindred.models.popularity import PopularityConfig
 from kindred.models.preference import PreferenceConfig
@@ -98,6 +99,7 @@ class TrainConfigs:
     preference: PreferenceConfig = field(default_factory=PreferenceConfig)
     als: AlsConfig = field(default_factory=AlsConfig)
     item_item: ItemItemConfig = field(default_factory=ItemItemConfig)
+    ease: EaseConfig = field(default_factory=EaseConfig)
     sequential: SequentialConfig = field(default_factory=SequentialConfig)
     two_tower: TwoTowerConfig = field(default_factory=TwoTowerConfig)
     content: ContentConfig = field(default_factory=ContentConfig)

@@ -5,7 +5,7 @@ import pytest
 from tests.unit.models.data import history
 from tests.unit.models.model_contract import ModelContract
 
-from kindred.models.als import AlsConfig, AlsModel
+from kindred.models.als import AlsConfig, AlsModel, Ridge
 
 N, D = 40, 8
 ITEMS = np.array([1, 5, 7, 9], np.int32)
@@ -18,7 +18,7 @@ def model() -> AlsModel:
     """Return random factors."""
     factors = np.random.default_rng(5).normal(size=(N, D)).astype(np.float32)
     factors[-1] = 0.0
-    return AlsModel.from_factors(factors, 0.7, AlsConfig(factors=D))
+    return AlsModel.from_factors(factors, factors[:0], Ridge(0.7), Ridge(0.7), AlsConfig(factors=D))
 
 
 class TestAlsModel(ModelContract):

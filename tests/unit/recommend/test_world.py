@@ -223,7 +223,8 @@ async def test_als_names_the_history_item_that_adds_most(platform):
     query = await asked(platform)
     model, facts = platform.world.models.als, query.facts
     Y = model.item_factors.astype(np.float64)
-    W = Y.T @ Y + model.regularization * np.eye(model.factors)
+    regularization = model.ridge.at(int(model.ridge.steps((facts.confidence - 1).sum())))
+    W = Y.T @ Y + regularization * np.eye(model.factors)
     for i, c in zip(facts.history, facts.confidence, strict=True):
         W += (float(c) - 1) * np.outer(Y[i], Y[i])
     served = await platform.ask("u1")

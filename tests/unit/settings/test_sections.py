@@ -29,7 +29,7 @@ def test_every_setting_has_a_variable_of_its_own(tmp_path: Path) -> None:
 def test_every_type_is_said_in_words(tmp_path: Path) -> None:
     said = {leaf.key: expected(leaf.type) for leaf in load_settings(SCHEMA, {}, tmp_path).leaves()}
     assert all(said.values())
-    assert said["als.factors"] == "a whole number"
+    assert said["als.seed"] == "a whole number"
     assert said["popularity.half_life"] == 'a number or "none"'
 
 

@@ -8,6 +8,7 @@ from kindred.core.config import Config
 from kindred.core.errors import ConfigError
 from kindred.core.extras import missing_extra
 from kindred.models.als import AlsConfig
+from kindred.models.ease import EaseConfig
 from kindred.models.item_item import ItemItemConfig
 from kindred.models.protocol import Retriever
 from kindred.models.sequential import SequentialConfig
@@ -37,6 +38,7 @@ class Fitting(NamedTuple):
 FITTINGS: Mapping[str, Fitting] = {
     "als": Fitting(AlsConfig, "kindred.training.fit.als:fit_als"),
     "item_item": Fitting(ItemItemConfig, "kindred.training.fit.item_item:fit_item_item"),
+    "ease": Fitting(EaseConfig, "kindred.training.fit.ease:fit_ease"),
     "sequential": Fitting(SequentialConfig, "kindred.training.neural.sequential:fit_sequential", "neural"),
     "two_tower": Fitting(TwoTowerConfig, "kindred.training.neural.two_tower:fit_two_tower", "neural"),
 }

@@ -32,8 +32,7 @@ def solve_items(model: AlsModel, now: Preferences, before: Preferences, items: O
     old = fold_users(model, before, active)
     moved = vectors[np.searchsorted(users, active)]
     user_gram = model.user_gram + gram_of(moved) - gram_of(old)
-    # The item's equation is the user's with the two sides exchanged.
-    exchanged = AlsModel(vectors, user_gram, model.gram, model.regularization, model.config)
+    exchanged = model.exchanged(vectors, user_gram)
     rows = np.zeros((len(items), model.factors), np.float32)
     order = np.argsort(concerned.items, kind="stable")
     ends = np.searchsorted(concerned.items[order], items, side="right")

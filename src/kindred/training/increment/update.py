@@ -1,12 +1,12 @@
 """The models' rows for items that something new happened to."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from kindred.core.candidates import Floats, Ordinals
-from kindred.models.als import AlsModel
 from kindred.models.content import ContentModel
 from kindred.models.item_item import ItemItemModel
 from kindred.models.popularity import PopularityModel
@@ -100,7 +100,7 @@ def save_update(update: Update, models: ModelSet, n_items: int, folder: Path) ->
     als = models.als
     if als is not None and update.factors is not None:
         _, gram, users = update.factors
-        AlsModel(als.item_factors, gram, users, als.regularization, als.config).save_grams(folder / "als")
+        replace(als, gram=gram, user_gram=users).save_grams(folder / "als")
         als.save_meta(folder / "als", n_items)
     for name in ("item_item", "content", "ratings", "trending"):
         getattr(models, name).save_meta(folder / name, n_items)

@@ -13,7 +13,7 @@ from kindred.models.als import AlsConfig
 from kindred.models.preference import preferences
 from kindred.training.fit.als import fit_als
 
-CONFIG = AlsConfig(factors=8, iterations=8)
+CONFIG = AlsConfig(factors=8, iterations=8, regularization_exponent=0.0)
 
 
 def test_fold_in_equals_the_package() -> None:
@@ -29,7 +29,7 @@ def test_fold_in_equals_the_package() -> None:
     assert (~prefs.positive).sum() == 10
     model = fit_als(fit_input(columns), CONFIG)
     with threadpool_limits(limits=1, user_api="blas"):
-        peer = AlternatingLeastSquares(factors=8, regularization=model.regularization, alpha=1.0, num_threads=1)
+        peer = AlternatingLeastSquares(factors=8, regularization=model.ridge.regularization, alpha=1.0, num_threads=1)
     peer.item_factors = model.item_factors
     matrix = prefs.to_csr(60, N_ITEMS)
     theirs = peer.recalculate_user(np.arange(60), matrix)
