@@ -68,7 +68,7 @@ class Ridge(msgspec.Struct, frozen=True):
 
     def at(self, step: int) -> float:
         """Return the λ of a step."""
-        return self.regularization * STEP ** (self.exponent * step)
+        return self.regularization * math.pow(STEP, self.exponent * step)
 
 
 class _Meta(msgspec.Struct):

@@ -26,12 +26,12 @@ SMALL: dict[str, dict[str, object]] = {
     "item_item": {"shrinkage": 5.0},
     "ease": {"regularization": 10.0},
 }
-"""Settings of models whose defaults are for more than sixty users."""
+"""The models held to this, with settings for sixty users where the defaults are for more."""
 
 
 def settings(name: str) -> Config:
     """Return a model's settings for small data."""
-    return FITTINGS[name].config(**SMALL.get(name, {}))
+    return FITTINGS[name].config(**SMALL[name])
 
 
 def fit(name: str, data: FitInput) -> Retriever:
@@ -46,7 +46,7 @@ def needs(name: str) -> None:
         pytest.skip(needed)
 
 
-@pytest.fixture(scope="module", params=list(FITTINGS))
+@pytest.fixture(scope="module", params=list(SMALL))
 def name(request: pytest.FixtureRequest) -> str:
     """Return the name of one retrieval model after the other."""
     needs(request.param)

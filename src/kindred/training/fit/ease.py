@@ -41,8 +41,9 @@ def _all_at_once(liked: csr_matrix, config: EaseConfig) -> Iterator[tuple[int, O
     inverse = _inverse(liked, config.regularization) if n else np.empty((0, 0), np.float32)
     diagonal = inverse.diagonal().copy()
     for item in range(n):
-        # The lower triangle alone is filled.
-        weights = np.concatenate([inverse[item, :item], [np.float32(0)], inverse[item + 1 :, item]]) / -diagonal
+        # The lower triangle alone is filled; an item's weight on itself comes out as -1.
+        row = np.concatenate([inverse[item, :item], inverse[item:, item]])
+        weights = (row / -diagonal).astype(np.float32, copy=False)
         others = np.flatnonzero(weights > 0).astype(np.int32)
         yield item, others, weights[others]
 
