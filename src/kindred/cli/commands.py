@@ -27,6 +27,7 @@ from kindred.cli.slates import popular, recommend, similar, trending
 from kindred.cli.state import state
 from kindred.cli.tokens import token
 from kindred.cli.training import evaluate, train
+from kindred.cli.tuning import tune
 from kindred.cli.users import users
 
 _HELP = """Recommendations that learn within seconds and explain themselves.
@@ -46,6 +47,7 @@ app = App(
 app.command(demo)
 app.command(import_data, name="import")
 app.command(train)
+app.command(tune)
 app.command(serve)
 app.command(run_all, name="run")
 for _command in (backup, restore, consume, job, jobs, recommend, similar, trending, popular, evaluate, doctor):

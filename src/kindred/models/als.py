@@ -15,6 +15,7 @@ from kindred.core.config import Config, Count, MoreThanZero, Share
 from kindred.models.arrays import known, load_array, load_json, rows_at, save_array, save_json
 from kindred.models.layers import Folder
 from kindred.models.protocol import UserHistory
+from kindred.models.search import Range, Space, Whole
 from kindred.models.vectors import score_vectors, spread_vector
 
 STEP = 1.1
@@ -69,6 +70,15 @@ class Ridge(msgspec.Struct, frozen=True):
     def at(self, step: int) -> float:
         """Return the λ of a step."""
         return self.regularization * math.pow(STEP, self.exponent * step)
+
+
+SEARCH: Space = {
+    "factors": Whole(16, 256, log=True),
+    "iterations": Whole(5, 25),
+    "regularization": Range(1.0, 1_000.0, log=True),
+    "regularization_exponent": Range(0.0, 1.0),
+}
+"""What tuning chooses from."""
 
 
 class _Meta(msgspec.Struct):

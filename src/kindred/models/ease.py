@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from kindred.core.config import Config, Count, MoreThanZero
 from kindred.models.operator import Operator, OperatorMeta
+from kindred.models.search import Range, Space, Whole
 
 
 class EaseConfig(Config, frozen=True, kw_only=True):
@@ -21,6 +22,10 @@ class EaseConfig(Config, frozen=True, kw_only=True):
     max_user_items: Count = 500
     dense_items: Count = 10_000
     local_items: Count = 100
+
+
+SEARCH: Space = {"regularization": Range(10.0, 5_000.0, log=True), "neighbours": Whole(50, 500, log=True)}
+"""What tuning chooses from."""
 
 
 @dataclass(frozen=True, slots=True)

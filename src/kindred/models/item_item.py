@@ -8,6 +8,7 @@ import numpy as np
 from kindred.core.candidates import Floats
 from kindred.core.config import Amount, Config, Count, MoreThanZero, Share
 from kindred.models.operator import Operator, OperatorMeta
+from kindred.models.search import Choice, Range, Space, Whole
 
 
 class ItemItemConfig(Config, frozen=True, kw_only=True):
@@ -32,6 +33,15 @@ class ItemItemConfig(Config, frozen=True, kw_only=True):
     bm25_k1: MoreThanZero = 100.0
     bm25_b: Share = 0.8
     block_products: Count = 20_000_000
+
+
+SEARCH: Space = {
+    "similarity": Choice(("cosine", "jaccard", "llr", "bm25")),
+    "neighbours": Whole(20, 300, log=True),
+    "shrinkage": Range(1.0, 2_000.0, log=True),
+    "amplification": Range(0.5, 4.0),
+}
+"""What tuning chooses from."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import httpx
@@ -71,6 +72,25 @@ def test_runs_are_shown_and_compared(kindred: Kindred) -> None:
     misspelt = kindred("models", "show", shown["version"][:-1] + "~")
     assert misspelt.returncode == 1
     assert f"did you mean {shown['version']}?" in misspelt.stderr
+
+
+def test_settings_are_tuned_and_written(kindred: Kindred, trained: Path) -> None:
+    quick = {"KINDRED_TRAINING_HOLDOUT_USERS": "60", "KINDRED_CONTENT_MAX_TERMS": "300"}
+    # So few neighbours that every trial is better.
+    poor = {"KINDRED_ITEM_ITEM_NEIGHBOURS": "1", "KINDRED_ITEM_ITEM_SHRINKAGE": "100000"}
+    file = trained / "kindred.toml"
+    try:
+        done = kindred("tune", "item_item", "--trials", "1", "--write", **quick, **poor)
+        assert done.returncode == 0, done.stderr
+        chosen = tomllib.loads(file.read_text())["item_item"]
+        assert set(chosen) == {"neighbours", "shrinkage", "amplification", "user_weighting"}
+        assert f"shrinkage = {chosen['shrinkage']}" in done.stdout
+        assert "KINDRED_ITEM_ITEM_SHRINKAGE stands over" in done.stderr
+    finally:
+        file.unlink(missing_ok=True)
+    unknown = kindred("tune", "item_itme")
+    assert unknown.returncode == 1
+    assert "did you mean `item_item`?" in unknown.stderr
 
 
 def test_an_increment_without_news_publishes_nothing(kindred: Kindred) -> None:

@@ -1,0 +1,1 @@
+"""Other packages and our models on the same splits, judged alike."""

@@ -1,0 +1,1 @@
+"""The package cornac, in an environment of its own."""

@@ -1,0 +1,1 @@
+"""The package implicit, in an environment of its own."""

@@ -1,0 +1,1 @@
+"""The package lenskit, in an environment of its own."""

@@ -1,0 +1,1 @@
+"""The package rectools, in an environment of its own."""
