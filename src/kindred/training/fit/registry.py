@@ -11,6 +11,7 @@ from kindred.models.als import AlsConfig
 from kindred.models.ease import EaseConfig
 from kindred.models.item_item import ItemItemConfig
 from kindred.models.protocol import Retriever
+from kindred.models.search import Space
 from kindred.models.sequential import SequentialConfig
 from kindred.models.two_tower import TwoTowerConfig
 from kindred.training.fit.inputs import FitInput
@@ -32,6 +33,12 @@ class Fitting(NamedTuple):
         """Return the function."""
         module, _, name = self.fit.partition(":")
         found: Callable[[FitInput, Config], Retriever] = getattr(import_module(module), name)
+        return found
+
+    @property
+    def search(self) -> Space:
+        """Return what tuning chooses settings from: `SEARCH` beside the settings; nothing for a model without one."""
+        found: Space = getattr(import_module(self.config.__module__), "SEARCH", {})
         return found
 
 

@@ -75,8 +75,7 @@ def test_no_trial_begins_after_the_time(tmp_path: Path) -> None:
 def test_unknown_names_and_models_without_a_search_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InvalidInput, match="did you mean `als`"):
         tune("asl", tastes(), CONFIGS, NOW, tmp_path)
-    bare = registry.FITTINGS["als"]._replace(search={})
-    monkeypatch.setitem(registry.FITTINGS, "als", bare)  # type: ignore[arg-type]
+    monkeypatch.delattr("kindred.models.als.SEARCH")
     with pytest.raises(InvalidInput, match=r"no settings.*item_item"):
         tune("als", tastes(), CONFIGS, NOW, tmp_path)
 
