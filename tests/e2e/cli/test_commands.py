@@ -83,7 +83,7 @@ def test_settings_are_tuned_and_written(kindred: Kindred, trained: Path) -> None
         done = kindred("tune", "item_item", "--trials", "1", "--write", **quick, **poor)
         assert done.returncode == 0, done.stderr
         chosen = tomllib.loads(file.read_text())["item_item"]
-        assert set(chosen) == {"neighbours", "shrinkage", "amplification", "user_weighting"}
+        assert set(chosen) == {"similarity", "neighbours", "shrinkage", "amplification"}
         assert f"shrinkage = {chosen['shrinkage']}" in done.stdout
         assert "KINDRED_ITEM_ITEM_SHRINKAGE stands over" in done.stderr
     finally:
