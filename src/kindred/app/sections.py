@@ -26,7 +26,7 @@ from kindred.pipeline.funnel import Deadlines
 from kindred.recommend.config import PlacementConfig, RecommendConfig
 from kindred.settings.load import Settings
 from kindred.settings.schema import OpenTable, Schema
-from kindred.training.config import IncrementConfig, RelevanceConfig, TrainConfigs, TrainingConfig
+from kindred.training.config import GateConfig, IncrementConfig, RelevanceConfig, TrainConfigs, TrainingConfig
 
 StoreUrl = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9+-]*:")]
 
@@ -92,6 +92,7 @@ SECTIONS: dict[str, type[Config]] = {
     "trending": TrendingConfig,
     "ratings": RatingsConfig,
     "training": TrainingConfig,
+    "gate": GateConfig,
     "increment": IncrementConfig,
     "relevance": RelevanceConfig,
     "lake": LakeConfig,
@@ -134,6 +135,7 @@ def train_configs(settings: Settings) -> TrainConfigs:
     """Gather what a training run is configured with."""
     return TrainConfigs(
         training=settings.section(TrainingConfig),
+        gate=settings.section(GateConfig),
         increment=settings.section(IncrementConfig),
         relevance=settings.section(RelevanceConfig),
         preference=preference_config(settings),

@@ -52,6 +52,11 @@ class Stores:
     entered: IO[bytes] | None = None
 
     @property
+    def home(self) -> Path:
+        """Return the data folder."""
+        return self.lake.parent
+
+    @property
     def ingest(self) -> IngestStores:
         """Return those that a consumer folds into."""
         return IngestStores(

@@ -11,6 +11,7 @@ from pathlib import Path
 from kindred.cli.output import note
 from kindred.core.errors import (
     BundleError,
+    BundleRefused,
     ConfigError,
     Conflict,
     InvalidInput,
@@ -29,6 +30,7 @@ class Exit(IntEnum):
     NOT_READY = 3
     CONFLICT = 4
     STORE = 5
+    REFUSED = 6
     INTERRUPTED = 130
 
 
@@ -37,6 +39,7 @@ _CODES: tuple[tuple[type[KindredError], Exit], ...] = (
     (InvalidInput, Exit.USAGE),
     (NoBundle, Exit.NOT_READY),
     (BundleError, Exit.NOT_READY),
+    (BundleRefused, Exit.REFUSED),
     (Conflict, Exit.CONFLICT),
     (Overloaded, Exit.STORE),
 )

@@ -10,6 +10,7 @@
     ├── NotFound                                                             404
     ├── Conflict              a second owner, a busy port, a held lease      409
     │   ├── LeaseHeld
+    │   ├── BundleRefused     what was trained did not pass the gate
     │   └── StateWentBack     a store holds less than its writer built on
     ├── Gone                  kept once, past its retention                  410
     ├── TooLarge              a body over the limit                          413
@@ -111,6 +112,13 @@ class LeaseHeld(Conflict):
 
     code = "lease_held"
     title = "Another process holds the lease"
+
+
+class BundleRefused(Conflict):
+    """What was trained did not pass the gate, so it is not published and the active bundle stays."""
+
+    code = "bundle_refused"
+    title = "The new bundle was refused"
 
 
 class StateWentBack(Conflict):

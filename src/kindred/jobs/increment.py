@@ -10,7 +10,7 @@ from kindred.training.config import TrainConfigs
 from kindred.training.fit.inputs import silent
 from kindred.training.increment.gate import IncrementRefused
 from kindred.training.increment.run import increment
-from kindred.training.run import TrainStores
+from kindred.training.publishing import TrainStores
 
 Outcome: TypeAlias = Literal["published", "nothing_new", "refused", "busy"]
 

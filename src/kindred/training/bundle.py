@@ -13,7 +13,7 @@ from kindred.training.fit.models import FittedModels
 INDEX = "index"
 
 
-def folders(models: FittedModels) -> dict[str, Model]:
+def folders(models: FittedModels | ModelSet) -> dict[str, Model]:
     """Return the models by the folder that each has in a bundle."""
     return {
         "popularity": models.popularity,

@@ -64,6 +64,39 @@ class TrainingConfig(Config, frozen=True, kw_only=True):
         check_retrievers(self.retrieval)
 
 
+GateCheck = Literal[
+    "finite", "popularity", "active", "full_fit", "coverage", "cold_items", "popularity_bias", "latency"
+]
+
+
+class GateConfig(Config, frozen=True, kw_only=True):
+    """What a training must show before its bundle is published.
+
+    Past users are asked for what they did after a split in time, by models that were trained on what was before it.
+    `users`: most of them, drawn from those who taught nothing. `min_users`: with fewer, only `finite` and `latency` are
+    judged. `popularity_loss`, `active_loss`: share of the NDCG@10 of the most popular items, and of the active
+    bundle's models, by which the new ones may be worse for certain (the better end of the 95 % interval of the paired
+    differences). `full_fit_loss`: the same for the models that are published, which have seen the answers, against
+    those that have not. `coverage_loss`: share of the different items in lists that may get lost. `cold_change`: by how
+    much the share of items with fewer than ten interactions in lists may move. `bias_growth`: by how much the mean
+    percentile of popularity of listed items may grow. `latency_ms`: milliseconds of a processor that the median
+    replayed request may take. `resamples`: of the bootstrap. `skip`: checks that refuse nothing: finite, popularity,
+    active, full_fit, coverage, cold_items, popularity_bias, latency.
+    """
+
+    users: Count = 400
+    min_users: Count = 50
+    popularity_loss: Share = 0.0
+    active_loss: Share = 0.02
+    full_fit_loss: Share = 0.1
+    coverage_loss: Share = 0.5
+    cold_change: Share = 0.25
+    bias_growth: Share = 0.25
+    latency_ms: MoreThanZero = 100.0
+    resamples: Annotated[int, Meta(ge=2_000, le=100_000)] = 2_000
+    skip: tuple[GateCheck, ...] = ()
+
+
 class IncrementConfig(Config, frozen=True, kw_only=True):
     """How a bundle learns from new interactions between two trainings.
 
@@ -94,6 +127,7 @@ class TrainConfigs:
     """What every component of a training run is configured with."""
 
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    gate: GateConfig = field(default_factory=GateConfig)
     increment: IncrementConfig = field(default_factory=IncrementConfig)
     relevance: RelevanceConfig = field(default_factory=RelevanceConfig)
     preference: PreferenceConfig = field(default_factory=PreferenceConfig)

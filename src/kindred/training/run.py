@@ -1,52 +1,34 @@
 """A training run: from the stores to a published bundle, or to nothing at all."""
 
-import shutil
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 from threadpoolctl import threadpool_limits
 
 from kindred import __version__
 from kindred.core.bundle import Manifest
 from kindred.core.clock import Clock
-from kindred.core.errors import InvalidInput, LeaseHeld
-from kindred.core.ids import new_id
-from kindred.ports.models import ModelStore
-from kindred.ports.operations import Leases, alone
-from kindred.ports.vectors import VectorIndexes
-from kindred.training.bundle import folders, write_models
-from kindred.training.collect import DataStores, collect
+from kindred.core.errors import BundleError, NoBundle, NotFound
+from kindred.evaluation.intervals import Interval
+from kindred.recommend.model_set import open_layers, open_models
+from kindred.training.bundle import folders
+from kindred.training.collect import collect
 from kindred.training.config import TrainConfigs
-from kindred.training.dataset import Dataset
 from kindred.training.fit.inputs import silent
 from kindred.training.fit.models import FittedModels, fit_models
-from kindred.training.holdout import Held, hold_out
+from kindred.training.gate.check import GateRefused
+from kindred.training.gate.trials import Trials
+from kindred.training.gate.verdict import Verdict, verdict
+from kindred.training.publishing import TrainStores, new_version, publish, staged, training_lease
+from kindred.training.records import CheckRecord, Figure, RunRecord, RunRecords, peak_mib
 from kindred.training.replay import ReplayPorts
+from kindred.training.steps.begin import Begun, Wanted, begin
+from kindred.training.steps.models import MODELS, TRIAL, adopt, build, link_tree
+from kindred.training.steps.stopwatch import Stopwatch
+from kindred.training.steps.trial import Judged, hold_out_steps
 
-LEASE = "trainer"
-
-
-class TrainStores(DataStores, Protocol):
-    """What a training run reads, and where it publishes."""
-
-    @property
-    def models(self) -> ModelStore:
-        """Return where bundles are published."""
-        ...
-
-    @property
-    def leases(self) -> Leases:
-        """Return who keeps a second trainer out."""
-        ...
-
-    @property
-    def vectors(self) -> VectorIndexes:
-        """Return what builds vector indexes."""
-        ...
+FOLDER = "training"
 
 
 async def train(
@@ -55,101 +37,177 @@ async def train(
     clock: Clock,
     progress: Callable[[str], None] = silent,
     activate: bool = True,
+    wanted: Wanted | None = None,
 ) -> Manifest:
     """Train on everything that is known now and publish the bundle; `progress` hears the name of each step.
 
-    Raises InvalidInput when the catalogue is empty, LeaseHeld while another process trains. When any step fails
-    nothing is published and the active bundle stays.
+    A run that was cut off is taken up where it stood. Raises InvalidInput when the catalogue is empty, LeaseHeld while
+    another process trains, GateRefused when the gate does not let the bundle pass, NoBundle where the rest of what is
+    `wanted` is to come from an active bundle and there is none. Whatever is raised, nothing is published, the active
+    bundle stays, and the record of the run says why.
     """
     async with training_lease(stores.leases) as fence:
-        seconds: dict[str, float] = {}
-        started = time.perf_counter()
-        progress("data")
-        dataset = await collect(stores)
-        seconds["data"] = round(time.perf_counter() - started, 3)
-        if not dataset.listed().any():
-            raise InvalidInput(
-                "the catalogue has no listed item, so there is nothing to recommend: run `kindred import` with a "
-                "mapping that has [items] or [interactions], or add items over HTTP, then train again"
-            )
-        now = clock.now()
-        models = fit_models(dataset, configs, now, progress)
-        started = time.perf_counter()
-        # A replay is many small products: BLAS threads only fight over the cores.
-        with threadpool_limits(limits=1, user_api="blas"):
-            ports = ReplayPorts(stores.catalog, stores.vectors)
-            held = await hold_out(dataset, configs, ports, now, models.content, progress)
-        seconds["holdout"] = round(time.perf_counter() - started, 3)
-        manifest = await _publish(stores, dataset, configs, models, held, seconds, now, fence, activate, progress)
+        run = _Run(stores, configs, clock, Stopwatch(progress), wanted or Wanted())
+        records = RunRecords(stores.home)
+        try:
+            manifest = await run.to_the_end(fence, activate)
+        except Exception as error:
+            records.write(run.record("refused" if isinstance(error, GateRefused) else "failed", error))
+            raise
+        records.write(run.record("published", manifest=manifest))
         await stores.models.prune(configs.training.keep)
+        run.trials.prune({kept.version for kept in await stores.models.bundles()})
         return manifest
 
 
-async def _publish(
-    stores: TrainStores,
-    dataset: Dataset,
-    configs: TrainConfigs,
-    models: FittedModels,
-    held: Held,
-    seconds: Mapping[str, float],
-    now: int,
-    fence: int,
-    activate: bool,
-    progress: Callable[[str], None],
-) -> Manifest:
-    """Write a staged folder and publish it."""
-    progress("write")
-    async with staged(stores.models) as folder:
-        started = time.perf_counter()
-        measured = write_models(models, held.blend, folder, stores.vectors)
-        written = round(time.perf_counter() - started, 3)
-        manifest = Manifest(
-            version=new_version(now),
-            created=now,
+@dataclass(slots=True)
+class _Run:
+    """A training run under way; what it has found so far stays for its record."""
+
+    stores: TrainStores
+    configs: TrainConfigs
+    clock: Clock
+    tell: Stopwatch
+    wanted: Wanted
+    begun: Begun | None = None
+    judged: Judged | None = None
+    verdict: Verdict | None = None
+    started: int = 0
+
+    def __post_init__(self) -> None:
+        """Note when it began."""
+        self.started = self.clock.now()
+
+    @property
+    def trials(self) -> Trials:
+        """Return the trials of the kept bundles."""
+        return Trials(self.stores.home / FOLDER / "trials")
+
+    async def to_the_end(self, fence: int, activate: bool) -> Manifest:
+        """Do every step that an interrupted run has not done, and publish."""
+        active = await self._active()
+        self.tell("data")
+        begun = await self._begin(active)
+        if (done := await self._published(begun, activate)) is not None:
+            return done
+        if self.wanted.only and active is not None:
+            bundle = open_models(*await open_layers(self.stores.models, active.version), self.stores.vectors)
+            adopt(begun.work, bundle, self.trials.place(active.version), self.wanted.only, self.configs)
+        models = self._fit(begun)
+        # A replay is many small products: BLAS threads only fight over the cores.
+        with threadpool_limits(limits=1, user_api="blas"):
+            self.judged = await hold_out_steps(begun, models, active, self.trials, self._ports, self.configs, self.tell)
+        self.tell("gate")
+        folder = begun.work.part(MODELS).folder
+        self.verdict = verdict(folder, self.judged.judges, self.judged.answers, self.configs.gate)
+        if failed := self.verdict.failed(self.configs.gate):
+            raise GateRefused(failed, None if active is None else active.version)
+        return await self._publish(begun, models, self.judged, fence, activate)
+
+    @property
+    def _ports(self) -> ReplayPorts:
+        return ReplayPorts(self.stores.catalog, self.stores.vectors)
+
+    async def _active(self) -> Manifest | None:
+        """Return the active bundle's manifest; one that cannot be used is none, unless parts of it are wanted."""
+        version = await self.stores.models.active()
+        if version is None and self.wanted.only:
+            raise NoBundle("there is no bundle yet to take the other models from: run `kindred train` without --only")
+        try:
+            return None if version is None else (await self.stores.models.open(version))[0]
+        except (BundleError, NotFound):
+            if self.wanted.only:
+                raise
+            return None
+
+    async def _begin(self, active: Manifest | None) -> Begun:
+        """Read the data, and find out whether an interrupted run is taken up."""
+        collected = await collect(self.stores)
+        place = self.stores.home / FOLDER / "work"
+        self.begun = begin(place, collected, self.configs, self.wanted, self.started, active, new_version)
+        return self.begun
+
+    async def _published(self, begun: Begun, activate: bool) -> Manifest | None:
+        """Return the bundle of a run that was cut off after it was published, now active where that was asked for."""
+        version = begun.plan.version
+        found = next((each for each in await self.stores.models.bundles() if each.version == version), None)
+        if found is not None:
+            if activate:
+                await self.stores.models.activate(version)
+            self._put_away(begun)
+        return found
+
+    def _put_away(self, begun: Begun) -> None:
+        """Keep the trial of a published bundle for the next gate, and nothing else of the work."""
+        self.trials.keep(begun.plan.version, begun.work.part(TRIAL).folder)
+        begun.work.clear()
+
+    def _fit(self, begun: Begun) -> FittedModels:
+        """Fit the models on everything and build their indexes."""
+        models = fit_models(begun.dataset, self.configs, begun.plan.now, self.tell, keep=begun.work.part(MODELS))
+        self.tell("index")
+        build(begun.work.part(MODELS), models, self.stores.vectors)
+        return models
+
+    async def _publish(
+        self, begun: Begun, models: FittedModels, judged: Judged, fence: int, activate: bool
+    ) -> Manifest:
+        """Put the bundle together in a staged folder and publish it; the trial stays for the next gate."""
+        async with staged(self.stores.models) as folder:
+            self.tell("write")
+            link_tree(begun.work.part(MODELS).folder, folder)
+            manifest = Manifest(
+                version=begun.plan.version,
+                created=self.clock.now(),
+                code_version=__version__,
+                n_items=begun.dataset.n_items,
+                window=begun.dataset.window(),
+                metrics=self._metrics() | build(begun.work.part(MODELS), models, self.stores.vectors),
+                parameters={**self.configs.parameters(), "learned_blend": dict(judged.held.blend.weights)},
+                models=[*folders(models), "blend"],
+                retrievers=tuple(models.retrievers),
+                seconds=self.tell.seconds,
+            )
+            await publish(self.stores, folder, manifest, fence, activate, self.tell)
+        self._put_away(begun)
+        return manifest
+
+    def _metrics(self) -> dict[str, float]:
+        """Return all that was measured so far, of intervals the mean."""
+        found = {} if self.judged is None else dict(self.judged.held.metrics)
+        found |= {} if self.begun is None else self.begun.left_out
+        judged = {} if self.verdict is None else self.verdict.metrics
+        return found | {name: value.mean if isinstance(value, Interval) else value for name, value in judged.items()}
+
+    def record(
+        self,
+        outcome: Literal["published", "refused", "failed"],
+        error: Exception | None = None,
+        manifest: Manifest | None = None,
+    ) -> RunRecord:
+        """Return what is to be kept of the run."""
+        checks = [] if self.verdict is None else self.verdict.checks
+        notes = [] if self.verdict is None else self.verdict.notes.items()
+        figures = self._metrics() | ({} if manifest is None else manifest.metrics)
+        intervals = {} if self.verdict is None else self.verdict.metrics
+        return RunRecord(
+            version=new_version(self.started) if self.begun is None else self.begun.plan.version,
+            started=self.started,
+            finished=self.clock.now(),
+            outcome=outcome,
+            error="" if error is None else str(error) or type(error).__name__,
+            parameters=self.configs.parameters() if manifest is None else manifest.parameters,
+            window=None if self.begun is None else self.begun.dataset.window(),
+            metrics={name: Figure.of(value) for name, value in {**figures, **intervals}.items()},
+            seconds=self.tell.seconds,
+            gate=[
+                *(
+                    CheckRecord(name=one.name, passed=one.passed, value=one.value, limit=one.limit, said=one.said)
+                    for one in checks
+                ),
+                *(CheckRecord(name=name, passed=True, value=None, limit=None, said=said) for name, said in notes),
+            ],
+            seed=self.configs.training.seed,
             code_version=__version__,
-            n_items=dataset.n_items,
-            window=dataset.window(),
-            metrics={**held.metrics, **measured},
-            parameters={**configs.parameters(), "learned_blend": dict(held.blend.weights)},
-            models=[*folders(models), "blend"],
-            retrievers=tuple(models.retrievers),
-            seconds={**seconds, **models.seconds, "write": written},
+            peak_mib=peak_mib(),
         )
-        await publish(stores, folder, manifest, fence, activate, progress)
-    return manifest
-
-
-@asynccontextmanager
-async def staged(models: ModelStore) -> AsyncIterator[Path]:
-    """Give a folder for a bundle in the making; it goes when the block raises."""
-    folder = await models.stage()
-    try:
-        yield folder
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-
-
-async def publish(
-    stores: TrainStores,
-    folder: Path,
-    manifest: Manifest,
-    fence: int,
-    activate: bool,
-    progress: Callable[[str], None],
-) -> None:
-    """Publish a staged folder; raise LeaseHeld where another trainer took over meanwhile."""
-    if not await stores.leases.holds(LEASE, fence):
-        raise LeaseHeld("another process took over training while this one worked; nothing was published")
-    progress("publish")
-    await stores.models.publish(folder, manifest, activate)
-
-
-def new_version(now: int) -> str:
-    """Return a bundle's version: its time (UTC) to the second, and characters that make it unique."""
-    return f"{datetime.fromtimestamp(now / 1000, tz=UTC):%Y%m%dT%H%M%SZ}-{new_id('b')[-6:]}"
-
-
-def training_lease(leases: Leases) -> AbstractAsyncContextManager[int]:
-    """Be the one trainer; raise LeaseHeld saying who is."""
-    return alone(leases, LEASE, "is training")

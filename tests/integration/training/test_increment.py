@@ -24,7 +24,8 @@ from kindred.training.config import IncrementConfig, TrainConfigs, TrainingConfi
 from kindred.training.fit.models import fit_models
 from kindred.training.increment.gate import IncrementRefused
 from kindred.training.increment.run import increment
-from kindred.training.run import LEASE, train
+from kindred.training.publishing import LEASE
+from kindred.training.run import train
 
 HOUR = 3_600_000
 N_ITEMS, N_USERS = 40, 60

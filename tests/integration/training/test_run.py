@@ -24,7 +24,8 @@ from kindred.ingest.importing.lake import LAKE_COLUMNS, ImportManifest, Lake
 from kindred.recommend.model_set import open_models as open_bundle
 from kindred.training.collect import collect
 from kindred.training.config import TrainConfigs
-from kindred.training.run import LEASE, train
+from kindred.training.publishing import LEASE
+from kindred.training.run import train
 
 NOW = 1_700_000_000_000
 DAY = 86_400_000
@@ -41,6 +42,10 @@ class Stores:
     models: LocalModelStore
     leases: LocalLeases
     vectors: LocalVectorIndexes
+
+    @property
+    def home(self) -> Path:
+        return self.lake.parent
 
 
 @pytest.fixture

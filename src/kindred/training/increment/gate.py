@@ -8,33 +8,20 @@ import xxhash
 from numpy.typing import NDArray
 
 from kindred.core.candidates import Mask, Ordinals
-from kindred.core.errors import Conflict
+from kindred.core.errors import BundleRefused
 from kindred.models.arrays import top_k
 from kindred.models.preference import Preferences, preferences
 from kindred.recommend.model_set import ModelSet
 from kindred.training.config import IncrementConfig, TrainConfigs
 from kindred.training.dataset import Dataset
+from kindred.training.gate.check import Check
 from kindred.training.increment.changes import Change
 from kindred.training.increment.fresh import Fresh
 
 _LONGEST_HISTORY = 500
 
 
-class Check(NamedTuple):
-    """One thing looked at: `value` must not exceed `limit`."""
-
-    name: str
-    value: float
-    limit: float
-    said: str
-
-    @property
-    def passed(self) -> bool:
-        """Say whether it holds; what is no number does not."""
-        return self.value <= self.limit
-
-
-class IncrementRefused(Conflict):
+class IncrementRefused(BundleRefused):
     """An increment did not pass the gate; the active bundle stays."""
 
     title = "The increment was refused"

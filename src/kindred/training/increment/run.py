@@ -21,9 +21,9 @@ from kindred.training.collect import collect
 from kindred.training.config import IncrementConfig, TrainConfigs
 from kindred.training.dataset import Dataset
 from kindred.training.fit.inputs import silent
+from kindred.training.gate.check import Check
 from kindred.training.increment.fresh import Fresh, find_fresh
 from kindred.training.increment.gate import (
-    Check,
     IncrementRefused,
     canary_check,
     canary_questions,
@@ -32,7 +32,7 @@ from kindred.training.increment.gate import (
     share_check,
 )
 from kindred.training.increment.update import Update, save_update, work_out
-from kindred.training.run import TrainStores, new_version, publish, staged, training_lease
+from kindred.training.publishing import TrainStores, new_version, publish, staged, training_lease
 
 
 async def increment(

@@ -1,8 +1,8 @@
 """The work folder of a training run: what each step made, so that a run that was cut off goes on where it stood."""
 
 import shutil
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -98,16 +98,32 @@ class Work:
 
     def step(self, name: str, make: Callable[[], object], load: Callable[[], T]) -> T:
         """Return what `load` finds in the folder `name`; `make` writes it where no earlier run did so in full."""
-        if self.kept(name):
-            with suppress(BundleError):
-                found = load()
-                self.resumed.append(f"{self._part}/{name}".lstrip("/"))
-                return found
+        found = self.found(name, load)
+        if found is not None:
+            return found
+        with self.making(name):
+            make()
+        return load()
+
+    def found(self, name: str, load: Callable[[], T]) -> T | None:
+        """Return what `load` finds where an earlier run finished the step, None where it did not or it is damaged."""
+        if not self.kept(name):
+            return None
+        with suppress(BundleError):
+            found = load()
+            self.resumed.append(f"{self._part}/{name}".lstrip("/"))
+            return found
+        return None
+
+    @contextmanager
+    def making(self, name: str) -> Iterator[Path]:
+        """Give the empty folder of a step, which is finished when the block ends without an error."""
         with files.translating(self.folder):
             self.drop(name)
-            make()
+            folder = self.folder / name
+            folder.mkdir(parents=True)
+            yield folder
             self.finish(name)
-        return load()
 
     def kept(self, name: str) -> bool:
         """Say whether an earlier run finished a step and its files are as they were."""
