@@ -50,9 +50,8 @@ async def hold_out_steps(
     held = await _blend(asked, trial, work, ports, configs, progress)
     for part in (MODELS, TRIAL):
         held.blend.save(work.part(part).folder / BLEND)
-    Trial(cut=asked.cut, n_items=begun.dataset.n_items, retrievers=tuple(models.retrievers)).save(
-        work.part(TRIAL).folder
-    )
+    names = tuple(models.retrievers)
+    Trial(cut=asked.cut, n_items=begun.dataset.n_items, retrievers=names).save(work.part(TRIAL).folder)
     judges = judging(asked, held.blend.learned, configs.gate.users, configs.training.seed)
     before = None if active is None else trials.comparable(active.base or active.version, judges, ports.indexes)
     version = None if before is None or active is None else active.version
