@@ -1,5 +1,7 @@
 """The two towers learn planted tastes, give new items a vector, stop early, and go on after an interruption."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -191,3 +193,24 @@ def test_saved_and_loaded_it_says_the_same_and_damage_is_said(fitted: TwoTowerMo
         with pytest.raises(BundleCorrupt, match=path.stem):
             TwoTowerModel.load(tmp_path)
         path.write_bytes(whole)
+
+
+SERVING = """
+import sys
+import numpy as np
+from pathlib import Path
+from kindred.models.protocol import UserHistory
+from kindred.models.retrieval import open_retriever
+
+model = open_retriever("two_tower", Path(sys.argv[1]))
+one = np.ones(1)
+history = UserHistory(one.astype(np.int32), one.astype(np.float32), one > 0, one.astype(np.int64))
+assert model.represent(history).any()
+print(sorted({"torch", "onnx", "onnxscript", "sklearn"} & set(sys.modules)), "onnxruntime" in sys.modules)
+"""
+
+
+def test_a_server_opens_and_asks_it_without_torch(fitted: TwoTowerModel, tmp_path: Path) -> None:
+    fitted.save(tmp_path)
+    said = subprocess.run([sys.executable, "-c", SERVING, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert said.stdout.split("\n")[0] == "[] True"
