@@ -47,16 +47,16 @@ class TwoTowerConfig(Config, frozen=True, kw_only=True):
     embedding: Width = 64
     layers: Annotated[tuple[Width, ...], Meta(min_length=1, max_length=8)] = (256, 128)
     heads: Annotated[int, Meta(ge=1, le=32)] = 4
-    history: Annotated[int, Meta(ge=1, le=500)] = 100
+    history: Annotated[int, Meta(ge=1, le=500)] = 50
     temperature: MoreThanZero = 0.07
-    batch: Annotated[int, Meta(ge=2, le=65_536)] = 1_024
-    negatives: CountOrZero = 1_024
+    batch: Annotated[int, Meta(ge=2, le=65_536)] = 512
+    negatives: CountOrZero = 512
     id_dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.1
-    learning_rate: MoreThanZero = 1e-3
+    learning_rate: MoreThanZero = 2e-3
     weight_decay: Amount = 1e-4
-    epochs: Count = 20
+    epochs: Count = 10
     epoch_rows: Count = 250_000
-    patience: Count = 3
+    patience: Count = 2
     validation_users: Count = 2_000
     seed: int = 42
 
