@@ -16,7 +16,16 @@ from kindred.ports.interactions import InteractionStore
 from kindred.ports.log import EventLog
 from kindred.ports.operations import TokenStore
 from kindred.ports.state import StateStore
-from kindred.recommend.ask import Ask, ListAnswer, ListAsk, Served, SimilarAnswer, SimilarAsk
+from kindred.recommend.ask import (
+    Ask,
+    ListAnswer,
+    ListAsk,
+    Served,
+    SimilarAnswer,
+    SimilarAsk,
+    SimilarUsersAnswer,
+    SimilarUsersAsk,
+)
 
 
 class EventJournal(Protocol):
@@ -36,6 +45,10 @@ class Answers(Protocol):
 
     async def similar(self, ask: SimilarAsk) -> SimilarAnswer:
         """Return items like another; raise NotFound for an unknown one."""
+        ...
+
+    async def similar_users(self, ask: SimilarUsersAsk) -> SimilarUsersAnswer:
+        """Return users whose taste is like another's; raise NotFound for an unknown one."""
         ...
 
     async def listing(self, ask: ListAsk) -> ListAnswer:

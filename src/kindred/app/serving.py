@@ -23,7 +23,17 @@ from kindred.ingest.journal import folded
 from kindred.pipeline.funnel import Deadlines, Funnel
 from kindred.pipeline.runner import Runner
 from kindred.ports.telemetry import Meter
-from kindred.recommend.ask import Ask, ListAnswer, ListAsk, Served, ShownItem, SimilarAnswer, SimilarAsk
+from kindred.recommend.ask import (
+    Ask,
+    ListAnswer,
+    ListAsk,
+    Served,
+    ShownItem,
+    SimilarAnswer,
+    SimilarAsk,
+    SimilarUsersAnswer,
+    SimilarUsersAsk,
+)
 from kindred.recommend.config import PlacementConfig, RecommendConfig
 from kindred.recommend.effects.gathered import Gathered
 from kindred.recommend.effects.replay import ReplayLog, decode_replay, replay_query
@@ -32,6 +42,7 @@ from kindred.recommend.filters.rules import emptied_by
 from kindred.recommend.funnels import build_funnel
 from kindred.recommend.listing import list_items
 from kindred.recommend.similar import similar_items
+from kindred.recommend.similar_users import similar_users
 from kindred.recommend.world import World
 
 GATHER_SECONDS = 0.1
@@ -97,6 +108,10 @@ class Serving:
     async def similar(self, ask: SimilarAsk) -> SimilarAnswer:
         """Answer with items like another; raise NotFound for an unknown one, NoBundle when nothing was trained."""
         return await similar_items(self._follower.world, self._stores.cache, ask, self._clock.now())
+
+    async def similar_users(self, ask: SimilarUsersAsk) -> SimilarUsersAnswer:
+        """Answer with people like another; raise NotFound for an unknown one, NoBundle when nothing was trained."""
+        return await similar_users(self._follower.world, self._stores.interactions, ask, self._clock.now())
 
     async def listing(self, ask: ListAsk) -> ListAnswer:
         """Answer with a list that is the same for everyone; raise NoBundle when nothing was trained."""

@@ -90,6 +90,26 @@ class SimilarAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class SimilarUsersAsk:
+    """A question for users whose taste is like another's."""
+
+    user_id: str
+    count: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarUsersAnswer:
+    """Users like another: (user, similarity in (0, 1], items both think alike of), best first.
+
+    `user_id`: the one at the end of the merges of who was asked for.
+    """
+
+    user_id: str
+    state_version: str
+    users: list[tuple[str, float, int]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
 class ListAsk:
     """A question for a list that is the same for everyone; `kind` is `trending` or `popular`."""
 

@@ -32,7 +32,17 @@ from kindred.core.position import Position
 from kindred.core.slate import Reason, ReasonCode
 from kindred.core.trace import StageTrace, Trace
 from kindred.monitoring.prometheus import PrometheusMeter
-from kindred.recommend.ask import Ask, ListAnswer, ListAsk, Served, ShownItem, SimilarAnswer, SimilarAsk
+from kindred.recommend.ask import (
+    Ask,
+    ListAnswer,
+    ListAsk,
+    Served,
+    ShownItem,
+    SimilarAnswer,
+    SimilarAsk,
+    SimilarUsersAnswer,
+    SimilarUsersAsk,
+)
 
 _ATTRIBUTES = {"year": 1995}
 NOW = 1_700_000_000_000
@@ -111,6 +121,12 @@ class PlainAnswers:
         if known is None:
             raise NotFound(f"there is no item {ask.item_id!r}")
         return SimilarAnswer(ask.item_id, ask.metric, "b1", "0.0.7", await self._rows(ask.count))
+
+    async def similar_users(self, ask: SimilarUsersAsk) -> SimilarUsersAnswer:
+        self._hear(ask)
+        if ask.user_id == "nope":
+            raise NotFound(f"there is no user {ask.user_id!r}")
+        return SimilarUsersAnswer(ask.user_id, "0.0.7", [("u2", 0.5, 3)])
 
     async def listing(self, ask: ListAsk) -> ListAnswer:
         self._hear(ask)

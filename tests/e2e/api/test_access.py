@@ -9,6 +9,7 @@ from kindred.api.server import create_asgi
 CALLS = [
     ("read", "POST", "/api/v1/recommendations", {"user_id": "u"}),
     ("read", "GET", "/api/v1/items/movie_1/similar", None),
+    ("read", "GET", "/api/v1/users/u/similar", None),
     ("read", "GET", "/api/v1/trending", None),
     ("read", "GET", "/api/v1/popular", None),
     ("read", "GET", "/api/v1/items/movie_1", None),

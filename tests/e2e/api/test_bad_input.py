@@ -144,6 +144,8 @@ async def test_track_faults_name_the_field(
         ("/api/v1/items/movie_1/similar?user_id=" + "x" * 129, "/user_id"),
         ("/api/v1/items/movie_1/similar?exclude_items=a," + "x" * 129, "/exclude_items"),
         ("/api/v1/items/movie_1/similar?kount=3", "/kount"),
+        ("/api/v1/users/u/similar?count=101", "/count"),
+        ("/api/v1/users/" + "x" * 129 + "/similar", "/user_id"),
         ("/api/v1/items/" + "x" * 129, "/item_id"),
         ("/api/v1/items/a%00b", "/item_id"),
         ("/api/v1/items/a%1Fb", "/item_id"),
@@ -161,7 +163,10 @@ async def test_parameter_faults_name_the_parameter(client: httpx.AsyncClient, pa
 
 
 async def test_unknown_addresses_methods_and_things(client: httpx.AsyncClient) -> None:
-    for path in ("/nowhere", "/api/v1/items/nope", "/api/v1/users/nope", "/api/v1/items/nope/similar"):
+    for path in (
+        "/nowhere",
+        *(f"/api/v1/{kind}/nope{tail}" for kind in ("items", "users") for tail in ("", "/similar")),
+    ):
         _problem(await client.get(path), 404)
     _problem(await client.get("/api/v1/requests/rec_nope/trace"), 404)
     _problem(await client.delete("/api/v1/items/nope"), 404)

@@ -179,6 +179,13 @@ async def test_similar_and_lists(app: StandIn, client: httpx.AsyncClient) -> Non
     assert app.serving.asked[-1].kind == "popular"
 
 
+async def test_similar_users(app: StandIn, client: httpx.AsyncClient) -> None:
+    answer = (await client.get("/api/v1/users/a%2Fb/similar?count=3")).json()
+    assert (app.serving.asked[-1].user_id, app.serving.asked[-1].count) == ("a/b", 3)
+    assert answer["similar_users"] == [{"user_id": "u2", "similarity": 0.5, "items_in_common": 3}]
+    assert (answer["user_id"], answer["state_version"]) == ("a/b", "0.0.7")
+
+
 async def test_health_metrics_and_trace(app: StandIn, client: httpx.AsyncClient) -> None:
     assert (await client.get("/api/v1/requests/rec_1/trace")).json()["request_id"] == "rec_1"
     async with app.client(None) as anonymous:

@@ -259,7 +259,8 @@ async def test_item_item_names_the_neighbour_that_adds_most(platform):
                 near, similar = platform.world.models.item_item.similar(anchor, 100)
                 at = np.flatnonzero(near == one.ordinal)
                 if len(at):
-                    adds[anchor] = float(similar[at[0]]) * weight
+                    power = platform.world.models.item_item.config.amplification
+                    adds[anchor] = float(similar[at[0]]) ** power * weight
             assert adds[one.reason.anchor] == pytest.approx(max(adds.values()), rel=1e-5)
             checked += 1
     assert checked

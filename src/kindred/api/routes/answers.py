@@ -1,4 +1,4 @@
-"""Recommendations, similar items, trending and popular."""
+"""Recommendations, similar items, similar users, trending and popular."""
 
 from typing import Annotated, Any, Literal
 
@@ -11,7 +11,14 @@ from kindred.api.cards import thumbnail_url
 from kindred.api.edge import path_id
 from kindred.api.platform import Injected
 from kindred.api.schemas.items import metadata
-from kindred.api.schemas.lists import ListedItem, ListResponse, SimilarItem, SimilarResponse
+from kindred.api.schemas.lists import (
+    ListedItem,
+    ListResponse,
+    SimilarItem,
+    SimilarResponse,
+    SimilarUser,
+    SimilarUsersResponse,
+)
 from kindred.api.schemas.recommendation import (
     RecommendationRequest,
     RecommendationResponse,
@@ -21,9 +28,9 @@ from kindred.api.schemas.recommendation import (
 from kindred.api.tokens import READ
 from kindred.core.ids import check_id, id_fault
 from kindred.core.item import Item
-from kindred.recommend.ask import ListAnswer, ListAsk, Served, ShownItem, SimilarAsk
+from kindred.recommend.ask import ListAnswer, ListAsk, Served, ShownItem, SimilarAsk, SimilarUsersAsk
 
-Count = Annotated[int, QueryParameter(ge=1, le=100, description="how many items, 1 to 100")]
+Count = Annotated[int, QueryParameter(ge=1, le=100, description="how many, 1 to 100")]
 Window = Annotated[Literal["1h", "24h", "7d"], QueryParameter(description="how far back")]
 Category = Annotated[str | None, QueryParameter(min_length=1, max_length=256, description="only of this category")]
 Country = Annotated[str | None, QueryParameter(pattern="^[A-Za-z]{2}$", description="ISO 3166 alpha-2")]
@@ -132,6 +139,20 @@ def _shown(item: Item) -> dict[str, Any]:
     }
 
 
+@get("/api/v1/users/{user_id:str}/similar", **described(READ, "answers", 404))
+async def similar_users(platform: Injected, user_id: FromPath[str], count: Count = 10) -> SimilarUsersResponse:
+    """List users whose taste is like one user's, and how many items they share."""
+    answer = await platform.serving.similar_users(SimilarUsersAsk(path_id(user_id, "/user_id"), count))
+    return SimilarUsersResponse(
+        user_id=answer.user_id,
+        state_version=answer.state_version,
+        similar_users=[
+            SimilarUser(user_id=user, similarity=round(similarity, 6), items_in_common=common)
+            for user, similarity, common in answer.users
+        ],
+    )
+
+
 @get("/api/v1/trending", **described(READ, "answers"))
 async def trending(
     platform: Injected,
@@ -171,4 +192,4 @@ def _list_response(answer: ListAnswer) -> ListResponse:
     )
 
 
-HANDLERS = [recommendations, similar, trending, popular]
+HANDLERS = [recommendations, similar, similar_users, trending, popular]

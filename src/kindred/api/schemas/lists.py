@@ -25,6 +25,22 @@ class SimilarResponse(msgspec.Struct, frozen=True, kw_only=True):
     degraded: list[str]
 
 
+class SimilarUser(msgspec.Struct, frozen=True, kw_only=True):
+    """One user like the one asked for."""
+
+    user_id: str
+    similarity: float
+    items_in_common: int
+
+
+class SimilarUsersResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """Users like another, best first."""
+
+    user_id: str
+    state_version: str
+    similar_users: list[SimilarUser]
+
+
 class ListedItem(msgspec.Struct, frozen=True, kw_only=True):
     """One item of a list that is the same for everyone."""
 
