@@ -60,6 +60,7 @@ class _Meta(msgspec.Struct):
     n_items: int
     event_types: tuple[str, ...]
     passes: int
+    seconds: float
     device: str
     config: SequentialConfig
 
@@ -69,13 +70,14 @@ class SequentialModel:
     """Item vectors, and the encoder that reads them.
 
     `item_vectors (n, d) float32`, zero for items nobody liked; `event_types`: those met in training; `passes`: over the
-    data that the best weights took; `device`: what training ran on.
+    data that the best weights took; `seconds`: that training took in all, and `device`: what it ran on.
     """
 
     item_vectors: Floats
     encoder: OnnxGraph
     event_types: tuple[str, ...]
     passes: int
+    seconds: float
     device: str
     config: SequentialConfig
 
@@ -120,7 +122,8 @@ class SequentialModel:
 
     def save(self, folder: Path) -> None:
         """Write the arrays and the encoder into `folder`."""
-        save_json(folder, "sequential", _Meta(self.n_items, self.event_types, self.passes, self.device, self.config))
+        facts = (self.event_types, self.passes, self.seconds, self.device, self.config)
+        save_json(folder, "sequential", _Meta(self.n_items, *facts))
         save_array(folder, "item_vectors", self.item_vectors, room=True)
         self.encoder.save(folder, ENCODER)
 
@@ -129,7 +132,8 @@ class SequentialModel:
         """Map the vectors read-only and open the encoder; raise BundleCorrupt for a missing, cut or misfit file."""
         meta = load_json(folder, "sequential", _Meta)
         vectors = load_array(folder, "item_vectors", np.float32, (meta.n_items, meta.config.factors))
-        return cls(vectors, open_graph(folder, ENCODER), meta.event_types, meta.passes, meta.device, meta.config)
+        facts = (meta.event_types, meta.passes, meta.seconds, meta.device, meta.config)
+        return cls(vectors, open_graph(folder, ENCODER), *facts)
 
 
 def gap_buckets(before: NDArray[np.int64], after: NDArray[np.int64]) -> NDArray[np.int64]:

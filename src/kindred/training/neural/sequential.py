@@ -71,9 +71,10 @@ def _pass(trainer: Trainer, training: Sequences, held: Validation, data: FitInpu
     torch.manual_seed(seed_of(trainer.config.seed, "pass", number) % 2**63)
     loss = trainer.one_pass(training, seeded(trainer.config.seed, "pass", number))
     ndcg, recall = trainer.validate(training, held)
+    seconds = perf_counter() - started
+    trainer.seconds += seconds
     data.progress(
-        f"sequential: pass {number + 1}: loss {loss:.4f}, ndcg@10 {ndcg:.4f}, recall@10 {recall:.4f}, "
-        f"{perf_counter() - started:.1f} s"
+        f"sequential: pass {number + 1}: loss {loss:.4f}, ndcg@10 {ndcg:.4f}, recall@10 {recall:.4f}, {seconds:.1f} s"
     )
 
 
@@ -84,8 +85,8 @@ def _finish(trainer: Trainer, known: Longs, data: FitInput) -> SequentialModel:
     with torch.no_grad():
         vectors[known] = network.table().float().numpy()[known]
     encoder = _export(network.encoder, trainer.config)
-    names = data.interactions.names
-    return SequentialModel(vectors, encoder, names, trainer.best_pass + 1, trainer.device.name, trainer.config)
+    facts = (data.interactions.names, trainer.best_pass + 1, trainer.seconds, trainer.device.name)
+    return SequentialModel(vectors, encoder, *facts, trainer.config)
 
 
 class _LastPlace(nn.Module):
@@ -124,7 +125,7 @@ def _example(length: int, width: int, kinds: int) -> dict[str, Tensor]:
 
 
 def _key(data: FitInput, config: SequentialConfig) -> int:
-    """Return what tells a checkpoint of this training from that of another."""
-    rows = data.preferences
+    """Return what tells a checkpoint of this training from that of another; any may be taken further."""
+    rows, config = data.preferences, msgspec.structs.replace(config, epochs=1, patience=1)
     seen = [len(rows), data.n_items, data.n_users, int(rows.items.sum()), int(rows.users.sum())]
     return seed_of(msgspec.json.encode(config).decode(), *seen)

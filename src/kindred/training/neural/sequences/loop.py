@@ -58,6 +58,7 @@ class Trainer:
         )
         self.steps = 0
         self.ndcgs: list[float] = []
+        self.seconds = 0.0
 
     @property
     def passes(self) -> int:
@@ -157,6 +158,7 @@ class Trainer:
     def checkpoint(self, path: Path) -> None:
         """Write where the training stands."""
         extra = {"ndcgs": torch.tensor(self.ndcgs, dtype=torch.float64), "steps": torch.tensor(self.steps)}
+        extra["seconds"] = torch.tensor(self.seconds, dtype=torch.float64)
         extra |= {f"best.{name}": value for name, value in self.best.items()}
         extra |= {f"mean.{name}": value for name, value in self.mean.state_dict().items()}
         save_checkpoint(path, self.network, self.optimizer, extra)
@@ -166,7 +168,7 @@ class Trainer:
         extra = load_checkpoint(path, self.network, self.optimizer)
         if extra is None:
             return
-        self.ndcgs, self.steps = extra["ndcgs"].tolist(), int(extra["steps"])
+        self.ndcgs, self.steps, self.seconds = extra["ndcgs"].tolist(), int(extra["steps"]), float(extra["seconds"])
         self.best = {name.removeprefix("best."): value for name, value in extra.items() if name.startswith("best.")}
         self.mean.load_state_dict({name: extra[f"mean.{name}"] for name in self.mean.state_dict()})
 
