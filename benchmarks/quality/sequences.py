@@ -19,7 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from benchmarks.quality.record import Row, peak_mib, record
+from benchmarks.quality.record import Row, intervals, peak_mib, record
 from kindred.core.candidates import Floats, Ordinals
 from kindred.evaluation import metrics
 from kindred.evaluation.intervals import mean_intervals
@@ -69,14 +69,19 @@ TASKS = {
         "Beauty, leave-one-out (S3-Rec)", "interactions.parquet", AMAZON, 0.0928, 0.0531, "eSASRec / SASRec+SS"
     ),
     "s3rec-sports": Task(
-        "Sports, leave-one-out (S3-Rec)", "interactions.parquet", AMAZON, 0.0569, 0.0323, "SASRec+SS / eSASRec"
+        "Sports, leave-one-out (S3-Rec)",
+        "interactions.parquet",
+        msgspec.structs.replace(AMAZON, epochs=24),
+        0.0569,
+        0.0323,
+        "SASRec+SS / eSASRec",
     ),
     "ml-1m": Task(
         "ML-1M, leave-one-out in SASRec's order", "sequences.parquet", LONG, 0.3164, 0.1813, "FuXi-alpha, 1-4 layers"
     ),
 }
 # What the study calls SASRec with sampled softmax: one layer and head, 256 negatives, nothing known of items.
-PLAIN = SequentialConfig(dropout=0.2, negatives=256, epochs=36, validation_users=ALL)
+PLAIN = SequentialConfig(dropout=0.2, negatives=256, epochs=24, validation_users=ALL)
 SEED = SequentialConfig(layers=4, heads=8, inner=512, epochs=36, validation_users=ALL)
 
 
@@ -194,6 +199,13 @@ def _weight(rows: Rows, model: SequentialModel, near: ItemItemModel) -> float:
     return max(reached, key=lambda weight: reached[weight])
 
 
+SYSTEMS = {
+    "tuned": "sequential",
+    "plain": "SASRec with sampled softmax, run here",
+    "seed-transformer": "preset seed-transformer",
+}
+
+
 def run(name: str, system: str, data: Path, state: Path | None) -> None:
     """Fit, judge, print and keep the rows of one system on one dataset."""
     task, rows = TASKS[name], load(data / name, TASKS[name].file)
@@ -201,59 +213,45 @@ def run(name: str, system: str, data: Path, state: Path | None) -> None:
         rows = replace(rows, content=None)
     config = {"tuned": task.tuned, "plain": PLAIN, "seed-transformer": SEED}[system]
     model = fit_sequential(rows.fit_input(TEST, state), config)
-    peak = peak_mib()
-    near = fit_item_item(rows.fit_input(VALIDATION), NEIGHBOURS)
-    asked = Answers.ask(rows, np.arange(rows.n_users), TEST, model, near)
-    weights = {TITLES[system]: 0.0}
-    if system == "tuned":
-        weights["sequential + item-item"] = _weight(rows, model, near)
-    for title, weight in weights.items():
-        per_user = asked.judge(rows, model.item_vectors, weight)
-        found = mean_intervals(np.stack(list(per_user.values()), axis=1))
-        figures = {key: (one.mean, one.low, one.high) for key, one in zip(per_user, found, strict=True)}
-        _keep(name, system, title, weight, figures, model, peak)
-
-
-TITLES = {
-    "tuned": "sequential",
-    "plain": "SASRec with sampled softmax, run here",
-    "seed-transformer": "preset seed-transformer",
-}
-
-
-def _keep(
-    name: str,
-    system: str,
-    title: str,
-    weight: float,
-    figures: dict[str, float | tuple[float, float, float]],
-    model: SequentialModel,
-    peak: float,
-) -> None:
-    """Print a row and keep it."""
-    task = TASKS[name]
-    published = {f"recall@{K}": task.recall, f"ndcg@{K}": task.ndcg}
-    _say(f"{name}: {title}: {figures}, published {published}; {model.seconds:.0f} s, {peak:.0f} MiB")
-    row = Row(
-        system=title,
-        figures=figures,
-        tuned="temperature, dropout and passes on the validation items"
-        if system == "tuned"
-        else "passes on validation",
+    blank = Row(
+        system=SYSTEMS[system],
+        figures={},
+        tuned=("temperature, dropout, " if system == "tuned" else "") + "passes: validation items",
         command=f"python -m benchmarks.quality.sequences {name} --system {system} --data FOLDER",
         seconds=model.seconds,
-        peak_mib=peak,
-        published=published,
+        peak_mib=peak_mib(),
+        published={f"recall@{K}": task.recall, f"ndcg@{K}": task.ndcg},
         citation=f"{task.best}: {STUDY}",
-        note=f"{model.passes} passes, {model.device}" + (f", neighbours' weight {weight}" if weight else ""),
+        note=f"{model.passes} passes{'' if rows.content is None else ', attributes read'}, {model.device}",
     )
-    record(f"sequences-{name}", task.title, PROTOCOL, row)
+    near = fit_item_item(rows.fit_input(VALIDATION), NEIGHBOURS)
+    asked = Answers.ask(rows, np.arange(rows.n_users), TEST, model, near)
+    found = [msgspec.structs.replace(blank, figures=_figures(asked.judge(rows, model.item_vectors, 0.0)))]
+    if system == "tuned":
+        weight = _weight(rows, model, near)
+        both = msgspec.structs.replace(
+            blank,
+            system="sequential + item-item",
+            figures=_figures(asked.judge(rows, model.item_vectors, weight)),
+            tuned="temperature, dropout, neighbours' weight, passes: validation items",
+            note=f"{blank.note}, neighbours' weight {weight}",
+        )
+        found.append(both)
+    for row in found:
+        _say(f"{name}: {row.system}: {row.figures}, published {row.published}; {row.seconds:.0f} s")
+    record(f"sequences-{name}", task.title, PROTOCOL, *found)
+
+
+def _figures(per_user: dict[str, NDArray[np.float64]]) -> dict[str, float | tuple[float, float, float]]:
+    """Return means with their intervals."""
+    found = mean_intervals(np.stack(list(per_user.values()), axis=1))
+    return dict(intervals(dict(zip(per_user, found, strict=True))))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", choices=TASKS)
-    parser.add_argument("--system", choices=TITLES, default="tuned")
+    parser.add_argument("--system", choices=SYSTEMS, default="tuned")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--state", type=Path)
     asked = parser.parse_args()

@@ -25,6 +25,17 @@ SMALL: dict[str, dict[str, object]] = {
     "als": {"factors": 8, "regularization": 3.0},
     "item_item": {"shrinkage": 5.0},
     "ease": {"regularization": 10.0},
+    "sequential": {
+        "factors": 16,
+        "inner": 16,
+        "max_length": 8,
+        "dropout": 0.1,
+        "batch": 64,
+        "learning_rate": 0.02,
+        "average": 0.9,
+        "epochs": 8,
+        "quantised": False,
+    },
 }
 """The models held to this, with settings for sixty users where the defaults are for more."""
 
