@@ -100,3 +100,12 @@ def test_newer_items_change_nothing() -> None:
 def test_little_data_takes_little_regularization() -> None:
     config = AlsConfig(regularization=30.0, full_pairs=1_000)
     assert [config.effective(pairs) for pairs in (10, 1_000, 10**6)] == pytest.approx([3.0, 30.0, 30.0])
+
+
+def test_lambda_grows_with_what_is_known_and_is_the_mean_over_all() -> None:
+    extra = np.array([0.0, 10.0, 100.0, 1_000.0], np.float32)
+    ridge = Ridge.fitted(3.0, 1.0, 50, extra)
+    found = [ridge.at(int(step)) for step in ridge.steps(extra)]
+    np.testing.assert_allclose(found, 3.0 * (extra + 50) / (extra + 50).mean(), rtol=0.05)
+    flat = Ridge.fitted(3.0, 0.0, 50, extra)
+    assert {flat.at(int(step)) for step in flat.steps(extra)} == {3.0}

@@ -141,3 +141,54 @@ def test_bad_settings_are_named() -> None:
     ):
         with pytest.raises(InvalidInput, match=name):
             fitted(config)
+
+
+def sets() -> np.ndarray:
+    """Return who viewed what (60, n), 0 or 1."""
+    return (fit_input(two_tastes()).preferences.to_csr(60, N_ITEMS).toarray() > 0).astype(np.float64)
+
+
+def test_jaccard_is_the_shared_part_of_the_users() -> None:
+    model = fitted(ItemItemConfig(similarity="jaccard", shrinkage=2.0))
+    chosen = sets()
+    both, sizes = chosen.T @ chosen, chosen.sum(axis=0)
+    for item in range(28):
+        others, found = model.similar(item, 30)
+        shared = both[item, others]
+        np.testing.assert_allclose(found, shared / (sizes[item] + sizes[others] - shared + 2.0), rtol=1e-5)
+
+
+def test_llr_is_dunnings_g_squared_of_what_is_shared_more_than_by_chance() -> None:
+    model = fitted(ItemItemConfig(similarity="llr"))
+    chosen = sets()
+    for item in range(28):
+        others, found = model.similar(item, 30)
+        for other, value in zip(others.tolist(), found.tolist(), strict=True):
+            mine, theirs = chosen[:, item], chosen[:, other]
+            table = np.array([[mine @ theirs, mine @ (1 - theirs)], [(1 - mine) @ theirs, (1 - mine) @ (1 - theirs)]])
+            expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / table.sum()
+            assert table[0, 0] > expected[0, 0]
+            known = table > 0
+            ratio = 2 * (table[known] * np.log(table[known] / expected[known])).sum()
+            assert value == pytest.approx(1 - 1 / (1 + ratio), rel=1e-4)
+
+
+def test_bm25_never_exceeds_one_and_keeps_the_taste() -> None:
+    model = fitted(ItemItemConfig(similarity="bm25"))
+    assert 0 < model.similarities.max() <= 1
+    for item in range(28):
+        assert {int(other) // 14 for other in model.similar(item, 10)[0]} == {item // 14}
+
+
+def test_bm25_weighs_as_the_formula_says() -> None:
+    config = ItemItemConfig(similarity="bm25", bm25_k1=1.2, bm25_b=0.75)
+    model = fitted(config)
+    matrix = fit_input(two_tastes()).preferences.to_csr(60, N_ITEMS).toarray().astype(np.float64)
+    lengths = matrix.sum(axis=0)
+    damped = 1.2 * (0.25 + 0.75 * lengths / lengths.mean())
+    weighted = matrix * 2.2 / (damped + matrix) * np.log((1 + N_ITEMS) / (1 + (matrix > 0).sum(axis=1)))[:, None]
+    weighted /= np.linalg.norm(weighted, axis=0).max()
+    products = weighted.T @ weighted
+    for item in range(28):
+        others, found = model.similar(item, 30)
+        np.testing.assert_allclose(found, products[item, others], rtol=1e-4)

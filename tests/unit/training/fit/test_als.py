@@ -71,3 +71,15 @@ def test_nothing_liked_gives_factors_of_zero() -> None:
 def test_a_bad_setting_is_said() -> None:
     with pytest.raises(InvalidInput, match="/als"):
         fit_als(fit_input(two_tastes()), AlsConfig(regularization=0.0))
+
+
+def test_fold_in_solves_what_training_solved_with_a_lambda_of_its_own() -> None:
+    """At the fixed point a user's trained factors are what folding in gives, whatever λ grows with."""
+    data = fit_input(two_tastes())
+    model = fit_als(data, AlsConfig(factors=4, iterations=200, regularization=5.0, full_pairs=1))
+    gram = np.zeros((4, 4))
+    for user in range(60):
+        mine = data.preferences.take(data.preferences.users == user)
+        vector = model.fold_in(mine.items, mine.confidence, mine.positive).vector
+        gram += np.outer(vector, vector)
+    np.testing.assert_allclose(model.user_gram, gram, rtol=2e-2, atol=2e-3)

@@ -1,0 +1,159 @@
+"""Every model that needs no network on ML-1M, and ALS beside the `implicit` package: quality, time and peak memory.
+
+`python -m benchmarks.quality.matrix --data FOLDER [--systems als,ease]`. The last fifth of each user's items, in
+SASRec's order, is to be found. `--validation` judges on the last fifth of what is learnt from instead, and keeps no
+row: that is where settings were compared. Each system runs in a process of its own, so that its peak memory is its own,
+on one thread; seconds are of one core's work.
+"""
+
+import argparse
+import multiprocessing
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from time import process_time
+
+import numpy as np
+from implicit.cpu.als import AlternatingLeastSquares
+from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
+
+from benchmarks.quality.record import Row, peak_mib, record
+from benchmarks.quality.two_tower import Rows, load
+from kindred.core.candidates import Floats
+from kindred.evaluation import metrics
+from kindred.evaluation.item_sets import from_pairs
+from kindred.evaluation.ranking import rank_all
+from kindred.models.als import AlsConfig
+from kindred.models.ease import EaseConfig
+from kindred.models.item_item import ItemItemConfig
+from kindred.models.protocol import Retriever, UserHistory
+from kindred.training.fit.als import fit_als
+from kindred.training.fit.ease import fit_ease
+from kindred.training.fit.inputs import FitInput
+from kindred.training.fit.item_item import fit_item_item
+
+CUTOFF = 20
+TITLE = "ML-1M: models without a network"
+PROTOCOL = (
+    "The last fifth of each user's items, in SASRec's order, is to be found among all items but those learnt from; "
+    "ties by id; 6,040 users. Seconds are of one core's work."
+)
+COMMAND = "python -m benchmarks.quality.matrix --data FOLDER --systems "
+DEFAULTS = "nothing: defaults"
+VALIDATION = "on the last fifth of what is learnt from: "
+Scores = Callable[[int, int], Floats]
+"""Scores of the users from one to another for every item."""
+
+
+def _popularity(rows: Rows) -> Scores:
+    counts = np.bincount(rows.items[~rows.wanted], minlength=rows.shape[1]).astype(np.float32)
+    return lambda start, stop: np.tile(counts, (stop - start, 1))
+
+
+def _retriever(fit: Callable[[FitInput], Retriever]) -> Callable[[Rows], Scores]:
+    def fitted(rows: Rows) -> Scores:
+        learnt, liked = rows.learnt()
+        model = fit(FitInput(liked, learnt, *rows.shape, 0, threads=1))
+        everything, confidence = np.arange(rows.shape[1], dtype=np.int32), float(liked.confidence[0])
+
+        def history(user: int) -> UserHistory:
+            found = rows.history(user)
+            return replace(found, confidence=np.full(len(found.items), confidence, np.float32))
+
+        return lambda start, stop: np.stack([model.score(history(user), everything) for user in range(start, stop)])
+
+    return fitted
+
+
+def _implicit(**settings: float) -> Callable[[Rows], Scores]:
+    def fitted(rows: Rows) -> Scores:
+        learnt, confidence = ~rows.wanted, 1.0 + settings["alpha"]
+        values = np.full(int(learnt.sum()), confidence, np.float32)
+        matrix = csr_matrix((values, (rows.users[learnt], rows.items[learnt])), shape=rows.shape)
+        model = AlternatingLeastSquares(
+            factors=128, regularization=settings["regularization"], num_threads=1, random_state=1
+        )
+        model.fit(matrix, show_progress=False)
+        return lambda start, stop: np.asarray(model.user_factors[start:stop] @ model.item_factors.T)
+
+    return fitted
+
+
+def _item_item(**settings: object) -> Callable[[Rows], Scores]:
+    return _retriever(lambda data: fit_item_item(data, ItemItemConfig(**settings)))  # type: ignore[arg-type]
+
+
+SYSTEMS: Mapping[str, tuple[Callable[[Rows], Scores], str]] = {
+    "popularity": (_popularity, "nothing"),
+    "cosine": (_item_item(), DEFAULTS),
+    "jaccard": (_item_item(similarity="jaccard"), DEFAULTS),
+    "llr": (_item_item(similarity="llr"), DEFAULTS),
+    "bm25": (_item_item(similarity="bm25"), DEFAULTS),
+    "ease": (_retriever(lambda data: fit_ease(data, EaseConfig())), DEFAULTS),
+    "als": (_retriever(lambda data: fit_als(data, AlsConfig())), DEFAULTS),
+    "als-one-lambda": (
+        _retriever(lambda data: fit_als(data, AlsConfig(regularization_exponent=0.0))),
+        "nothing: defaults, but regularization_exponent 0",
+    ),
+    "implicit": (_implicit(regularization=30.0, alpha=1.0), VALIDATION + "λ of 1, 10, 30, 100, alpha of 1, 2, 5"),
+    "implicit-defaults": (_implicit(regularization=0.01, alpha=1.0), "nothing: its defaults, but 128 factors"),
+}
+
+
+def validation(rows: Rows) -> Rows:
+    """Return what is learnt from, its last fifth to be found."""
+    users, items = rows.users[~rows.wanted], rows.items[~rows.wanted]
+    sizes = np.bincount(users)
+    behind = np.repeat(np.cumsum(sizes), sizes) - np.arange(len(users))
+    return Rows(users, items, behind <= np.maximum(1, np.round(0.2 * sizes))[users])
+
+
+def judge(scores: Scores, rows: Rows) -> dict[str, float]:
+    """Return the mean recall and NDCG over users."""
+    n_users, n_items = rows.shape
+    seen = from_pairs(rows.users[~rows.wanted], rows.items[~rows.wanted], n_users)
+    wanted = from_pairs(rows.users[rows.wanted], rows.items[rows.wanted], n_users)
+    found = metrics.judge(rank_all(scores, seen, n_items, CUTOFF), wanted)
+    values = {f"recall@{CUTOFF}": metrics.recall(found, CUTOFF), f"ndcg@{CUTOFF}": metrics.ndcg(found, CUTOFF)}
+    return {name: round(float(np.nanmean(value)), 4) for name, value in values.items()}
+
+
+def run(name: str, data: Path, validate: bool) -> None:
+    """Fit one system, judge it, print and keep its row."""
+    rows = load(data / "ml-1m", "latest")
+    rows = validation(rows) if validate else rows
+    fit, tuned = SYSTEMS[name]
+    started = process_time()
+    with threadpool_limits(limits=1):
+        scores = fit(rows)
+    seconds, peak = process_time() - started, peak_mib()
+    figures = judge(scores, rows)
+    print(f"{name:18} {figures}  {seconds:6.2f} s  {peak:5.0f} MiB", flush=True)
+    if not validate:
+        row = Row(
+            system=name,
+            figures=dict(figures),
+            tuned=tuned,
+            command=COMMAND + name,
+            seconds=round(seconds, 2),
+            peak_mib=round(peak),
+        )
+        record("matrix", TITLE, PROTOCOL, row)
+
+
+def main() -> None:
+    """Run what is asked for, one process after the other."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--systems", default=",".join(SYSTEMS))
+    parser.add_argument("--validation", action="store_true")
+    asked = parser.parse_args()
+    for name in asked.systems.split(","):
+        each = multiprocessing.get_context("spawn").Process(target=run, args=(name, asked.data, asked.validation))
+        each.start()
+        each.join()
+
+
+if __name__ == "__main__":
+    main()
