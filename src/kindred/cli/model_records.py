@@ -1,4 +1,4 @@
-"""`kindred models show|compare`: what a training run was given, what it measured, and how two runs differ."""
+"""`kindred models show|compare|card`: what a training run was given, what it measured, and how two runs differ."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -70,6 +70,23 @@ async def compare_runs(a: Version, b: Version, /, *, as_json: Json = False) -> N
     show(table(["metric|cyan", "A||right", "B||right", "B − A||right", "|dim"], metrics, title="Metrics"))
     seconds = [(name, pair.a, pair.b) for name, pair in found.seconds.items()]
     show(table(["step|cyan", "A||right", "B||right"], seconds, title="Seconds"))
+
+
+async def show_card(version: Version = "active", /) -> None:
+    """Print a bundle's model card as Markdown: data, figures by segment, known limits, settings."""
+    from kindred.training.card import FILE, card
+    from kindred.training.records import RunRecords
+
+    settings = read_settings()
+    async with opened_stores(settings) as stores:
+        named = await _version(version, [each.version for each in await stores.models.bundles()], stores.models)
+        try:
+            kept = (await stores.models.open(named))[1] / FILE
+        except NotFound:
+            kept = None
+        written = kept.read_text(encoding="utf-8") if kept is not None and kept.exists() else None
+        said = written or card(await _record(named, stores.models, RunRecords(settings.home)))
+    print(said, end="")
 
 
 async def _found(*versions: str) -> "list[RunRecord]":

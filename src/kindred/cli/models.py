@@ -2,7 +2,7 @@
 
 from cyclopts import App
 
-from kindred.cli.model_records import compare_runs, show_run
+from kindred.cli.model_records import compare_runs, show_card, show_run
 from kindred.cli.output import Json, emit_json, show, table, when
 from kindred.cli.session import opened_stores
 from kindred.core.bundle import Manifest
@@ -11,6 +11,7 @@ from kindred.core.errors import Conflict, NoBundle
 models = App(name="models", help="List trained bundles, compare them, activate one, or roll back.")
 models.command(show_run, name="show")
 models.command(compare_runs, name="compare")
+models.command(show_card, name="card")
 
 
 @models.command(name="list")

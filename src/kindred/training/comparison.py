@@ -45,10 +45,19 @@ def compare(a: RunRecord, b: RunRecord) -> Comparison:
         a=a.version,
         b=b.version,
         facts=_differing(_facts(a), _facts(b)),
-        parameters=_differing(dict(_flat(a.parameters)), dict(_flat(b.parameters))),
+        parameters=_differing(dict(flat(a.parameters)), dict(flat(b.parameters))),
         metrics={name: _metric(a.metrics.get(name), b.metrics.get(name)) for name in _names(a.metrics, b.metrics)},
         seconds={name: Pair(a.seconds.get(name), b.seconds.get(name)) for name in _names(a.seconds, b.seconds)},
     )
+
+
+def flat(tree: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Any]]:
+    """Go through the leaves of nested tables by dotted name."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{at}{name}.")
+        else:
+            yield f"{at}{name}", msgspec.to_builtins(value)
 
 
 def _facts(record: RunRecord) -> dict[str, Any]:
@@ -61,15 +70,6 @@ def _facts(record: RunRecord) -> dict[str, Any]:
 
 def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Pair]:
     return {name: Pair(a.get(name), b.get(name)) for name in _names(a, b) if a.get(name) != b.get(name)}
-
-
-def _flat(tree: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Any]]:
-    """Go through the leaves of nested tables by dotted name."""
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{at}{name}.")
-        else:
-            yield f"{at}{name}", msgspec.to_builtins(value)
 
 
 def _names(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:

@@ -51,8 +51,9 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     `version`: of the bundle that it made, or would have made. `started`, `finished`: ms since 1970 UTC. `outcome`:
     `refused` by the gate, or `failed` with `error` before it. `parameters`: every setting by section. `metrics`: by
-    name. `seconds`: by step. `gate`: what was checked, empty where no gate ran. `peak_mib`: most memory that the
-    process held.
+    name. `segments`: title → segment → figure. `importances`: feature → its share of what the ranker gains. `facts`:
+    shares that limit what can be learned, see `training/facts.py`. `seconds`: by step. `gate`: what was checked, empty
+    where no gate ran. `peak_mib`: most memory that the process held.
     """
 
     version: str
@@ -64,6 +65,9 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any] = {}
     window: DataWindow | None = None
     metrics: dict[str, Figure] = {}
+    segments: dict[str, dict[str, Figure]] = {}
+    importances: dict[str, float] = {}
+    facts: dict[str, float] = {}
     seconds: dict[str, float] = {}
     gate: list[CheckRecord] = []
     seed: int | None = None

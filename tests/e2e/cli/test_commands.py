@@ -68,6 +68,9 @@ def test_runs_are_shown_and_compared(kindred: Kindred) -> None:
     assert (compared["a"], compared["facts"], compared["parameters"]) == (shown["version"], {}, {})
     assert compared["seconds"]["als"]["a"] == compared["seconds"]["als"]["b"] > 0
     assert "are the same" in kindred("models", "compare", "active", "active").stdout
+    card = kindred("models", "card").stdout
+    assert card.startswith(f"# Model card: bundle {shown['version']}\n")
+    assert "| interactions | 100,836 |" in card
     assert "no previous bundle" in kindred("models", "compare", "previous", "active").stderr
     misspelt = kindred("models", "show", shown["version"][:-1] + "~")
     assert misspelt.returncode == 1
