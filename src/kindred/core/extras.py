@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-MODULES = {"onnx": ("onnxruntime",), "neural": ("torch", "onnx", "onnxscript", "onnxruntime")}
+MODULES = {"onnx": ("onnxruntime",), "mlflow": ("mlflow",), "neural": ("torch", "onnx", "onnxscript", "onnxruntime")}
 """By extra, the modules that it brings."""
 
 

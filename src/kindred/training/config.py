@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from kindred.core.config import Config, Count, CountOrZero, MoreThanZero, Share
+from kindred.core.config import Config, Count, CountOrZero, MoreThanZero, Share, without_secrets
+from kindred.core.errors import ConfigError
 from kindred.features.groups import FoldConfig
 from kindred.models.als import AlsConfig
 from kindred.models.blend import BlendConfig
@@ -44,7 +45,9 @@ class TrainingConfig(Config, frozen=True, kw_only=True):
     `min_users`: with fewer users to learn from, the configured blend stays. `prior_users`: how many users the
     configured blend weighs against the learned one. `future`: seconds by which a row may be later than the training;
     rows beyond are left out. `resume`: seconds for which a run that was cut off can be taken up again. `keep`: bundles
-    kept besides the active one. `seed`: fixes every draw. `threads`: of the fitting libraries, 0 = all cores.
+    kept besides the active one. `seed`: fixes every draw. `threads`: of the fitting libraries, 0 = all cores. `mlflow`:
+    the tracking server or folder that runs are logged to besides, empty = none; its password belongs in
+    MLFLOW_TRACKING_PASSWORD.
     """
 
     retrieval: tuple[str, ...] = ("als", "item_item")
@@ -58,10 +61,13 @@ class TrainingConfig(Config, frozen=True, kw_only=True):
     keep: int = 5
     seed: int = 42
     threads: int = 0
+    mlflow: str = ""
 
     def __post_init__(self) -> None:
-        """Check the names of models."""
+        """Check the names of models, and that no password gets into manifests and records."""
         check_retrievers(self.retrieval)
+        if without_secrets(self.mlflow) != self.mlflow:
+            raise ConfigError("training.mlflow: holds a password: put it into MLFLOW_TRACKING_PASSWORD instead")
 
 
 GateCheck = Literal[

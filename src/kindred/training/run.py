@@ -13,13 +13,17 @@ from kindred.core.errors import BundleError, NoBundle, NotFound
 from kindred.evaluation.intervals import Interval
 from kindred.recommend.model_set import open_layers, open_models
 from kindred.training.bundle import folders
+from kindred.training.card import write_card
 from kindred.training.collect import collect
 from kindred.training.config import TrainConfigs
+from kindred.training.facts import data_facts, segments
 from kindred.training.fit.inputs import silent
 from kindred.training.fit.models import FittedModels, fit_models
 from kindred.training.gate.check import GateRefused
+from kindred.training.gate.questions import CANDIDATE
 from kindred.training.gate.trials import Trials
 from kindred.training.gate.verdict import Verdict, verdict
+from kindred.training.mlflow_log import log_run
 from kindred.training.publishing import TrainStores, new_version, publish, staged, training_lease
 from kindred.training.records import CheckRecord, Figure, RunRecord, RunRecords, peak_mib
 from kindred.training.replay import ReplayPorts
@@ -52,9 +56,9 @@ async def train(
         try:
             manifest = await run.to_the_end(fence, activate)
         except Exception as error:
-            records.write(run.record("refused" if isinstance(error, GateRefused) else "failed", error))
+            run.keep(records, run.record("refused" if isinstance(error, GateRefused) else "failed", error))
             raise
-        records.write(run.record("published", manifest=manifest))
+        run.keep(records, run.record("published", manifest=manifest))
         await stores.models.prune(configs.training.keep)
         run.trials.prune({kept.version for kept in await stores.models.bundles()})
         return manifest
@@ -168,6 +172,7 @@ class _Run:
                 retrievers=tuple(models.retrievers),
                 seconds=self.tell.seconds,
             )
+            write_card(folder, self.record("published", manifest=manifest))
             await publish(self.stores, folder, manifest, fence, activate, self.tell)
         self._put_away(begun)
         return manifest
@@ -178,6 +183,19 @@ class _Run:
         found |= {} if self.begun is None else self.begun.left_out
         judged = {} if self.verdict is None else self.verdict.metrics
         return found | {name: value.mean if isinstance(value, Interval) else value for name, value in judged.items()}
+
+    def _segments(self) -> dict[str, dict[str, Figure]]:
+        """Return what the gate's lists are worth by segment; nothing where nobody was asked."""
+        if self.judged is None or self.judged.answers is None or self.judged.judges is None:
+            return {}
+        asked = self.judged.judges
+        return segments(self.judged.answers.ranked[CANDIDATE], asked.wanted, asked.train, asked.users)
+
+    def keep(self, records: RunRecords, record: RunRecord) -> None:
+        """Keep the run's record, and log it where the settings say so besides."""
+        records.write(record)
+        if uri := self.configs.training.mlflow:
+            log_run(uri, record)
 
     def record(
         self,
@@ -199,6 +217,8 @@ class _Run:
             parameters=self.configs.parameters() if manifest is None else manifest.parameters,
             window=None if self.begun is None else self.begun.dataset.window(),
             metrics={name: Figure.of(value) for name, value in {**figures, **intervals}.items()},
+            segments=self._segments(),
+            facts={} if self.begun is None else data_facts(self.begun.dataset),
             seconds=self.tell.seconds,
             gate=[
                 *(

@@ -22,9 +22,11 @@ from kindred.core.profile import Profile
 from kindred.ingest.fold_columns import FoldColumns
 from kindred.ingest.importing.lake import LAKE_COLUMNS, ImportManifest, Lake
 from kindred.recommend.model_set import open_models as open_bundle
+from kindred.training.card import FILE
 from kindred.training.collect import collect
-from kindred.training.config import TrainConfigs
+from kindred.training.config import TrainConfigs, TrainingConfig
 from kindred.training.publishing import LEASE
+from kindred.training.records import RunRecord, RunRecords
 from kindred.training.run import train
 
 NOW = 1_700_000_000_000
@@ -160,6 +162,27 @@ async def test_a_run_publishes_a_bundle_that_servers_can_open(stores: Stores) ->
     assert await stores.leases.holder(LEASE) is None
 
 
+async def test_a_run_leaves_a_record_and_a_card_and_reaches_mlflow(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await listed(stores)
+    await logged(stores, *(bought(f"u{n % 9}", f"i{n * 5 % 12}", f"e{n}", NOW - n * DAY) for n in range(80)))
+    told: list[tuple[str, RunRecord]] = []
+    monkeypatch.setattr("kindred.training.run.log_run", lambda uri, record: told.append((uri, record)))
+    configs = TrainConfigs(training=TrainingConfig(min_users=3, mlflow="here"))
+    manifest = await train(stores, configs, FixedClock(NOW))
+    record = RunRecords(stores.home).read(manifest.version)
+    assert [(uri, one.version) for uri, one in told] == [("here", manifest.version)]
+    assert record.outcome == "published"
+    assert record.facts["listed_items"] == 12
+    (by_user, by_item) = record.segments.values()
+    assert sum(figure.users or 0 for figure in by_user.values()) == record.metrics["gate.ndcg@10.candidate"].users
+    assert by_item
+    text = ((await stores.models.open(manifest.version))[1] / FILE).read_text()
+    assert text.startswith(f"# Model card: bundle {manifest.version}\n")
+    assert "| gate.ndcg@10.candidate |" in text
+
+
 async def test_items_without_interactions_still_train(stores: Stores) -> None:
     await listed(stores)
     manifest = await train(stores, TrainConfigs(), FixedClock(NOW))
@@ -197,3 +220,6 @@ async def test_a_failed_step_publishes_nothing_and_frees_the_lease(
     assert await stores.models.active() == first.version
     assert [each.version for each in await stores.models.bundles()] == [first.version]
     assert await stores.leases.holder(LEASE) is None
+    failed, published = RunRecords(stores.home).records()
+    assert (failed.outcome, failed.error) == ("failed", "no room left")
+    assert (published.outcome, published.version) == ("published", first.version)
