@@ -166,7 +166,7 @@ async def test_a_run_leaves_a_record_and_a_card_and_reaches_mlflow(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await listed(stores)
-    await logged(stores, *(bought(f"u{n % 9}", f"i{n * 5 % 12}", f"e{n}", NOW - n * DAY) for n in range(80)))
+    await logged(stores, *(bought(f"u{n % 9}", f"i{(n // 9 + n % 9) % 12}", f"e{n}", NOW - n * DAY) for n in range(80)))
     told: list[tuple[str, RunRecord]] = []
     monkeypatch.setattr("kindred.training.run.log_run", lambda uri, record: told.append((uri, record)))
     configs = TrainConfigs(training=TrainingConfig(min_users=3, mlflow="here"))
