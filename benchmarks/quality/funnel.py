@@ -24,7 +24,7 @@ from kindred.ingest.importing import ImportMapping, ImportStores, load_mapping, 
 from kindred.sample import sample_folder
 from kindred.training.collect import collect
 from kindred.training.config import TrainConfigs
-from kindred.training.evaluate import FUNNEL, EvaluationConfig, EvaluationReport, run_evaluation
+from kindred.training.evaluate import FUNNEL, EvaluationConfig, EvaluationReport, OriginFacts, run_evaluation
 from kindred.training.replay import ReplayPorts
 
 METRICS = ("ndcg@10", "ndcg@20", "recall@10", "recall@20", "hit_rate@10", "novelty", "diversity", "cold_share")
@@ -68,7 +68,20 @@ def show(report: EvaluationReport, title: str) -> None:
         blend = ", ".join(f"{name} {weight:.2f}" for name, weight in origin.blend.items())
         moment = origin.cut or "each user's own moment"
         console.print(f"{moment}: {origin.users} users, {origin.cold_users} without history left out; blend {blend}")
+        console.print(f"  {ranker_line(origin)}")
     console.print(f"{report.seconds:g} s")
+
+
+def ranker_line(origin: OriginFacts) -> str:
+    """Say what learning found of the ranker inside a training part."""
+    found = origin.ranker
+    if found is None:
+        return "no ranker: it was not better than the blend, or there was too little to learn from"
+    mean, low, high = found.difference
+    errors = ", ".join(f"{name} {one.error:.4f}" for name, one in found.reliability.items())
+    first = ", ".join(f"{name} {share:.2f}" for name, share in list(found.importance.items())[:8])
+    said = f"ranker {found.ndcg:.4f} to blend {found.blend_ndcg:.4f} ({mean:+.4f} [{low:+.4f}, {high:+.4f}])"
+    return f"{said}, {found.users} users; calibration error {errors}; {first}"
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -46,7 +46,7 @@ class RankerConfig(Config, frozen=True, kw_only=True):
             "view": 1.0,
         }
     )
-    users: Count = 2_000
+    users: Count = 1_000
     moments: Count = 1
     min_users: Count = 200
     horizon: MoreThanZero = 2_678_400.0
@@ -103,7 +103,7 @@ class _Stored(msgspec.Struct):
     schema: RankerSchema
     digest: str
     events: tuple[str, ...]
-    mix: float
+    mix: dict[str, float]
     config: RankerConfig
     report: RankerReport
 
@@ -146,6 +146,13 @@ class Trees:
         found: Floats = self._booster.inplace_predict(columns, predict_type="margin", validate_features=False)
         return found
 
+    def gains(self, columns: int) -> Floats:
+        """Return what the splits on each column gained in all (f,) float32."""
+        found = np.zeros(columns, np.float32)
+        for name, gain in self._booster.get_score(importance_type="total_gain").items():
+            found[int(name.removeprefix("f"))] = gain
+        return found
+
     def shares(self, columns: Floats) -> Floats:
         """Return what each column adds to each sum (n, f + 1), the last being the same for all (TreeSHAP, 2018)."""
         rows = xgboost().DMatrix(columns, nthread=1)
@@ -157,32 +164,34 @@ class Trees:
 class RankerModel:
     """Trees that order candidates, trees with a curve for the chance of each event type, and how they are mixed.
 
-    `trees`: by `ORDER` and event type. `mix`: part of the order trees in what orders, the rest is the value function:
-    the sum over event types of chance times configured worth.
+    `trees`: by `ORDER` and event type. `mix`: how much of what orders are the trees of the `order`, the `value`
+    function (the sum over event types of chance times worth) and the `blend`.
     """
 
     schema: RankerSchema
     events: tuple[str, ...]
     trees: Mapping[str, Trees]
     curves: Mapping[str, Curve]
-    mix: float
+    mix: dict[str, float]
     config: RankerConfig
     report: RankerReport
 
     def score(self, columns: Floats, every: bool = False) -> RankerScores:
         """Score candidates by `columns (n, f) float32` in the schema's order; `every`: chances also where not mixed."""
         chances: dict[str, Floats] = {}
-        if self.mix < 1 or every:
+        if "value" in self.mix or every:
             chances = {name: self.curves[name](self.trees[name].margins(columns)) for name in self.events}
-        parts = [(1 - self.mix, self.worth(chances))] if self.mix < 1 else []
-        if self.mix > 0:
-            parts.append((self.mix, self.trees[ORDER].margins(columns)))
-        total = np.sum([np.float32(part) * centred(values) for part, values in parts], axis=0)
+        total = np.zeros(len(columns), np.float32)
+        for name, part in self.mix.items():
+            if name == "value":
+                values = worth(chances, self.config.value)
+            else:
+                values = columns[:, self.schema.columns.index("blend")] if name == "blend" else self._order(columns)
+            total += np.float32(part) * centred(values)
         return RankerScores((1 / (1 + np.exp(-total))).astype(np.float32), chances)
 
-    def worth(self, chances: Mapping[str, Floats]) -> Floats:
-        """Return the value function (n,) float32 as log-odds, so that small chances are told apart."""
-        return worth(chances, self.config.value)
+    def _order(self, columns: Floats) -> Floats:
+        return self.trees[ORDER].margins(columns)
 
     def shares(self, columns: Floats) -> dict[str, Floats]:
         """Return what each column adds to the margin of each head (n, f + 1), by `ORDER` and event type."""

@@ -24,6 +24,7 @@ COUNTRIES = "countries"
 CONTENT = "content"
 # What increments change of vectors that have an index, by model: the name of their array.
 _VECTORS = {"als": "item_factors", CONTENT: "item_vectors"}
+RANKER = "ranker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def open_models(manifest: Manifest, folder: Folder, indexes: VectorIndexes) -> M
             name: indexes.open(layers.base / name / "index") for name, rows in indexed.items() if rows is not None
         },
         countries={path.name: PopularityModel.load(layers / COUNTRIES / path.name) for path in countries},
-        ranker=RankerModel.load(layers / "ranker") if (layers.base / "ranker").is_dir() else None,
+        ranker=RankerModel.load(layers / RANKER) if (layers.base / RANKER).is_dir() else None,
     )
     _check_sizes(models, layers)
     for name, array in _VECTORS.items():

@@ -10,9 +10,9 @@ from kindred.core.candidates import Candidates, Floats, Ordinals
 from kindred.core.query import Query
 from kindred.features.values.slate import FeatureValues
 from kindred.models.ranker import RankerSchema
+from kindred.recommend.model_set import RANKER
 from kindred.recommend.world import World
 
-RANKER = "ranker"
 CATEGORIES = ("context.device", "context.page", "context.country", "user.gender", "user.age_bucket")
 """Values of a request that are names; a ranker's schema numbers those that it learned from."""
 

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal, NamedTuple
@@ -18,6 +18,8 @@ from kindred.core.config import Config
 from kindred.core.errors import InvalidInput
 from kindred.evaluation.item_sets import ItemSets
 from kindred.evaluation.splits import per_user_temporal, rolling_origins
+from kindred.models.ranker import RankerReport
+from kindred.recommend.model_set import RANKER
 from kindred.training.bundle import trial_models
 from kindred.training.config import TrainConfigs
 from kindred.training.dataset import Dataset
@@ -30,6 +32,7 @@ from kindred.training.replay import Replay, ReplayPorts, padded
 
 FUNNEL = "funnel"
 EXPLORING = "funnel_exploring"
+BLEND = "funnel_blend"
 _SHARE_OF_SPAN = 12
 
 
@@ -54,7 +57,8 @@ class EvaluationConfig(Config, frozen=True, kw_only=True):
 
 class OriginFacts(msgspec.Struct, frozen=True, kw_only=True):
     """One split: `cut` is its moment (None per user), `users` were replayed, `cold_users` wanted something but had no
-    history; `blend` are the weights learned inside the training part.
+    history; `blend` are the weights learned inside the training part; `ranker`: what was found there of the ranker,
+    None where the blend was as good.
     """
 
     cut: str | None
@@ -64,6 +68,7 @@ class OriginFacts(msgspec.Struct, frozen=True, kw_only=True):
     cold_users: int
     blend: dict[str, float]
     blend_learned: bool
+    ranker: RankerReport | None
 
 
 class EvaluationReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,7 +122,7 @@ class _Run:
             fold.train, self.configs, self.ports, as_of, fitted.content, lambda step: self.progress(f"{name}: {step}")
         )
         with tempfile.TemporaryDirectory(prefix="kindred-evaluate-") as folder:
-            models = trial_models(fitted, held.blend, Path(folder), self.ports.indexes)
+            models = replace(trial_models(fitted, held.blend, Path(folder), self.ports.indexes), ranker=held.ranker)
             replay = await Replay.open(fold.train, models, users, self.ports, self.configs)
             self.progress(f"{name}: replay of {len(users)} users")
             ranked = await self._replayed(replay, fold, users)
@@ -131,6 +136,7 @@ class _Run:
                 cold_users=cold,
                 blend={name: round(weight, 4) for name, weight in held.blend.weights.items()},
                 blend_learned=held.blend.learned,
+                ranker=None if held.ranker is None else held.ranker.report,
             )
         )
 
@@ -149,10 +155,11 @@ class _Run:
         count, exploration = self.options.count, self.configs.recommend.exploration
         now = last_times(fold.train)
         latest = int(now.max())
-        found: dict[str, list[Ordinals]] = {name: [] for name in (FUNNEL, EXPLORING, *replay.sources)}
+        found: dict[str, list[Ordinals]] = {name: [] for name in (FUNNEL, BLEND, EXPLORING, *replay.sources)}
         for user in users.tolist():
             moment = fold.cut or (int(now[user]) if now[user] >= 0 else latest)
             found[FUNNEL].append(await replay.slate(user, moment, count))
+            found[BLEND].append(await replay.slate(user, moment, count, disabled=(RANKER,)))
             found[EXPLORING].append(await replay.slate(user, moment, count, exploration))
             proposed = await replay.propose(user, moment, count)
             for name in replay.sources:

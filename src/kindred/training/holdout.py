@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,12 +18,14 @@ from kindred.evaluation.metrics import judge, ndcg
 from kindred.evaluation.splits import Split, global_time, per_user_temporal
 from kindred.models.blend import BlendModel, blended, split_families
 from kindred.models.content import ContentModel
+from kindred.models.ranker import RankerModel
 from kindred.recommend.model_set import ModelSet
 from kindred.training.bundle import trial_models
 from kindred.training.config import TrainConfigs
 from kindred.training.dataset import Dataset
 from kindred.training.fit.blend import DEPTH, BlendExamples, blend_ndcg, learn_weights
 from kindred.training.fit.models import fit_models
+from kindred.training.ranking.fit import train_ranker
 from kindred.training.relevance import unseen_relevant
 from kindred.training.replay import Replay, ReplayPorts, padded
 
@@ -36,7 +38,7 @@ class Asked(NamedTuple):
 
     `train`: the rows before the split, `cut`: its moment (ms; None: each user's newest rows are held back). `users
     (u,)`, ascending, and what each `wanted (u sets)` that they had not met before. `judges (u,) bool`: who teaches
-    nothing and measures.
+    nothing and measures. `future`: the rows that are held back.
     """
 
     train: Dataset
@@ -44,6 +46,7 @@ class Asked(NamedTuple):
     users: NDArray[np.int64]
     wanted: ItemSets
     judges: NDArray[np.bool_]
+    future: Dataset
 
     def moments(self) -> NDArray[np.int64]:
         """Return when each user asks (u,) int64 ms: at the split, or at their last row before it."""
@@ -54,10 +57,11 @@ class Asked(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the hold-out gave: the blend to use, and metrics by name."""
+    """What the hold-out gave: the blend to use, a ranker if it is better than that, and metrics by name."""
 
     blend: BlendModel
     metrics: dict[str, float] = field(default_factory=dict)
+    ranker: RankerModel | None = None
 
 
 def configured_blend(configs: TrainConfigs) -> BlendModel:
@@ -73,7 +77,7 @@ async def hold_out(
     content: ContentModel,
     progress: Callable[[str], None],
 ) -> Held:
-    """Fit on all but each user's newest rows, replay the rest, and learn the blend from it.
+    """Fit on all but each user's newest rows, replay the rest, and learn the blend and the ranker from it.
 
     A fifth of the replayed users judge and do not teach. Without enough users the configured blend stays.
     """
@@ -83,7 +87,10 @@ async def hold_out(
     fitted = fit_models(asked.train, configs, asked.cut or as_of, content=content)
     with tempfile.TemporaryDirectory(prefix="kindred-holdout-") as folder:
         models = trial_models(fitted, configured_blend(configs), Path(folder), ports.indexes)
-        return await learn_blend(asked, models, configs, ports, progress)
+        held = await learn_blend(asked, models, configs, ports, progress)
+        blended = replace(models, blend=held.blend)
+        ranker = await train_ranker(dataset, asked.future, blended, configs, ports, progress)
+        return Held(held.blend, held.metrics | ranker.metrics, ranker.model)
 
 
 def ask(dataset: Dataset, configs: TrainConfigs) -> Asked | None:
@@ -96,7 +103,7 @@ def ask(dataset: Dataset, configs: TrainConfigs) -> Asked | None:
     users = _sample(wanted, train, configs)
     if not len(users):
         return None
-    return Asked(train, cut, users, wanted.take(users), np.arange(len(users)) % _EVERY == 0)
+    return Asked(train, cut, users, wanted.take(users), np.arange(len(users)) % _EVERY == 0, test)
 
 
 async def learn_blend(

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from kindred.core.candidates import Candidates, Floats, Ordinals
+from kindred.core.item import CatalogItem
 from kindred.core.position import Position
 from kindred.core.profile import Profile
 from kindred.core.query import Context, Filters, Params, Query
@@ -28,8 +30,7 @@ from kindred.recommend.funnels import build_funnel
 from kindred.recommend.hydrators.features import CandidateFeatures
 from kindred.recommend.hydrators.user import UserState
 from kindred.recommend.item_table import ItemTable
-from kindred.recommend.model_set import ModelSet
-from kindred.recommend.scorers.ranker import RANKER
+from kindred.recommend.model_set import RANKER, ModelSet
 from kindred.recommend.side import ContentSide
 from kindred.recommend.world import TrendBoard, World
 from kindred.training.config import TrainConfigs
@@ -91,7 +92,7 @@ class Replay:
         state = ReplayState(items)
         await fill_state(state, dataset, users, configs.fold, until)
         table = ItemTable()
-        table.apply(dataset.changes())
+        table.apply([_since_created(one) for one in dataset.changes()])
         world = World(
             models=models,
             table=table,
@@ -110,13 +111,20 @@ class Replay:
         return [source.name for source in self._funnel.sources]
 
     async def slate(
-        self, user: int, now: int, count: int, exploration: float = 0.0, excluded: tuple[int, ...] = ()
+        self,
+        user: int,
+        now: int,
+        count: int,
+        exploration: float = 0.0,
+        excluded: tuple[int, ...] = (),
+        disabled: tuple[str, ...] = (),
     ) -> Ordinals:
         """Return the slate (≤ count,) int32 that the whole funnel makes for a user at `now` (ms).
 
-        `excluded`: ordinals that must not be in it.
+        `excluded`: ordinals that must not be in it. `disabled`: names of stages that do not run.
         """
         query = self._query(user, now, count, exploration)
+        query.params = msgspec.structs.replace(query.params, disabled=disabled)
         if excluded:
             query.filters = Filters(exclude_items=excluded)
         slate = await self._runner.run(self._funnel, query)
@@ -234,6 +242,13 @@ def padded(lists: Sequence[Ordinals], count: int) -> NDArray[np.int32]:
     for row, items in enumerate(lists):
         out[row, : min(count, len(items))] = items[:count]
     return out
+
+
+def _since_created(change: CatalogItem) -> CatalogItem:
+    """Keep an item out of the past before it was created: today's catalogue knows what was yet to come."""
+    item = change.item
+    opens = max(item.available_from or 0, item.created or 0)
+    return msgspec.structs.replace(change, item=msgspec.structs.replace(item, available_from=opens or None))
 
 
 def _profile(dataset: Dataset, user: int) -> Profile | None:

@@ -9,11 +9,10 @@ from kindred.core.candidates import Candidates, Floats
 from kindred.core.query import Query
 from kindred.pipeline.checks import StageFault
 from kindred.pipeline.stages import FailPolicy
-from kindred.recommend.ranking import RANKER, funnel_columns, matrix, wants_ranker
+from kindred.recommend.model_set import RANKER
+from kindred.recommend.ranking import funnel_columns, matrix, wants_ranker
 from kindred.recommend.session import fatigue
 from kindred.recommend.world import World
-
-__all__ = ["RANKER", "Ranker", "reordered"]
 
 
 @dataclass(frozen=True, slots=True)
