@@ -1,0 +1,73 @@
+"""Past requests and what came of them."""
+
+import numpy as np
+
+from kindred.models.preference import Interactions
+from kindred.training.config import RelevanceConfig
+from kindred.training.ranking.moments import Outcomes, moments_of, visits
+
+MINUTE = 60_000
+
+
+def rows(*told: tuple[int, int, int, str, float]) -> Interactions:
+    """Return rows of (user, item, minute, event type, value)."""
+    names = ("click", "purchase", "rating", "search")
+    return Interactions(
+        np.array([one[0] for one in told], np.int32),
+        np.array([one[1] for one in told], np.int32),
+        np.array([one[2] * MINUTE for one in told], np.int64),
+        np.array([names.index(one[3]) for one in told], np.int16),
+        np.array([one[4] for one in told], np.float32),
+        names,
+    )
+
+
+TOLD = rows(
+    (0, 1, 10, "click", np.nan),
+    (0, 2, 30, "purchase", 5.0),
+    (0, 3, 200, "rating", 5.0),
+    (0, 4, 205, "rating", 2.0),
+    (2, 1, 50, "purchase", 1.0),
+)
+
+
+def test_visits_end_with_half_an_hour_of_silence():
+    users, begins, numbers = visits(TOLD, 1_800)
+    assert users.tolist() == [0, 0, 2]
+    assert (begins // MINUTE).tolist() == [10, 200, 50]
+    assert numbers.tolist() == [0, 1, 0]
+
+
+def test_one_asks_right_before_the_visit():
+    first, second = (moments_of(TOLD, 1_800, number, 100, 1) for number in (0, 1))
+    assert first.users.tolist() == [0, 2]
+    assert first.times.tolist() == [10 * MINUTE - 1, 50 * MINUTE - 1]
+    assert second.users.tolist() == [0]
+    assert len(moments_of(TOLD, 1_800, 0, 1, 1).users) == 1
+
+
+def test_outcomes_are_those_of_the_horizon_by_type():
+    outcomes = Outcomes(TOLD, RelevanceConfig(), {"click": 1.0, "purchase": 5.0, "rating": 4.0})
+    assert outcomes.events == ("click", "purchase", "rating")
+    items = np.array([1, 2, 3, 4, 9], np.int32)
+    labels, relevant, wanted = outcomes.after(0, 10 * MINUTE - 1, 500 * MINUTE, items)
+    assert labels.tolist() == [
+        [True, False, False],
+        [False, True, False],
+        [False, False, True],
+        # A bad rating is nothing to bring about.
+        [False, False, False],
+        [False, False, False],
+    ]
+    assert relevant.tolist() == [False, True, True, False, False]
+    assert wanted.tolist() == [2, 3]
+    labels, relevant, wanted = outcomes.after(0, 10 * MINUTE, 60 * MINUTE, items)
+    assert labels.sum() == relevant.sum() == 1
+    assert wanted.tolist() == [2]
+
+
+def test_types_without_a_value_are_no_labels():
+    assert Outcomes(TOLD, RelevanceConfig(), {"purchase": 5.0}).events == ("purchase",)
+    labels, _, wanted = Outcomes(TOLD, RelevanceConfig(), {}).after(0, 0, 10**9, np.array([2], np.int32))
+    assert labels.shape == (1, 0)
+    assert wanted.tolist() == [2, 3]
