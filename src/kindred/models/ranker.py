@@ -30,9 +30,10 @@ class RankerConfig(Config, frozen=True, kw_only=True):
     `moments`: most requests of each. `min_users`: with fewer users no ranker is learned. `horizon`: seconds after a
     request in which what the user does counts. `negatives`: candidates of a request that led to nothing and are
     learned from. `folds`: parts of the users, each of which judges trees that were grown on the others. `trees`: how
-    many each head has. `depth`: of a tree. `learning_rate`: part of its step that a tree takes. `min_weight`: least
-    evidence on each side of a branch of the trees of chances. `penalty`: L2 on what leaves say. `rows`: share of the
-    examples that a tree sees. `columns`: share of the columns that a branch chooses from.
+    many order, and how many tell chances, which the event types share. `depth`: of a tree. `learning_rate`: part of its
+    step that a tree takes. `min_weight`: least evidence on each side of a branch of the trees of chances. `penalty`: L2
+    on what leaves say. `rows`: share of the examples that a tree sees. `columns`: share of the columns that a branch
+    chooses from.
     """
 
     learn: bool = True
@@ -52,7 +53,7 @@ class RankerConfig(Config, frozen=True, kw_only=True):
     horizon: MoreThanZero = 2_678_400.0
     negatives: Count = 100
     folds: Annotated[int, Meta(ge=2, le=20)] = 3
-    trees: Annotated[int, Meta(ge=1, le=1_000)] = 60
+    trees: Annotated[int, Meta(ge=1, le=1_000)] = 50
     depth: Annotated[int, Meta(ge=1, le=12)] = 4
     learning_rate: Annotated[float, Meta(gt=0, le=1)] = 0.1
     min_weight: Amount = 20.0

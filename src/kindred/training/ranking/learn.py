@@ -99,8 +99,8 @@ def reliability(chances: Floats, happened: Mask) -> Reliability:
     was = [float(happened[one].mean()) for one in bins if len(one)]
     sizes = [len(one) for one in bins if len(one)]
     error = sum(size * abs(a - b) for size, a, b in zip(sizes, said, was, strict=True)) / max(len(chances), 1)
-    rounded = (tuple(round(value, 6) for value in values) for values in (said, was))
-    return Reliability(*rounded, examples=len(chances), error=round(error, 6))
+    predicted, happened_there = (tuple(round(value, 6) for value in values) for values in (said, was))
+    return Reliability(predicted, happened_there, len(chances), round(error, 6))
 
 
 def _folds(examples: RankingExamples, number: int, seed: int) -> NDArray[np.int64]:
@@ -135,7 +135,7 @@ def _grow(examples: RankingExamples, head: str, requests: Mask, config: RankerCo
         "subsample": config.rows,
         "colsample_bynode": config.columns,
     }
-    labels = examples.labels[rows]
+    labels, trees = examples.labels[rows], config.trees
     if head == ORDER:
         worths = np.array([config.value[name] for name in examples.events], np.float32)
         settings |= {
@@ -149,9 +149,11 @@ def _grow(examples: RankingExamples, head: str, requests: Mask, config: RankerCo
         )
     else:
         settings |= {"objective": "binary:logistic", "min_child_weight": config.min_weight}
+        # A request waits for all heads, however many event types there are.
+        trees = -(-trees // len(examples.events))
         happened = labels[:, examples.events.index(head)].astype(np.float32)
         data = xgboost().QuantileDMatrix(examples.columns[rows], happened, nthread=threads or 1)
-    return Trees(bytes(xgboost().train(settings, data, config.trees).save_raw("ubj")))
+    return Trees(bytes(xgboost().train(settings, data, trees).save_raw("ubj")))
 
 
 def _sampled(examples: RankingExamples, requests: Mask, negatives: int, seed: int) -> NDArray[np.intp]:
