@@ -6,9 +6,8 @@ from kindred.core.bundle import Manifest
 from kindred.core.candidates import Floats
 from kindred.models.blend import BlendModel
 from kindred.models.protocol import Model
-from kindred.models.ranker import RankerModel
 from kindred.ports.vectors import VectorIndexes
-from kindred.recommend.model_set import CONTENT, COUNTRIES, RANKER, ModelSet, open_models
+from kindred.recommend.model_set import CONTENT, COUNTRIES, ModelSet, open_models
 from kindred.training.fit.models import FittedModels
 
 INDEX = "index"
@@ -27,15 +26,11 @@ def folders(models: FittedModels | ModelSet) -> dict[str, Model]:
     }
 
 
-def write_models(
-    models: FittedModels, blend: BlendModel, folder: Path, indexes: VectorIndexes, ranker: RankerModel | None = None
-) -> dict[str, float]:
+def write_models(models: FittedModels, blend: BlendModel, folder: Path, indexes: VectorIndexes) -> dict[str, float]:
     """Write everything that a server opens into `folder`; return what was measured of the indexes."""
     for name, model in folders(models).items():
         model.save(folder / name)
     blend.save(folder / "blend")
-    if ranker is not None:
-        ranker.save(folder / RANKER)
     return build_indexes(models, folder, indexes)
 
 

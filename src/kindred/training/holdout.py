@@ -48,6 +48,11 @@ class Asked(NamedTuple):
     judges: NDArray[np.bool_]
     future: Dataset
 
+    def taught(self) -> Dataset:
+        """Return the rows that are held back of users who do not judge."""
+        judges = self.users[self.judges]
+        return self.future.with_rows(~np.isin(self.future.interactions.users, judges))
+
     def moments(self) -> NDArray[np.int64]:
         """Return when each user asks (u,) int64 ms: at the split, or at their last row before it."""
         if self.cut is not None:
@@ -88,8 +93,8 @@ async def hold_out(
     with tempfile.TemporaryDirectory(prefix="kindred-holdout-") as folder:
         models = trial_models(fitted, configured_blend(configs), Path(folder), ports.indexes)
         held = await learn_blend(asked, models, configs, ports, progress)
-        blended = replace(models, blend=held.blend)
-        ranker = await train_ranker(dataset, asked.future, blended, configs, ports, progress)
+        trial = replace(models, blend=held.blend)
+        ranker = await train_ranker(dataset, asked.taught(), trial, configs, ports, progress)
         return Held(held.blend, held.metrics | ranker.metrics, ranker.model)
 
 

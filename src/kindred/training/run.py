@@ -11,7 +11,7 @@ from kindred.core.bundle import Manifest
 from kindred.core.clock import Clock
 from kindred.core.errors import BundleError, NoBundle, NotFound
 from kindred.evaluation.intervals import Interval
-from kindred.recommend.model_set import open_layers, open_models
+from kindred.recommend.model_set import RANKER, open_layers, open_models
 from kindred.training.bundle import folders
 from kindred.training.card import write_card
 from kindred.training.collect import collect
@@ -168,7 +168,7 @@ class _Run:
                 window=begun.dataset.window(),
                 metrics=self._metrics() | build(begun.work.part(MODELS), models, self.stores.vectors),
                 parameters={**self.configs.parameters(), "learned_blend": dict(judged.held.blend.weights)},
-                models=[*folders(models), "blend"],
+                models=[*folders(models), "blend", *([] if judged.held.ranker is None else [RANKER])],
                 retrievers=tuple(models.retrievers),
                 seconds=self.tell.seconds,
             )

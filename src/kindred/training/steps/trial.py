@@ -8,13 +8,15 @@ from typing import NamedTuple
 from kindred.core.bundle import Manifest
 from kindred.models.arrays import load_json, save_json
 from kindred.models.blend import BlendModel
-from kindred.recommend.model_set import ModelSet
+from kindred.models.ranker import RankerModel
+from kindred.recommend.model_set import RANKER, ModelSet
 from kindred.training.bundle import open_trial
 from kindred.training.config import TrainConfigs
 from kindred.training.fit.models import FittedModels, fit_models
 from kindred.training.gate.questions import ACTIVE, CANDIDATE, FULL_FIT, Answers, answered, judging
 from kindred.training.gate.trials import Trial, Trials
 from kindred.training.holdout import Asked, Held, ask, configured_blend, learn_blend
+from kindred.training.ranking.fit import RankerFit, train_ranker
 from kindred.training.replay import ReplayPorts
 from kindred.training.steps.begin import Begun
 from kindred.training.steps.models import BLEND, MODELS, TRIAL, build
@@ -48,8 +50,11 @@ async def hold_out_steps(
         return Judged(Held(configured))
     trial = _trial(asked, models, begun, configured, ports, configs, progress)
     held = await _blend(asked, trial, work, ports, configs, progress)
+    held = await _ranker(begun, asked, replace(trial, blend=held.blend), held, ports, configs, progress)
     for part in (MODELS, TRIAL):
         held.blend.save(work.part(part).folder / BLEND)
+        if held.ranker is not None:
+            held.ranker.save(work.part(part).folder / RANKER)
     names = tuple(models.retrievers)
     Trial(cut=asked.cut, n_items=begun.dataset.n_items, retrievers=names).save(work.part(TRIAL).folder)
     judges = judging(asked, held.blend.learned, configs.gate.users, configs.training.seed)
@@ -59,7 +64,7 @@ async def hold_out_steps(
     answers = work.found(_ANSWERS, partial(Answers.load, work.folder / _ANSWERS))
     if answers is None or answers.active != version:
         full = open_trial(work.part(MODELS).folder, models.popularity.n_items, ports.indexes, names)
-        systems = {CANDIDATE: replace(trial, blend=held.blend), FULL_FIT: full}
+        systems = {CANDIDATE: replace(trial, blend=held.blend, ranker=held.ranker), FULL_FIT: full}
         systems |= {} if before is None else {ACTIVE: before}
         answers = await answered(judges, systems, version, ports, configs)
         with work.making(_ANSWERS) as folder:
@@ -110,3 +115,30 @@ async def _blend(
             held.blend.save(folder / "model")
             save_json(folder, "metrics", held.metrics)
     return held
+
+
+async def _ranker(
+    begun: Begun,
+    asked: Asked,
+    trial: ModelSet,
+    held: Held,
+    ports: ReplayPorts,
+    configs: TrainConfigs,
+    progress: Callable[[str], None],
+) -> Held:
+    """Learn the ranker over the learned blend, or take over what an interrupted run learnt."""
+    work = begun.work
+
+    def load() -> RankerFit:
+        place = work.folder / RANKER
+        model = RankerModel.load(place / "model") if (place / "model").is_dir() else None
+        return RankerFit(model, load_json(place, "metrics", dict[str, float]))
+
+    fit = work.found(RANKER, load)
+    if fit is None:
+        fit = await train_ranker(begun.dataset, asked.taught(), trial, configs, ports, progress)
+        with work.making(RANKER) as folder:
+            if fit.model is not None:
+                fit.model.save(folder / "model")
+            save_json(folder, "metrics", fit.metrics)
+    return replace(held, metrics=held.metrics | fit.metrics, ranker=fit.model)
