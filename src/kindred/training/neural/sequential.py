@@ -84,7 +84,7 @@ def _finish(trainer: Trainer, known: Longs, data: FitInput) -> SequentialModel:
     vectors = np.zeros((data.n_items, trainer.config.factors), np.float32)
     with torch.no_grad():
         vectors[known] = network.table().float().numpy()[known]
-    encoder = _export(network.encoder, trainer.config)
+    encoder = export_encoder(network.encoder, trainer.config)
     facts = (data.interactions.names, trainer.best_pass + 1, trainer.seconds, trainer.device.name)
     return SequentialModel(vectors, encoder, *facts, trainer.config)
 
@@ -98,11 +98,11 @@ class _LastPlace(nn.Module):
 
     def forward(self, vectors: Tensor, gaps: Tensor, types: Tensor) -> Tensor:
         places = torch.arange(vectors.shape[1] - 1, -1, -1)[None]
-        encoded: Tensor = self.encoder(vectors, places, gaps, types)
+        encoded: Tensor = self.encoder(vectors, places, gaps, types, latest=1)
         return encoded[:, -1]
 
 
-def _export(encoder: Encoder, config: SequentialConfig) -> OnnxGraph:
+def export_encoder(encoder: Encoder, config: SequentialConfig) -> OnnxGraph:
     """Export the encoder, compare histories of several lengths, and quantise it where that is asked for."""
     kinds = encoder.types.num_embeddings
     examples = [_example(length, config.factors, kinds) for length in (3, 1, config.max_length)]

@@ -110,10 +110,15 @@ class Encoder(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.norm = nn.LayerNorm(width, bias=False)
 
-    def forward(self, vectors: Tensor, places: Tensor, gaps: Tensor, types: Tensor) -> Tensor:
-        """Return (b, l, d) for item vectors (b, l, d) and the codes (b, l) of place, gap and event type."""
+    def forward(self, vectors: Tensor, places: Tensor, gaps: Tensor, types: Tensor, latest: int = 0) -> Tensor:
+        """Return (b, l, d) for item vectors (b, l, d) and the codes (b, l) of place, gap and event type.
+
+        `latest`: of so many places alone (0: of all), without the work that is for the others only.
+        """
         known = vectors * vectors.shape[-1] ** 0.5 + self.places(places) + self.gaps(gaps) + self.types(types)
-        encoded = self.norm(self.blocks(self.dropout(known)))
+        # The last sub-layer looks at each place alone.
+        attended = self.blocks[:-1](self.dropout(known))[:, -latest:]
+        encoded = self.norm(self.blocks[-1](attended))
         return functional.normalize(encoded, dim=-1) if self.normalised else cast(Tensor, encoded)
 
 
