@@ -14,6 +14,7 @@ from kindred.models.als import AlsConfig
 from kindred.models.blend import BlendConfig
 from kindred.models.content import ContentConfig
 from kindred.models.ease import EaseConfig
+from kindred.models.graph import GraphConfig
 from kindred.models.item_item import ItemItemConfig
 from kindred.models.popularity import PopularityConfig
 from kindred.models.preference import PreferenceConfig, PreferenceSettings
@@ -85,6 +86,7 @@ SECTIONS: dict[str, type[Config]] = {
     "als": AlsConfig,
     "item_item": ItemItemConfig,
     "ease": EaseConfig,
+    "graph": GraphConfig,
     "sequential": SequentialConfig,
     "two_tower": TwoTowerConfig,
     "content": ContentConfig,
@@ -142,6 +144,7 @@ def train_configs(settings: Settings) -> TrainConfigs:
         als=settings.section(AlsConfig),
         item_item=settings.section(ItemItemConfig),
         ease=settings.section(EaseConfig),
+        graph=settings.section(GraphConfig),
         sequential=settings.section(SequentialConfig),
         two_tower=settings.section(TwoTowerConfig),
         content=settings.section(ContentConfig),

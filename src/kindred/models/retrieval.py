@@ -8,6 +8,7 @@ from kindred.core.errors import BundleMismatch, ConfigError
 from kindred.core.extras import missing_extra
 from kindred.models.als import AlsModel
 from kindred.models.ease import EaseModel
+from kindred.models.graph import GraphModel
 from kindred.models.item_item import ItemItemModel
 from kindred.models.layers import Folder
 from kindred.models.protocol import Retriever
@@ -26,6 +27,7 @@ RETRIEVERS: Mapping[str, RetrieverKind] = {
     "als": RetrieverKind(AlsModel),
     "item_item": RetrieverKind(ItemItemModel),
     "ease": RetrieverKind(EaseModel),
+    "graph": RetrieverKind(GraphModel),
     "sequential": RetrieverKind(SequentialModel, "onnx"),
     "two_tower": RetrieverKind(TwoTowerModel, "onnx"),
 }

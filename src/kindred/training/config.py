@@ -13,6 +13,7 @@ from kindred.models.als import AlsConfig
 from kindred.models.blend import BlendConfig
 from kindred.models.content import ContentConfig
 from kindred.models.ease import EaseConfig
+from kindred.models.graph import GraphConfig
 from kindred.models.item_item import ItemItemConfig
 from kindred.models.popularity import PopularityConfig
 from kindred.models.preference import PreferenceConfig
@@ -140,6 +141,7 @@ class TrainConfigs:
     als: AlsConfig = field(default_factory=AlsConfig)
     item_item: ItemItemConfig = field(default_factory=ItemItemConfig)
     ease: EaseConfig = field(default_factory=EaseConfig)
+    graph: GraphConfig = field(default_factory=GraphConfig)
     sequential: SequentialConfig = field(default_factory=SequentialConfig)
     two_tower: TwoTowerConfig = field(default_factory=TwoTowerConfig)
     content: ContentConfig = field(default_factory=ContentConfig)

@@ -9,6 +9,7 @@ from kindred.core.errors import ConfigError
 from kindred.core.extras import missing_extra
 from kindred.models.als import AlsConfig
 from kindred.models.ease import EaseConfig
+from kindred.models.graph import GraphConfig
 from kindred.models.item_item import ItemItemConfig
 from kindred.models.protocol import Retriever
 from kindred.models.search import Space
@@ -46,6 +47,7 @@ FITTINGS: Mapping[str, Fitting] = {
     "als": Fitting(AlsConfig, "kindred.training.fit.als:fit_als"),
     "item_item": Fitting(ItemItemConfig, "kindred.training.fit.item_item:fit_item_item"),
     "ease": Fitting(EaseConfig, "kindred.training.fit.ease:fit_ease"),
+    "graph": Fitting(GraphConfig, "kindred.training.fit.graph:fit_graph"),
     "sequential": Fitting(SequentialConfig, "kindred.training.neural.sequential:fit_sequential", "neural"),
     "two_tower": Fitting(TwoTowerConfig, "kindred.training.neural.two_tower:fit_two_tower", "neural"),
 }
