@@ -14,8 +14,9 @@ class GraphConfig(Config, frozen=True, kw_only=True):
     more trusts the taste of whole groups over single coincidences. `user_power`: a user of n items counts `n^-power` in
     each step, so that long histories say less. `history_power`: a history item that n users liked counts
     `n^-(1/2 + power)`. `target_power`: an item that n users liked scores `n^(power - 1/2)`; more recommends more of the
-    popular. `neighbours`: kept of each item. `max_user_items`: the latest items of a user that count. `seed`: of the
-    search for the signals.
+    popular. `own_items`: an item speaks for itself too, so that what was only looked at comes back where seen items are
+    not left out. `neighbours`: kept of each item. `max_user_items`: the latest items of a user that count. `seed`: of
+    the search for the signals.
     """
 
     frequencies: CountOrZero = 512
@@ -23,7 +24,8 @@ class GraphConfig(Config, frozen=True, kw_only=True):
     user_power: Share = 0.4
     history_power: Share = 0.2
     target_power: Share = 0.3
-    neighbours: Count = 300
+    own_items: bool = False
+    neighbours: Count = 200
     max_user_items: Count = 500
     seed: CountOrZero = 42
 

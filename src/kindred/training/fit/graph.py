@@ -1,9 +1,9 @@
 """Fit the graph filter: the strongest signals on the normalised graph, and the rows of the operator they make."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags_array, eye_array
 from sklearn.utils.extmath import randomized_svd
 from threadpoolctl import threadpool_limits
@@ -30,21 +30,12 @@ def fit_graph(data: FitInput, config: GraphConfig) -> GraphModel:
     values = np.zeros((data.n_items, config.neighbours), np.float32)
     if liked.nnz:
         with threadpool_limits(limits=data.threads or None):
-            spread = GraphFilter.of(liked, config)
-            items = np.flatnonzero(np.bincount(liked.indices, minlength=data.n_items))
-            size = max(BLOCK_BYTES // (4 * data.n_items), 1)
-            for start in range(0, len(items), size):
-                _keep(spread, items[start : start + size], nearest, values)
+            for item, row in GraphFilter.of(liked, config).rows():
+                if not config.own_items:
+                    row[item] = 0
+                best = top_k(row, config.neighbours)
+                nearest[item, : len(best)], values[item, : len(best)] = best, row[best]
     return GraphModel(nearest, values, config)
-
-
-def _keep(spread: "GraphFilter", items: NDArray[np.intp], nearest: NDArray[np.int32], values: Floats) -> None:
-    """Write the best of the operator's rows `items` into theirs."""
-    rows = spread(eye_array(nearest.shape[0], dtype=np.float32, format="csr")[items])
-    rows[np.arange(len(items)), items] = 0
-    for item, row in zip(items.tolist(), rows, strict=True):
-        best = top_k(row, nearest.shape[1])
-        nearest[item, : len(best)], values[item, : len(best)] = best, row[best]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +79,15 @@ class GraphFilter:
         scores += ((weighted @ self.signals) * self.lifted) @ self.signals.T
         scores *= self.target
         return scores
+
+    def rows(self) -> Iterator[tuple[int, Floats]]:
+        """Go through the items of the graph: ordinal, the row (n,) float32 of what it speaks for."""
+        n = self.graph.shape[1]
+        items = np.flatnonzero(np.bincount(self.graph.indices, minlength=n))
+        size = max(BLOCK_BYTES // (4 * n), 1)
+        for start in range(0, len(items), size):
+            block = items[start : start + size]
+            yield from zip(block.tolist(), self(eye_array(n, dtype=np.float32, format="csr")[block]), strict=True)
 
 
 def _power(sums: Floats, exponent: float) -> Floats:
