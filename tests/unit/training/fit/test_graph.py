@@ -65,13 +65,6 @@ def test_uncut_it_answers_as_the_whole_operator() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 
-def test_a_lift_reaches_items_that_no_user_connects() -> None:
-    few = fit_input(two_tastes(n_users=12, per_user=4))
-    plain, lifted = (fit_graph(few, GraphConfig(frequencies=count, neighbours=N_ITEMS)) for count in (0, 3))
-    reached = [sum(len(model.similar(item, N_ITEMS)[0]) for item in range(14)) for model in (plain, lifted)]
-    assert reached[1] > reached[0]
-
-
 @pytest.mark.parametrize(
     ("field", "value"), [("lift", 1.5), ("neighbours", 0), ("user_power", -0.1), ("frequencies", -1)]
 )
