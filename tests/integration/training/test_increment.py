@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from tests.integration.training.test_run import NOW, Stores, bought, listed, logged, stores  # noqa: F401
@@ -88,6 +89,25 @@ async def test_new_events_become_a_delta_and_the_rest_stays_bit_for_bit(trained:
     found, _ = now.indexes["als"].search(now.als.item_factors[0], N_ITEMS)
     scores = now.als.item_factors @ now.als.item_factors[0]
     assert found[0] == np.argmax(scores)
+
+
+async def test_other_retrieval_models_stay_as_they_were_trained(trained: Stores) -> None:
+    for number, retrieval in enumerate([("als", "ease"), ("ease",)]):
+        training = msgspec.structs.replace(CONFIGS.training, retrieval=retrieval)
+        configs = dataclasses.replace(CONFIGS, training=training)
+        await train(trained, configs, FixedClock(NOW + HOUR))
+        base = await opened(trained)
+        assert tuple(base.retrievers) == base.manifest.retrievers == retrieval
+        await trained.catalog.upsert([Item(item_id=f"new{number}", title="New")], NOW + HOUR)
+        await logged(trained, *purchases(2, 10_000 * (1 + number), 20, 3, NOW + HOUR, f"v{number}"))
+        assert await learn(trained, configs) is not None
+        now = await opened(trained)
+        assert tuple(now.retrievers) == retrieval
+        asked = history([0, 1], np.full(2, 4.5))
+        every = np.arange(now.n_items, dtype=np.int32)
+        before, after = (models.retrievers["ease"].score(asked, every) for models in (base, now))
+        assert np.array_equal(before, after)
+        assert after.any()
 
 
 async def test_lists_and_counts_equal_a_full_refit_where_they_changed(trained: Stores) -> None:

@@ -1,0 +1,68 @@
+"""Over HTTP: a bundle with one model more proposes, scores and says so; one that cannot be served changes nothing."""
+
+import os
+import shutil
+from pathlib import Path
+
+import httpx
+import msgspec
+from tests.e2e.platform.fixtures import StartServer
+from tests.e2e.platform.inside import opened
+from tests.e2e.platform.server import Server, eventually, ids, kindred, recommend
+
+RETRIEVAL = '["als", "item_item", "ease"]'
+
+
+def test_one_more_model_proposes_scores_and_is_named(home: Path, start: StartServer) -> None:
+    kindred(home, "train", KINDRED_TRAINING_RETRIEVAL=RETRIEVAL)
+    server = start(home, KINDRED_PLACEMENTS_SEARCH_WEIGHTS="{ease = 1.0}")
+    with server.client() as client:
+        said = recommend(client, "1", count=50, trace=True)
+        stages = {stage["stage"]: stage for stage in said["trace"]["stages"]}
+        assert stages["ease"]["kind"] == "source"
+        assert stages["ease"]["left"] > 0
+        rows = said["recommendations"]
+        assert any("ease" in row["sources"] for row in rows)
+        # Where it alone is weighed, it alone brings what is shown, and says why.
+        alone = recommend(client, "1", placement="search", count=10)["recommendations"]
+        assert {row["source"] for row in alone} == {"ease"}
+        assert all(row["anchor_item_id"] and row["reason"].startswith("Because you") for row in alone)
+        assert recommend(client, "nobody")["recommendations"], "a cold user gets a slate"
+
+
+async def publish_with(home: Path, name: str) -> str:
+    """Publish the active bundle again as one that also holds the model `name`; return its version."""
+    async with opened(home) as stores:
+        manifest, folder = await stores.models.open(str(await stores.models.active()))
+        staged = await stores.models.stage()
+        shutil.copytree(folder, staged, dirs_exist_ok=True, ignore=shutil.ignore_patterns("manifest.json"))
+        retrievers = (*manifest.retrievers, name)
+        made = msgspec.structs.replace(manifest, version="neural", retrievers=retrievers, files={})
+        await stores.models.publish(staged, made)
+        return manifest.version
+
+
+def without(module: str, folder: Path) -> str:
+    """Return a PYTHONPATH under which a module is not there."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(f"import sys\nsys.modules[{module!r}] = None\n")
+    return os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+
+
+async def test_a_neural_bundle_without_its_extra_says_what_to_install(
+    home: Path, tmp_path: Path, start: StartServer
+) -> None:
+    server: Server = start(home, PYTHONPATH=without("onnxruntime", tmp_path / "bare"))
+    with server.client() as client:
+        before = ids(recommend(client, "1"))
+        version = await publish_with(home, "two_tower")
+
+        def warned() -> httpx.Response | None:
+            answer = server.get("/health/ready")
+            return answer if "two_tower" in answer.text else None
+
+        answer = eventually(warned, 30)
+        assert answer.status_code == 200
+        assert "pip install 'kindred[onnx]'" in answer.text
+        said = recommend(client, "1")
+        assert (said["model_version"], ids(said)) == (version, before)
