@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.quality.record import Row, peak_mib, record
 from benchmarks.quality.two_tower import Rows, load
+from kindred.app.sections import SCHEMA
 from kindred.core.candidates import Floats
 from kindred.evaluation import metrics
 from kindred.evaluation.item_sets import from_pairs
@@ -28,6 +29,7 @@ from kindred.models.als import AlsConfig
 from kindred.models.ease import EaseConfig
 from kindred.models.item_item import ItemItemConfig
 from kindred.models.protocol import Retriever, UserHistory
+from kindred.settings.load import load_settings
 from kindred.training.fit.als import fit_als
 from kindred.training.fit.ease import fit_ease
 from kindred.training.fit.inputs import FitInput
@@ -84,6 +86,12 @@ def _item_item(**settings: object) -> Callable[[Rows], Scores]:
     return _retriever(lambda data: fit_item_item(data, ItemItemConfig(**settings)))  # type: ignore[arg-type]
 
 
+def _seed_als(rows: Rows) -> Scores:
+    """Fit what the preset says; no settings file stands in this folder."""
+    settings = load_settings(SCHEMA, {"KINDRED_PRESET": "seed-als"}, Path(__file__).parent)
+    return _retriever(lambda data: fit_als(data, settings.section(AlsConfig)))(rows)
+
+
 SYSTEMS: Mapping[str, tuple[Callable[[Rows], Scores], str]] = {
     "popularity": (_popularity, "nothing"),
     "cosine": (_item_item(), DEFAULTS),
@@ -96,6 +104,7 @@ SYSTEMS: Mapping[str, tuple[Callable[[Rows], Scores], str]] = {
         _retriever(lambda data: fit_als(data, AlsConfig(regularization_exponent=0.0))),
         "nothing: defaults, but regularization_exponent 0",
     ),
+    "seed-als": (_seed_als, "nothing: the preset"),
     "implicit": (_implicit(regularization=30.0, alpha=1.0), VALIDATION + "λ of 1, 10, 30, 100, alpha of 1, 2, 5"),
     "implicit-defaults": (_implicit(regularization=0.01, alpha=1.0), "nothing: its defaults, but 128 factors"),
 }

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kindred.app.sections import SCHEMA
+from kindred.app.sections import SCHEMA, train_configs
 from kindred.core.errors import ConfigError
 from kindred.settings.documentation import summary
 from kindred.settings.dump import dump
@@ -80,3 +80,10 @@ def test_every_preset_can_be_read_and_is_documented(preset: str, tmp_path: Path)
 
 def test_the_seed_presets_are_there() -> None:
     assert set(SCHEMA.presets) >= {"seed-als", "seed-transformer", "seed-two-tower"}
+
+
+def test_seed_als_is_what_the_reference_design_says(tmp_path: Path) -> None:
+    configs = train_configs(load_settings(SCHEMA, {"KINDRED_PRESET": "seed-als"}, tmp_path))
+    assert (configs.als.factors, configs.als.iterations, configs.als.regularization_exponent) == (256, 10, 0)
+    assert configs.als.effective(10) == configs.als.effective(10**9) == 0.01
+    assert (configs.preference.alpha, configs.preference.max_age) == (2.0, 90 * 86_400)
