@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from kindred.core.config import Config, Count, CountOrZero, Share
 from kindred.models.operator import Operator, OperatorMeta
+from kindred.models.search import Range, Space, Whole
 
 
 class GraphConfig(Config, frozen=True, kw_only=True):
@@ -28,6 +29,16 @@ class GraphConfig(Config, frozen=True, kw_only=True):
     neighbours: Count = 200
     max_user_items: Count = 500
     seed: CountOrZero = 42
+
+
+SEARCH: Space = {
+    "frequencies": Whole(32, 1_024, log=True),
+    "lift": Range(0.0, 1.0),
+    "user_power": Range(0.0, 1.0),
+    "history_power": Range(0.0, 0.5),
+    "target_power": Range(0.0, 0.6),
+}
+"""What tuning chooses from."""
 
 
 @dataclass(frozen=True, slots=True)

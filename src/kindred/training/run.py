@@ -208,6 +208,7 @@ class _Run:
         notes = [] if self.verdict is None else self.verdict.notes.items()
         figures = self._metrics() | ({} if manifest is None else manifest.metrics)
         intervals = {} if self.verdict is None else self.verdict.metrics
+        ranker = None if self.judged is None else self.judged.held.ranker
         return RunRecord(
             version=new_version(self.started) if self.begun is None else self.begun.plan.version,
             started=self.started,
@@ -218,6 +219,7 @@ class _Run:
             window=None if self.begun is None else self.begun.dataset.window(),
             metrics={name: Figure.of(value) for name, value in {**figures, **intervals}.items()},
             segments=self._segments(),
+            importances={} if ranker is None else ranker.report.importance,
             facts={} if self.begun is None else data_facts(self.begun.dataset),
             seconds=self.tell.seconds,
             gate=[

@@ -92,7 +92,7 @@ def test_settings_are_tuned_and_written(kindred: Kindred, trained: Path) -> None
     finally:
         file.unlink(missing_ok=True)
     unknown = kindred("tune", "item_itme")
-    assert unknown.returncode == 1
+    assert unknown.returncode == 2
     assert "did you mean `item_item`?" in unknown.stderr
 
 
