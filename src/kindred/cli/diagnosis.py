@@ -94,6 +94,20 @@ async def look_at_bundle(stores: "Stores", now: int) -> list[Finding]:
     return [ok("bundle", said)]
 
 
+async def look_at_training(home: Path, now: int) -> list[Finding]:
+    """Look at how the last training ended."""
+    from kindred.training.records import RunRecords
+
+    last = next((record for record in RunRecords(home).records() if record.kind == "training"), None)
+    if last is None:
+        return []
+    when = f"the last one, {age(now - last.finished)} ago,"
+    if last.outcome == "published":
+        return [ok("training", f"{when} published {last.version}")]
+    fix = f"`kindred models show {last.version}` says what was checked; mend what it names, then `kindred train`"
+    return [advice("training", f"{when} was refused or failed, the bundle before it serves: {last.error}", fix)]
+
+
 async def look_at_consumer(stores: "Stores") -> list[Finding]:
     """Look at whether events are folded: who does it, how far it is, and what could never be folded."""
     from kindred.ingest.consumer import LEASE

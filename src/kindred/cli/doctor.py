@@ -12,6 +12,7 @@ from kindred.cli.diagnosis import (
     look_at_home,
     look_at_stores,
     look_at_tokens,
+    look_at_training,
 )
 from kindred.cli.exits import Exit
 from kindred.cli.findings import Finding, Level, ok, trouble
@@ -81,6 +82,7 @@ async def _examine_stores(stores: "Stores", settings: "Settings") -> list[Findin
         "stores": look_at_stores(stores),
         "catalogue": look_at_data(stores),
         "bundle": look_at_bundle(stores, SystemClock().now()),
+        "training": look_at_training(settings.home, SystemClock().now()),
         "consumer": look_at_consumer(stores),
         "tokens": look_at_tokens(stores, settings),
     }

@@ -10,6 +10,7 @@ from kindred.cli.output import Json, emit_json, note, show, table
 from kindred.cli.progress import steps
 from kindred.cli.session import opened_stores, read_settings
 from kindred.core.clock import SystemClock
+from kindred.core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from kindred.core.bundle import Manifest
@@ -20,6 +21,8 @@ Protocol = Literal["per-user", "rolling"]
 
 _FIRST = ("ndcg@10", "recall@10", "hit_rate@10", "ndcg@20", "recall@20", "hit_rate@20")
 _JUDGED = "ndcg@10"
+_SHOWN = ("data.", "holdout.", "gate.ndcg@10.", "gate.request", "increment.", "gate.norm", "gate.canary")
+"""Metrics that are shown; the bundle's record has all of them."""
 
 
 async def train(
@@ -28,19 +31,35 @@ async def train(
     increment: Annotated[
         bool, Parameter(help="Only learn what is new since the active bundle, and publish the rows that change.")
     ] = False,
+    only: Annotated[
+        tuple[str, ...], Parameter(help="Fit only this model (repeatable), on the active bundle's data; take the rest.")
+    ] = (),
+    since: Annotated[
+        str | None, Parameter(help="Learn only from what happened since: a span (90d, 12h, 6w) or a date.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train all models on what was imported and tracked, and publish them as a bundle; running servers swap to it."""
+    """Train all models on what was imported and tracked, and publish them as a bundle; running servers swap to it.
+
+    A training that was cut off is taken up where it stood. A bundle that does not pass the gate is not published (exit
+    code 6).
+    """
     from kindred.app.sections import train_configs
     from kindred.training.increment.run import increment as run_increment
     from kindred.training.run import train as run_training
+    from kindred.training.steps.begin import Wanted
 
+    if increment and (only or since):
+        raise InvalidInput("an increment learns all that is new: leave out --only and --since, or --increment")
     settings = read_settings()
+    configs, clock = train_configs(settings), SystemClock()
     async with opened_stores(settings) as stores:
         with steps() as shown:
-            configs = train_configs(settings)
-            run = run_increment if increment else run_training
-            manifest = await run(stores, configs, SystemClock(), shown.tell, activate)
+            if increment:
+                manifest = await run_increment(stores, configs, clock, shown.tell, activate)
+            else:
+                wanted = Wanted(only, since)
+                manifest = await run_training(stores, configs, clock, shown.tell, activate, wanted)
     if manifest is None:
         _show_nothing_new(as_json)
     else:
@@ -103,11 +122,12 @@ def _show_bundle(manifest: "Manifest", activate: bool, as_json: bool) -> None:
         ("items", manifest.n_items),
         ("users", manifest.window.users),
         ("interactions", manifest.window.interactions),
-        *((name, value) for name, value in manifest.metrics.items() if not name.startswith("index.")),
+        *((name, value) for name, value in manifest.metrics.items() if name.startswith(_SHOWN)),
     ]
     show(table(["|", "|cyan|right"], rows, title=f"Bundle {manifest.version}"))
     spent = "  ".join(f"{step} {seconds:.1f}" for step, seconds in manifest.seconds.items())
     note(f"seconds: {spent}", style="dim")
+    note(f"`kindred models show {manifest.version}` says what the gate looked at.", style="dim")
     note("It is active." if activate else f"`kindred models activate {manifest.version}` lets it serve.", style="green")
 
 

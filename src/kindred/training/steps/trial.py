@@ -12,6 +12,7 @@ from kindred.models.ranker import RankerModel
 from kindred.recommend.model_set import RANKER, ModelSet
 from kindred.training.bundle import open_trial
 from kindred.training.config import TrainConfigs
+from kindred.training.fit.inputs import silent
 from kindred.training.fit.models import FittedModels, fit_models
 from kindred.training.gate.questions import ACTIVE, CANDIDATE, FULL_FIT, Answers, answered, judging
 from kindred.training.gate.trials import Trial, Trials
@@ -49,7 +50,8 @@ async def hold_out_steps(
         configured.save(work.part(MODELS).folder / BLEND)
         return Judged(Held(configured))
     trial = _trial(asked, models, begun, configured, ports, configs, progress)
-    held = await _blend(asked, trial, work, ports, configs, progress)
+    progress(BLEND)
+    held = await _blend(asked, trial, work, ports, configs)
     held = await _ranker(begun, asked, replace(trial, blend=held.blend), held, ports, configs, progress)
     for part in (MODELS, TRIAL):
         held.blend.save(work.part(part).folder / BLEND)
@@ -57,7 +59,8 @@ async def hold_out_steps(
             held.ranker.save(work.part(part).folder / RANKER)
     names = tuple(models.retrievers)
     Trial(cut=asked.cut, n_items=begun.dataset.n_items, retrievers=names).save(work.part(TRIAL).folder)
-    judges = judging(asked, held.blend.learned, configs.gate.users, configs.training.seed)
+    taught = held.blend.learned or held.ranker is not None
+    judges = judging(asked, taught, configs.gate.users, configs.training.seed)
     before = None if active is None else trials.comparable(active.base or active.version, judges, ports.indexes)
     version = None if before is None or active is None else active.version
     progress("evaluation")
@@ -94,14 +97,7 @@ def _trial(
     return open_trial(work.folder, fitted.popularity.n_items, ports.indexes, tuple(fitted.retrievers))
 
 
-async def _blend(
-    asked: Asked,
-    trial: ModelSet,
-    work: Work,
-    ports: ReplayPorts,
-    configs: TrainConfigs,
-    progress: Callable[[str], None],
-) -> Held:
+async def _blend(asked: Asked, trial: ModelSet, work: Work, ports: ReplayPorts, configs: TrainConfigs) -> Held:
     """Learn the blend, or take over what an interrupted run learnt."""
 
     def load() -> Held:
@@ -110,7 +106,7 @@ async def _blend(
 
     held = work.found(BLEND, load)
     if held is None:
-        held = await learn_blend(asked, trial, configs, ports, progress)
+        held = await learn_blend(asked, trial, configs, ports, silent)
         with work.making(BLEND) as folder:
             held.blend.save(folder / "model")
             save_json(folder, "metrics", held.metrics)
