@@ -136,12 +136,12 @@ def run(name: str, parts: Split, state: Path | None, validation: bool) -> Row:
         system=SYSTEMS.get(name, name),
         figures=intervals(means(judged(found.lists, parts.wanted))),
         tuned=TUNED if ours else UNTUNED,
-        command=f"python -m benchmarks.quality.{NAME} --data FOLDER --only {name}",
+        command=f"python -m benchmarks.quality.{NAME} --data DATA --only {name}",
         seconds=found.seconds,
         peak_mib=found.peak_mib,
         published=dict(zip(METRICS, PUBLISHED["ChebyCF"], strict=False)) if ours else {},
         citation=f"ChebyCF, {PUBLISHED['ChebyCF'][2]}" if ours else "",
-        note="seconds with ranking, one thread",
+        note="seconds by the clock, with ranking, on one shared core",
     )
 
 

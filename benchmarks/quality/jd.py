@@ -123,10 +123,10 @@ def _row(name: str, model: str, found: dict[str, Interval], seconds: float) -> R
         system=f"{model}: {name}",
         figures=intervals(found),
         tuned=TUNED if name == WEIGHTED else UNTUNED,
-        command=f"python -m benchmarks.quality.{NAME} --data FOLDER --model {model}",
+        command=f"python -m benchmarks.quality.{NAME} --data DATA --model {model}",
         seconds=seconds,
         peak_mib=peak_mib(),
-        note="seconds with ranking, one thread",
+        note="seconds by the clock, with ranking, on one shared core",
     )
 
 
