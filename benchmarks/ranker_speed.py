@@ -41,6 +41,7 @@ def made_up() -> RankingExamples:
         items=np.tile(np.arange(EACH, dtype=np.int32), REQUESTS),
         blend=np.nan_to_num(columns[:, 0]),
         labels=labels,
+        weights=np.ones(n, np.float32),
         relevant=labels[:, 1],
         users=np.arange(REQUESTS, dtype=np.int64),
         moments=np.zeros(REQUESTS, np.int64),

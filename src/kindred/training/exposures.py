@@ -15,7 +15,9 @@ from kindred.training.lake_events import LakeEvents, LakeManifest
 # The greedy choice of a slot has a propensity of at least 1 - ε; what lies below was drawn, as long as ε is below this.
 DRAWN = 0.5
 LEAST = 0.1
-_COLUMNS = ("kind", "request_id", "item_id", "event_type", "metadata")
+# Bots see more than everybody else together, and click wherever something stands.
+MOST_OF_ONE = 100
+_COLUMNS = ("kind", "user_id", "request_id", "item_id", "event_type", "metadata")
 _NO_REACTION = ("impression", "search", "skip", "dislike")
 
 
@@ -32,7 +34,10 @@ _slates = msgspec.json.Decoder(_Slate)
 
 @dataclass(frozen=True, slots=True)
 class Exposures:
-    """Of items drawn at random into slots: how many were shown and how many led to something, both (s,) int64."""
+    """Of items drawn at random into slots: how many were shown and how many led to something, both (s,) int64.
+
+    The first `MOST_OF_ONE` draws of each person count.
+    """
 
     shown: NDArray[np.int64]
     followed: NDArray[np.int64]
@@ -47,6 +52,7 @@ class Exposures:
             acts = acts.filter(~pl.col("event_type").is_in(_NO_REACTION))
             reactions.append(acts.select(pl.struct("request_id", "item_id").hash().alias("pair")).unique())
         slots, found = pl.concat(drawn), pl.concat(reactions).unique()
+        slots = slots.filter(pl.int_range(pl.len()).over("user") < MOST_OF_ONE)
         slots = slots.with_columns(pl.col("pair").is_in(found["pair"].implode()).alias("followed"))
         size = int(slots["slot"].max()) + 1 if len(slots) else 0  # type: ignore[arg-type]
         places = slots["slot"].to_numpy()
@@ -73,7 +79,7 @@ class Exposures:
         return shares
 
 
-_DRAWN = {"pair": pl.UInt64, "slot": pl.Int64}
+_DRAWN = {"pair": pl.UInt64, "user": pl.UInt64, "slot": pl.Int64}
 _REACTION = {"pair": pl.UInt64}
 
 
@@ -85,20 +91,23 @@ def read_exposures(lake: LakeEvents, manifest: LakeManifest, tail: pl.DataFrame)
 
 def _drawn(served: pl.DataFrame) -> pl.DataFrame:
     """Return request with item as one hash, and the slot, of every item that a draw put there and a person saw."""
+    users: list[str] = []
     requests: list[str] = []
     items: list[str] = []
     slots: list[int] = []
-    for request, body in served.select("request_id", "metadata").iter_rows():
+    for user, request, body in served.select("user_id", "request_id", "metadata").iter_rows():
         slate = _slates.decode(body or "{}")
         if not slate.exposure:
             continue
         for slot, (item, chance) in enumerate(zip(slate.items, slate.propensities, strict=False)):
             if chance < DRAWN:
+                users.append(user)
                 requests.append(request)
                 items.append(item)
                 slots.append(slot)
-    frame = pl.DataFrame({"request_id": requests, "item_id": items, "slot": slots}, schema=_NAMED)
-    return frame.select(pl.struct("request_id", "item_id").hash().alias("pair"), "slot")
+    frame = pl.DataFrame(dict(zip(_NAMED, (users, requests, items, slots), strict=True)), schema=_NAMED)
+    pair = pl.struct("request_id", "item_id").hash().alias("pair")
+    return frame.select(pair, pl.col("user_id").hash().alias("user"), "slot")
 
 
-_NAMED = {"request_id": pl.String, "item_id": pl.String, "slot": pl.Int64}
+_NAMED = {"user_id": pl.String, "request_id": pl.String, "item_id": pl.String, "slot": pl.Int64}

@@ -1,5 +1,6 @@
 """Examination by slot, recovered from slates that draws filled."""
 
+import msgspec
 import numpy as np
 import pytest
 from benchmarks.world.logs import Logs, events, simulate
@@ -55,6 +56,15 @@ def test_the_naive_rate_of_ordered_slates_would_be_wrong(world: tuple[Truth, Log
     ordered = logs.take(~logs.random)
     rates = np.bincount(ordered.slots, ordered.click) / np.bincount(ordered.slots)
     assert (rates / rates[0])[-1] < 0.9 * truth.examined[-1]
+
+
+def test_bots_do_not_decide() -> None:
+    """One who is shown twenty times as much and clicks on anything counts as one person."""
+    truth = Truth.plant(msgspec.structs.replace(CONFIG, users=300, bots=0.02))
+    assert truth.bot.any()
+    shares = counted((truth, simulate(truth))).examination()
+    assert shares is not None
+    np.testing.assert_allclose(shares, truth.examined, atol=0.1)
 
 
 def test_few_draws_teach_nothing() -> None:

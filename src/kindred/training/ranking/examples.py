@@ -14,7 +14,7 @@ from kindred.recommend.model_set import ModelSet
 from kindred.recommend.ranking import CATEGORIES, funnel_columns, matrix
 from kindred.training.config import TrainConfigs
 from kindred.training.dataset import Dataset
-from kindred.training.ranking.moments import Moments, Outcomes, moments_of
+from kindred.training.ranking.moments import After, Moments, Outcomes, moments_of
 from kindred.training.replay import Replay, ReplayPorts
 
 _MOST_NAMES = 100
@@ -26,8 +26,8 @@ class RankingExamples:
 
     `columns (n, f) float32` in the schema's order; `requests (n,) int32`: which request, ascending; `items (n,)`;
     `blend (n,) float32`: the score that the blend gave; `labels (n, e) bool`: which of `events` followed within the
-    horizon; `relevant (n,) bool`: the item counts as a hit. Of requests: `users (q,)`, `moments (q,)` ms, `wanted (q,)`
-    how many hits there were to find, among the candidates or not.
+    horizon, `weights (n,) float32`: how much that counts; `relevant (n,) bool`: the item counts as a hit. Of requests:
+    `users (q,)`, `moments (q,)` ms, `wanted (q,)` how many hits there were to find, among the candidates or not.
     """
 
     schema: RankerSchema
@@ -37,6 +37,7 @@ class RankingExamples:
     items: Ordinals
     blend: Floats
     labels: Mask
+    weights: Floats
     relevant: Mask
     users: NDArray[np.int64]
     moments: NDArray[np.int64]
@@ -55,6 +56,7 @@ class RankingExamples:
             items=self.items[rows],
             blend=self.blend[rows],
             labels=self.labels[rows],
+            weights=self.weights[rows],
             relevant=self.relevant[rows],
         )
 
@@ -64,8 +66,7 @@ class _Draft:
     """Examples while requests are made again; names are numbered when all are known."""
 
     requests: list[tuple[Candidates, Mapping[str, Floats], Mapping[str, float | str]]] = field(default_factory=list)
-    labels: list[Mask] = field(default_factory=list)
-    relevant: list[Mask] = field(default_factory=list)
+    after: list[After] = field(default_factory=list)
     users: list[int] = field(default_factory=list)
     moments: list[int] = field(default_factory=list)
     wanted: list[int] = field(default_factory=list)
@@ -86,8 +87,9 @@ class _Draft:
             requests=np.repeat(np.arange(len(sizes), dtype=np.int32), sizes),
             items=np.concatenate([candidates.items for candidates, _, _ in self.requests]),
             blend=np.concatenate([candidates.column("score", 0.0) for candidates, _, _ in self.requests]),
-            labels=np.concatenate(self.labels),
-            relevant=np.concatenate(self.relevant),
+            labels=np.concatenate([one.labels for one in self.after]),
+            weights=np.concatenate([one.weights for one in self.after]),
+            relevant=np.concatenate([one.relevant for one in self.after]),
             users=np.array(self.users, np.int64),
             moments=np.array(self.moments, np.int64),
             wanted=np.array(self.wanted, np.int64),
@@ -107,7 +109,7 @@ async def make_examples(
     them is as of each request's moment: a user's record and the items' hold the rows before it and no other.
     """
     config = configs.ranker
-    outcomes = Outcomes(future.interactions, configs.relevance, config.value)
+    outcomes = Outcomes(future.interactions, configs.relevance, config.value, dataset.examined)
     draft = _Draft()
     for number in range(config.moments):
         found = moments_of(future.interactions, configs.fold.session_gap, number, config.users, configs.training.seed)
@@ -123,13 +125,12 @@ async def _ask(replay: Replay, moments: Moments, outcomes: Outcomes, horizon: in
     for place in np.argsort(moments.times, kind="stable").tolist():
         user, moment = int(moments.users[place]), int(moments.times[place])
         query, candidates = await replay.ranked(user, Context(time=moment))
-        labels, relevant, wanted = outcomes.after(user, moment, horizon, candidates.items)
-        wanted = wanted[~np.isin(wanted, query.facts.seen)]
+        after = outcomes.after(user, moment, horizon, candidates.items)
+        wanted = after.wanted[~np.isin(after.wanted, query.facts.seen)]
         if not len(candidates) or not len(wanted):
             continue
         draft.requests.append((_slim(candidates), funnel_columns(candidates), query.scratch["request"]))
-        draft.labels.append(labels)
-        draft.relevant.append(relevant)
+        draft.after.append(after)
         draft.users.append(user)
         draft.moments.append(moment)
         draft.wanted.append(len(wanted))

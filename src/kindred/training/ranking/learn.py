@@ -135,7 +135,7 @@ def _grow(examples: RankingExamples, head: str, requests: Mask, config: RankerCo
         "subsample": config.rows,
         "colsample_bynode": config.columns,
     }
-    labels, trees = examples.labels[rows], config.trees
+    labels, weights, trees = examples.labels[rows], examples.weights[rows], config.trees
     if head == ORDER:
         worths = np.array([config.value[name] for name in examples.events], np.float32)
         settings |= {
@@ -145,14 +145,17 @@ def _grow(examples: RankingExamples, head: str, requests: Mask, config: RankerCo
             "ndcg_exp_gain": False,
         }
         data = xgboost().QuantileDMatrix(
-            examples.columns[rows], (labels * worths).max(axis=1), qid=examples.requests[rows], nthread=threads or 1
+            examples.columns[rows],
+            (labels * worths).max(axis=1) * weights,
+            qid=examples.requests[rows],
+            nthread=threads or 1,
         )
     else:
         settings |= {"objective": "binary:logistic", "min_child_weight": config.min_weight}
         # A request waits for all heads, however many event types there are.
         trees = -(-trees // len(examples.events))
         happened = labels[:, examples.events.index(head)].astype(np.float32)
-        data = xgboost().QuantileDMatrix(examples.columns[rows], happened, nthread=threads or 1)
+        data = xgboost().QuantileDMatrix(examples.columns[rows], happened, weight=weights, nthread=threads or 1)
     return Trees(bytes(xgboost().train(settings, data, trees).save_raw("ubj")))
 
 

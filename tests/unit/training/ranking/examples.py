@@ -24,6 +24,7 @@ def planted(requests: int = 240, each: int = 40, signal: float = 3.0, seed: int 
         items=np.tile(np.arange(each, dtype=np.int32), requests),
         blend=open_,
         labels=bought[:, None],
+        weights=np.ones(n, np.float32),
         relevant=bought,
         users=np.arange(requests, dtype=np.int64),
         moments=np.zeros(requests, np.int64),

@@ -1,5 +1,7 @@
 """Past requests and what came of them."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from kindred.models.preference import Interactions
@@ -50,7 +52,7 @@ def test_outcomes_are_those_of_the_horizon_by_type():
     outcomes = Outcomes(TOLD, RelevanceConfig(), {"click": 1.0, "purchase": 5.0, "rating": 4.0})
     assert outcomes.events == ("click", "purchase", "rating")
     items = np.array([1, 2, 3, 4, 9], np.int32)
-    labels, relevant, wanted = outcomes.after(0, 10 * MINUTE - 1, 500 * MINUTE, items)
+    labels, _, relevant, wanted = outcomes.after(0, 10 * MINUTE - 1, 500 * MINUTE, items)
     assert labels.tolist() == [
         [True, False, False],
         [False, True, False],
@@ -61,13 +63,26 @@ def test_outcomes_are_those_of_the_horizon_by_type():
     ]
     assert relevant.tolist() == [False, True, True, False, False]
     assert wanted.tolist() == [2, 3]
-    labels, relevant, wanted = outcomes.after(0, 10 * MINUTE, 60 * MINUTE, items)
+    labels, _, relevant, wanted = outcomes.after(0, 10 * MINUTE, 60 * MINUTE, items)
     assert labels.sum() == relevant.sum() == 1
     assert wanted.tolist() == [2]
 
 
 def test_types_without_a_value_are_no_labels():
     assert Outcomes(TOLD, RelevanceConfig(), {"purchase": 5.0}).events == ("purchase",)
-    labels, _, wanted = Outcomes(TOLD, RelevanceConfig(), {}).after(0, 0, 10**9, np.array([2], np.int32))
+    labels, _, _, wanted = Outcomes(TOLD, RelevanceConfig(), {}).after(0, 0, 10**9, np.array([2], np.int32))
     assert labels.shape == (1, 0)
     assert wanted.tolist() == [2, 3]
+
+
+def test_what_was_found_far_down_counts_more():
+    """The inverse of how likely its slot is looked at; a slot that is not known counts one, one beyond all the last."""
+    slots = np.array([1, 7, -1, 0, 2], np.int16)
+    outcomes = Outcomes(
+        replace(TOLD, slots=slots), RelevanceConfig(), {"click": 1.0, "purchase": 5.0, "rating": 4.0},
+        np.array([1.0, 0.5, 0.25], np.float32),
+    )  # fmt: skip
+    found = outcomes.after(0, 0, 500 * MINUTE, np.array([1, 2, 3, 4, 9], np.int32))
+    assert found.weights.tolist() == [2.0, 4.0, 1.0, 1.0, 1.0]
+    untold = Outcomes(TOLD, RelevanceConfig(), {"click": 1.0}, np.array([1.0, 0.5], np.float32))
+    assert untold.after(0, 0, 500 * MINUTE, np.array([1, 2], np.int32)).weights.tolist() == [1.0, 1.0]
