@@ -36,6 +36,7 @@ SMALL: dict[str, dict[str, object]] = {
         "epochs": 8,
         "quantised": False,
     },
+    "two_tower": {"embedding": 16, "layers": (32, 16), "heads": 2, "batch": 32, "epochs": 20, "patience": 20},
 }
 """The models held to this, with settings for sixty users where the defaults are for more."""
 
