@@ -18,6 +18,7 @@ from kindred.models.layers import Folder
 from kindred.models.onnx import OnnxGraph, open_graph
 
 GRAPH = "network"
+SAMPLE = 1_000
 Width = Annotated[int, Meta(ge=1, le=4_096)]
 Widths = Annotated[tuple[Width, ...], Meta(min_length=1, max_length=8)]
 
@@ -63,6 +64,11 @@ class Head:
     def margins(self, columns: Floats) -> Floats:
         """Return the margin (n,) float32 of `columns (n, f)`."""
         return self.heads.margins(columns)[:, self.place]
+
+    def gains(self, columns: Floats) -> Floats:
+        """Return the mean size of each column's share (f,) float32 over the first of `columns (n, f)`."""
+        found: Floats = np.abs(self.shares(columns[:SAMPLE])[:, :-1]).mean(axis=0)
+        return found
 
     def shares(self, columns: Floats) -> Floats:
         """Return what each column adds to each margin (n, f + 1), the last being what a usual row has.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Protocol, Self
 
 import msgspec
 import numpy as np
@@ -18,6 +18,7 @@ from kindred.core.config import Amount, Config, Count, MoreThanZero
 from kindred.core.errors import BundleCorrupt
 from kindred.models.arrays import load_array, load_json, save_array, save_json
 from kindred.models.layers import Folder, layered
+from kindred.models.neural_ranker import NetworkHeads, NeuralRankerConfig
 
 ORDER = "order"
 
@@ -25,6 +26,7 @@ ORDER = "order"
 class RankerConfig(Config, frozen=True, kw_only=True):
     """How the candidates of a request are ordered at last, and how that is learned.
 
+    `kind`: boosted `trees`, or one `neural` network, which needs the extra of that name; `network`: its settings.
     `learn`: whether training makes a ranker at all; it is kept only where it beats the blend. `value`: what an event of
     each type is worth; others count nothing. `users`: most users whose past requests are made again to learn from.
     `moments`: most requests of each. `min_users`: with fewer users no ranker is learned. `horizon`: seconds after a
@@ -36,6 +38,8 @@ class RankerConfig(Config, frozen=True, kw_only=True):
     chooses from.
     """
 
+    kind: Literal["trees", "neural"] = "trees"
+    network: NeuralRankerConfig = NeuralRankerConfig()
     learn: bool = True
     value: dict[str, Amount] = msgspec.field(
         default_factory=lambda: {
@@ -129,6 +133,22 @@ class Curve:
         return np.interp(margins, self.at, self.chance).astype(np.float32)
 
 
+class Head(Protocol):
+    """What gives candidates one margin each."""
+
+    def margins(self, columns: Floats) -> Floats:
+        """Return the margin (n,) float32 of `columns (n, f)`."""
+        ...
+
+    def gains(self, columns: Floats) -> Floats:
+        """Return how much the head makes of each column (f,) float32, of which `columns (n, f)` are examples."""
+        ...
+
+    def shares(self, columns: Floats) -> Floats:
+        """Return what each column adds to each margin (n, f + 1), the last being the same for all."""
+        ...
+
+
 class Trees:
     """Boosted trees in XGBoost's UBJSON format (Chen and Guestrin 2016), opened when they are first asked."""
 
@@ -147,9 +167,9 @@ class Trees:
         found: Floats = self._booster.inplace_predict(columns, predict_type="margin", validate_features=False)
         return found
 
-    def gains(self, columns: int) -> Floats:
+    def gains(self, columns: Floats) -> Floats:
         """Return what the splits on each column gained in all (f,) float32."""
-        found = np.zeros(columns, np.float32)
+        found = np.zeros(columns.shape[1], np.float32)
         for name, gain in self._booster.get_score(importance_type="total_gain").items():
             found[int(name.removeprefix("f"))] = gain
         return found
@@ -163,15 +183,15 @@ class Trees:
 
 @dataclass(frozen=True, slots=True)
 class RankerModel:
-    """Trees that order candidates, trees with a curve for the chance of each event type, and how they are mixed.
+    """What orders candidates, what with a curve tells the chance of each event type, and how they are mixed.
 
-    `trees`: by `ORDER` and event type. `mix`: how much of what orders are the trees of the `order`, the `value`
+    `heads`: by `ORDER` and event type. `mix`: how much of what orders are the head of the `order`, the `value`
     function (the sum over event types of chance times worth) and the `blend`.
     """
 
     schema: RankerSchema
     events: tuple[str, ...]
-    trees: Mapping[str, Trees]
+    heads: Mapping[str, Head]
     curves: Mapping[str, Curve]
     mix: dict[str, float]
     config: RankerConfig
@@ -181,7 +201,7 @@ class RankerModel:
         """Score candidates by `columns (n, f) float32` in the schema's order; `every`: chances also where not mixed."""
         chances: dict[str, Floats] = {}
         if "value" in self.mix or every:
-            chances = {name: self.curves[name](self.trees[name].margins(columns)) for name in self.events}
+            chances = {name: self.curves[name](self.heads[name].margins(columns)) for name in self.events}
         total = np.zeros(len(columns), np.float32)
         for name, part in self.mix.items():
             if name == "value":
@@ -192,22 +212,25 @@ class RankerModel:
         return RankerScores((1 / (1 + np.exp(-total))).astype(np.float32), chances)
 
     def _order(self, columns: Floats) -> Floats:
-        return self.trees[ORDER].margins(columns)
+        return self.heads[ORDER].margins(columns)
 
     def shares(self, columns: Floats) -> dict[str, Floats]:
         """Return what each column adds to the margin of each head (n, f + 1), by `ORDER` and event type."""
-        return {name: trees.shares(columns) for name, trees in self.trees.items()}
+        return {name: head.shares(columns) for name, head in self.heads.items()}
 
     def save(self, folder: Path) -> None:
-        """Write the trees as UBJSON, the curves as arrays, and the schema with its hash as JSON."""
+        """Write the trees as UBJSON or the network as ONNX, the curves as arrays, the schema with its hash as JSON."""
         schema = self.schema
         save_json(
             folder,
             "ranker",
             _Stored(schema, schema.digest, self.events, self.mix, self.config, self.report),
         )
-        for number, name in enumerate((ORDER, *self.events)):
-            (folder / f"trees.{number}.ubj").write_bytes(self.trees[name].data)
+        if isinstance(self.heads, NetworkHeads):
+            self.heads.save(folder)
+        for number, head in enumerate(self.heads.values()):
+            if isinstance(head, Trees):
+                (folder / f"trees.{number}.ubj").write_bytes(head.data)
         for number, name in enumerate(self.events):
             save_array(folder, f"curve.{number}", np.stack([self.curves[name].at, self.curves[name].chance]))
 
@@ -216,13 +239,18 @@ class RankerModel:
         """Read a ranker; raise BundleCorrupt where a file is missing, or was written for other columns."""
         stored = load_json(folder, "ranker", _Stored)
         if stored.schema.digest != stored.digest:
-            raise BundleCorrupt(f"ranker.json in {layered(folder).name} does not have the columns of its trees")
+            raise BundleCorrupt(f"ranker.json in {layered(folder).name} has other columns than were learned from")
         curves = {}
         for number, name in enumerate(stored.events):
             at, chance = load_array(folder, f"curve.{number}", np.float32, (2, None))
             curves[name] = Curve(at, chance)
-        trees = {name: Trees(_read(folder, number)) for number, name in enumerate((ORDER, *stored.events))}
-        return cls(stored.schema, stored.events, trees, curves, stored.mix, stored.config, stored.report)
+        names = (ORDER, *stored.events)
+        heads: Mapping[str, Head]
+        if stored.config.kind == "neural":
+            heads = NetworkHeads.load(folder, names)
+        else:
+            heads = {name: Trees(_read(folder, number)) for number, name in enumerate(names)}
+        return cls(stored.schema, stored.events, heads, curves, stored.mix, stored.config, stored.report)
 
 
 def worth(chances: Mapping[str, Floats], value: Mapping[str, float]) -> Floats:

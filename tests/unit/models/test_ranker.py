@@ -41,7 +41,7 @@ def test_what_columns_add_sums_to_the_margin(model):
     columns = planted(2).columns
     for head, shares in model.shares(columns).items():
         assert shares.shape == (len(columns), 4)
-        assert shares.sum(axis=1) == pytest.approx(model.trees[head].margins(columns), abs=1e-4)
+        assert shares.sum(axis=1) == pytest.approx(model.heads[head].margins(columns), abs=1e-4)
 
 
 @pytest.mark.parametrize("name", ["trees.0.ubj", "curve.0.npy", "ranker.json"])

@@ -102,7 +102,7 @@ async def test_a_failed_read_of_features_leaves_the_blend_and_says_so(tmp_path, 
 async def test_a_broken_model_leaves_the_blend_and_says_so(tmp_path):
     platform = await build(tmp_path, config=CONFIG)
     before = await platform.shown_items(await platform.ask("u1", count=20))
-    await with_ranker(platform, replace(ranker(), trees={}))
+    await with_ranker(platform, replace(ranker(), heads={}))
     served = await platform.ask("u1", count=20)
     assert served.degraded == ["ranker"]
     assert await platform.shown_items(served) == before

@@ -7,10 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kindred.core.candidates import Floats, Mask
+from kindred.core.errors import ConfigError
+from kindred.core.extras import missing_extra
 from kindred.evaluation.intervals import paired_difference
 from kindred.models.ranker import (
     ORDER,
     Curve,
+    Head,
     RankerConfig,
     RankerModel,
     RankerReport,
@@ -41,8 +44,8 @@ MIXES: Mapping[str, dict[str, float]] = {
 def learn_ranker(examples: RankingExamples, config: RankerConfig, seed: int, threads: int) -> RankerModel:
     """Return the ranker and, in its report, what it would have done for users that did not teach it.
 
-    Users are cut into folds; trees grown on the others give each fold its margins, from which the curves are fitted and
-    the mix is chosen, again without the fold that is judged. The trees that are kept have seen everyone.
+    Users are cut into folds; heads learned on the others give each fold its margins. From these the curves are fitted
+    and the mix is chosen, again without the fold that is judged. The heads that are kept have seen everyone.
     """
     folds = _folds(examples, config.folds, seed)
     margins = _unseen_margins(examples, folds, config, seed, threads)
@@ -55,7 +58,7 @@ def learn_ranker(examples: RankingExamples, config: RankerConfig, seed: int, thr
     found = paired_difference(judged, blend, users=examples.users)
     best = max(scored, key=lambda name: float(scored[name].mean()))
     everyone = np.ones(len(examples.users), np.bool_)
-    trees = {head: _grow(examples, head, everyone, config, seed, threads) for head in (ORDER, *names)}
+    heads = _heads(examples, everyone, config, seed, threads)
     report = RankerReport(
         users=len(np.unique(examples.users)),
         ndcg=round(float(judged.mean()), 6),
@@ -63,9 +66,9 @@ def learn_ranker(examples: RankingExamples, config: RankerConfig, seed: int, thr
         difference=(round(found.mean, 6), round(found.low, 6), round(found.high, 6)),
         candidates={name: round(float(values.mean()), 6) for name, values in scored.items()},
         reliability={name: reliability(chances[name], examples.labels[:, n]) for n, name in enumerate(names)},
-        importance=_importance(trees[ORDER], examples),
+        importance=_importance(heads[ORDER], examples),
     )
-    return RankerModel(examples.schema, names, trees, curves, MIXES[best], config, report)
+    return RankerModel(examples.schema, names, heads, curves, MIXES[best], config, report)
 
 
 def ndcg_of(examples: RankingExamples, scores: Floats) -> NDArray[np.float64]:
@@ -116,10 +119,28 @@ def _unseen_margins(
     found = {head: np.zeros(len(examples), np.float32) for head in (ORDER, *examples.events)}
     for fold in range(config.folds):
         rows = np.flatnonzero(folds[examples.requests] == fold)
-        for head, margins in found.items():
-            trees = _grow(examples, head, folds != fold, config, seed, threads)
-            margins[rows] = trees.margins(examples.columns[rows])
+        for name, head in _heads(examples, folds != fold, config, seed, threads).items():
+            found[name][rows] = head.margins(examples.columns[rows])
     return found
+
+
+def _heads(
+    examples: RankingExamples, requests: Mask, config: RankerConfig, seed: int, threads: int
+) -> Mapping[str, Head]:
+    """Learn all heads on some requests (q,); raise ConfigError where that needs an extra that is not installed."""
+    if config.kind == "trees":
+        names = (ORDER, *examples.events)
+        return {name: _grow(examples, name, requests, config, seed, threads) for name in names}
+    needed = missing_extra("neural")
+    if needed is not None:
+        raise ConfigError(f"ranker.kind is 'neural', which needs: {needed}")
+    from kindred.training.neural.lists import Lists
+    from kindred.training.neural.ranker import fit_network
+
+    rows = _sampled(examples, requests, config.negatives, seed)
+    relevant = examples.relevant[rows]
+    lists = Lists(examples.columns[rows], examples.labels[rows], relevant, examples.requests[rows])
+    return fit_network(lists, examples.events, config.network, threads)
 
 
 def _grow(examples: RankingExamples, head: str, requests: Mask, config: RankerConfig, seed: int, threads: int) -> Trees:
@@ -207,9 +228,9 @@ def _judged(scored: Mapping[str, NDArray[np.float64]], folds: NDArray[np.int64])
     return found
 
 
-def _importance(trees: Trees, examples: RankingExamples) -> dict[str, float]:
-    """Return each column's share of what the splits gained, the highest first."""
-    gains = trees.gains(len(examples.schema.columns))
+def _importance(head: Head, examples: RankingExamples) -> dict[str, float]:
+    """Return each column's share of what the head makes of them, the highest first."""
+    gains = head.gains(examples.columns)
     total = float(gains.sum()) or 1.0
     order = np.argsort(-gains, kind="stable")
     return {examples.schema.columns[n]: round(float(gains[n]) / total, 4) for n in order.tolist() if gains[n] > 0}

@@ -45,7 +45,7 @@ def test_labels_that_were_shuffled_do_not_beat_the_blend():
 def test_the_same_seed_learns_the_same():
     first, second = (learn_ranker(planted(60), QUIET, seed=3, threads=1) for _ in range(2))
     assert first.report == second.report
-    assert [one.data for one in first.trees.values()] == [one.data for one in second.trees.values()]
+    assert [one.data for one in first.heads.values()] == [one.data for one in second.heads.values()]
 
 
 def test_what_an_event_is_worth_decides_the_order():
