@@ -9,6 +9,8 @@ import asyncio
 import json
 import sys
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -24,6 +26,7 @@ from kindred.ingest.importing import ImportMapping, ImportStores, load_mapping, 
 from kindred.sample import sample_folder
 from kindred.training.collect import collect
 from kindred.training.config import TrainConfigs
+from kindred.training.dataset import Dataset
 from kindred.training.evaluate import FUNNEL, EvaluationConfig, EvaluationReport, OriginFacts, run_evaluation
 from kindred.training.replay import ReplayPorts
 
@@ -32,8 +35,9 @@ DAY = 86_400
 WIDTH = 150
 
 
-async def measure(mapping: ImportMapping, options: EvaluationConfig, home: Path) -> EvaluationReport:
-    """Import into an empty home and evaluate what a training run would see."""
+@asynccontextmanager
+async def imported(mapping: ImportMapping, home: Path) -> AsyncIterator[tuple[Dataset, ReplayPorts]]:
+    """Import into an empty home; give what a training run would see, and what a replay needs."""
     stores = ImportStores(
         await open_catalog("catalog.sqlite", home),
         await open_profiles("profiles.sqlite", home),
@@ -44,12 +48,16 @@ async def measure(mapping: ImportMapping, options: EvaluationConfig, home: Path)
     )
     try:
         await run_import(mapping, stores)
-        dataset = await collect(stores)
-        ports = ReplayPorts(stores.catalog, LocalVectorIndexes())
-        return await run_evaluation(dataset, TrainConfigs(), ports, options, Console(stderr=True).print)
+        yield await collect(stores), ReplayPorts(stores.catalog, LocalVectorIndexes())
     finally:
         for store in (stores.catalog, stores.profiles, stores.interactions, stores.log, stores.leases):
             await store.close()
+
+
+async def measure(mapping: ImportMapping, options: EvaluationConfig, home: Path) -> EvaluationReport:
+    """Evaluate what a training run would see."""
+    async with imported(mapping, home) as (dataset, ports):
+        return await run_evaluation(dataset, TrainConfigs(), ports, options, Console(stderr=True).print)
 
 
 def show(report: EvaluationReport, title: str) -> None:

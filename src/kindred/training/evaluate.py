@@ -216,6 +216,11 @@ async def run_evaluation(
     )
 
 
+def first_training_part(dataset: Dataset, options: EvaluationConfig) -> Dataset:
+    """Return what the first split may learn from: the rows in which settings can be chosen; raise InvalidInput."""
+    return next(_folds(dataset, options)).train
+
+
 def _folds(dataset: Dataset, options: EvaluationConfig) -> Iterator[_Fold]:
     """Split the timed rows; rows without time are only learned from."""
     rows = dataset.interactions

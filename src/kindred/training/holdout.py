@@ -117,7 +117,7 @@ async def learn_blend(
     """Replay the asked users over models of the rows before the split, and learn the blend from what they found."""
     replay = await Replay.open(asked.train, models, asked.users, ports, configs)
     progress("holdout")
-    examples, lists = await _examples(replay, asked, configs)
+    examples, lists = await blend_examples(replay, asked, configs)
     return _learned(configured_blend(configs), examples, lists, asked, configs)
 
 
@@ -166,7 +166,7 @@ def _sample(wanted: ItemSets, train: Dataset, configs: TrainConfigs) -> NDArray[
     return users
 
 
-async def _examples(
+async def blend_examples(
     replay: Replay, asked: Asked, configs: TrainConfigs
 ) -> tuple[BlendExamples, dict[str, list[Ordinals]]]:
     """Replay users up to the blend: padded model columns, and the best of each source."""
