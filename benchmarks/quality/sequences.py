@@ -62,7 +62,7 @@ class Task(msgspec.Struct, frozen=True):
     best: str
 
 
-AMAZON = SequentialConfig(temperature=0.08, dropout=0.4, epochs=36, validation_users=ALL)
+AMAZON = SequentialConfig(dropout=0.4, epochs=36, validation_users=ALL)
 LONG = msgspec.structs.replace(AMAZON, layers=2, heads=2, max_length=200, dropout=0.2, batch=4_096, epochs=22)
 TASKS = {
     "s3rec-beauty": Task(
@@ -81,7 +81,7 @@ TASKS = {
     ),
 }
 # What the study calls SASRec with sampled softmax: one layer and head, 256 negatives, nothing known of items.
-PLAIN = SequentialConfig(dropout=0.2, negatives=256, epochs=24, validation_users=ALL)
+PLAIN = SequentialConfig(dropout=0.2, temperature=0.0, negatives=256, epochs=24, validation_users=ALL)
 SEED = SequentialConfig(layers=4, heads=8, inner=512, epochs=36, validation_users=ALL)
 
 

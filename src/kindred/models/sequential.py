@@ -15,6 +15,7 @@ from kindred.models.arrays import known, load_array, load_json, save_array, save
 from kindred.models.layers import Folder
 from kindred.models.onnx import OnnxGraph, open_graph
 from kindred.models.protocol import UserHistory
+from kindred.models.search import Range, Space, Whole
 from kindred.models.vectors import score_vectors, spread_vector
 
 ENCODER = "encoder"
@@ -42,7 +43,7 @@ class SequentialConfig(Config, frozen=True, kw_only=True):
     max_length: Annotated[int, Meta(ge=2, le=500)] = 50
     dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.3
     negatives: CountOrZero = 512
-    temperature: Amount = 0.0
+    temperature: Amount = 0.08
     batch: Count = 2_048
     learning_rate: MoreThanZero = 1e-3
     weight_decay: Amount = 0.01
@@ -52,6 +53,15 @@ class SequentialConfig(Config, frozen=True, kw_only=True):
     validation_users: CountOrZero = 5_000
     quantised: bool = True
     seed: int = 42
+
+
+SEARCH: Space = {
+    "layers": Whole(1, 4),
+    "dropout": Range(0.1, 0.5),
+    "temperature": Range(0.04, 0.2, log=True),
+    "learning_rate": Range(3e-4, 3e-3, log=True),
+}
+"""What tuning chooses from."""
 
 
 class _Meta(msgspec.Struct):
