@@ -99,10 +99,14 @@ class SequentialModel:
     def represent(self, history: UserHistory) -> Floats:
         """Return the vector (d,) float32 that the user's next item is near to.
 
-        Zero where nothing in the history is known and liked; items newer than the model are left out.
+        Zero where nothing in the history is known and liked; items newer than the model are left out. The encoder reads
+        what is liked; the vectors of disliked items are taken off by their share of the history.
         """
-        rows = np.flatnonzero(known(history.items, self.n_items) & history.positive)
-        rows = rows[self.item_vectors[history.items[rows]].any(axis=1)][: self.config.max_length][::-1]
+        rows = np.flatnonzero(known(history.items, self.n_items))
+        rows = rows[self.item_vectors[history.items[rows]].any(axis=1)]
+        liked = history.positive[rows]
+        against = history.items[rows[~liked][: self.config.max_length]]
+        rows = rows[liked][: self.config.max_length][::-1]
         if not len(rows):
             return np.zeros(self.item_vectors.shape[1], np.float32)
         times = history.timestamps[rows]
@@ -112,6 +116,8 @@ class SequentialModel:
             "types": self._types(history, rows)[None],
         }
         vector: Floats = self.encoder.run(inputs)[0][0]
+        if len(against):
+            vector = vector - self.item_vectors[against].sum(axis=0) / np.float32(len(against) + len(rows))
         return vector
 
     def _types(self, history: UserHistory, rows: NDArray[np.intp]) -> NDArray[np.int64]:
