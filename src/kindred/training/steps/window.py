@@ -55,6 +55,6 @@ def windowed(dataset: Dataset, config: TrainingConfig, now: int, since: int | No
     old = np.zeros(len(rows), np.bool_) if since is None else rows.timestamps < since
     if since is not None and len(rows) and not (~future & ~old).any():
         raise InvalidInput.at("since", f"is {format_time(since)}, and no interaction is later: give an earlier one")
-    counted = {"future": future, "before_since": old & ~future, "infinite_values": infinite}
+    counted = {"future_rows": future, "before_since": old & ~future, "infinite_values": infinite}
     left_out = {f"data.{name}": float(mask.sum()) for name, mask in counted.items() if mask.any()}
     return Windowed(replace(dataset, interactions=rows).with_rows(~(future | old)), left_out)
