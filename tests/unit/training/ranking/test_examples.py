@@ -9,7 +9,6 @@ from tests.unit.training.tastes import DAY, START, tastes
 
 from kindred.adapters.local.vectors import LocalVectorIndexes
 from kindred.adapters.memory.catalog import MemoryCatalog
-from kindred.models.blend import BlendModel
 from kindred.models.ranker import RankerConfig
 from kindred.recommend.model_set import ModelSet
 from kindred.training.bundle import trial_models
@@ -17,7 +16,7 @@ from kindred.training.config import TrainConfigs, TrainingConfig
 from kindred.training.dataset import Dataset
 from kindred.training.fit.inputs import silent
 from kindred.training.fit.models import fit_models
-from kindred.training.holdout import inner_split
+from kindred.training.holdout import configured_blend, inner_split
 from kindred.training.ranking.examples import RankingExamples, make_examples
 from kindred.training.ranking.fit import train_ranker
 from kindred.training.replay import ReplayPorts
@@ -30,9 +29,8 @@ PORTS = ReplayPorts(MemoryCatalog(), LocalVectorIndexes())
 
 def models_of(train: Dataset, folder: Path) -> ModelSet:
     folder.mkdir()
-    return trial_models(
-        fit_models(train, CONFIGS, START + 9 * DAY), BlendModel.from_config(CONFIGS.blend), folder, PORTS.indexes
-    )
+    fitted = fit_models(train, CONFIGS, START + 9 * DAY)
+    return trial_models(fitted, configured_blend(CONFIGS), folder, PORTS.indexes)
 
 
 def split_of(data: Dataset) -> tuple[Dataset, Dataset]:
