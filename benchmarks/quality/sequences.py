@@ -82,7 +82,7 @@ TASKS = {
 }
 # What the study calls SASRec with sampled softmax: one layer and head, 256 negatives, nothing known of items.
 PLAIN = SequentialConfig(dropout=0.2, temperature=0.0, negatives=256, epochs=24, validation_users=ALL)
-SEED = SequentialConfig(layers=4, heads=8, inner=512, epochs=36, validation_users=ALL)
+SEED = SequentialConfig(layers=4, heads=8, inner=512, epochs=8, validation_users=ALL)
 
 
 @dataclass(frozen=True, slots=True)
