@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import msgspec
+import pytest
 from tests.e2e.platform.fixtures import StartServer
 from tests.e2e.platform.server import Server, eventually_async, ids
 
@@ -43,6 +44,7 @@ async def ask(client: httpx.AsyncClient, user: str) -> tuple[str, tuple[str, ...
     return said["model_version"], tuple(ids(said))
 
 
+@pytest.mark.timeout(300)
 async def test_no_request_fails_and_each_answer_is_of_the_bundle_it_names(home: Path, start: StartServer) -> None:
     server: Server = start(home)
     store = LocalModelStore(home / "bundles")

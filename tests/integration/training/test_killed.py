@@ -70,6 +70,7 @@ class Trainers:
         return code != 0, said
 
 
+@pytest.mark.timeout(300)
 async def test_killed_at_the_beginning_of_every_step_the_active_bundle_serves_and_the_next_run_goes_on(
     trained: Stores,
 ) -> None:
