@@ -14,7 +14,7 @@ RETRIEVAL = '["als", "item_item", "ease"]'
 
 
 def test_one_more_model_proposes_scores_and_is_named(home: Path, start: StartServer) -> None:
-    kindred(home, "train", KINDRED_TRAINING_RETRIEVAL=RETRIEVAL)
+    kindred(home, "train", KINDRED_TRAINING_RETRIEVAL=RETRIEVAL, KINDRED_TRAINING_HOLDOUT_SHARE="0")
     server = start(home, KINDRED_PLACEMENTS_SEARCH_WEIGHTS="{ease = 1.0}")
     with server.client() as client:
         said = recommend(client, "1", count=50, trace=True)
