@@ -205,6 +205,8 @@ SYSTEMS = {
     "seed-transformer": "preset seed-transformer",
 }
 
+SHARED = "temperature and dropout on Beauty's validation items; "
+
 
 def run(name: str, system: str, data: Path, state: Path | None) -> None:
     """Fit, judge, print and keep the rows of one system on one dataset."""
@@ -216,7 +218,7 @@ def run(name: str, system: str, data: Path, state: Path | None) -> None:
     blank = Row(
         system=SYSTEMS[system],
         figures={},
-        tuned=("temperature, dropout, " if system == "tuned" else "") + "passes: validation items",
+        tuned=(SHARED if system == "tuned" else "") + "passes on its own validation items",
         command=f"python -m benchmarks.quality.sequences {name} --system {system} --data FOLDER",
         seconds=model.seconds,
         peak_mib=peak_mib(),
@@ -233,7 +235,7 @@ def run(name: str, system: str, data: Path, state: Path | None) -> None:
             blank,
             system="sequential + item-item",
             figures=_figures(asked.judge(rows, model.item_vectors, weight)),
-            tuned="temperature, dropout, neighbours' weight, passes: validation items",
+            tuned=f"{SHARED}neighbours' weight and passes on its own validation items",
             note=f"{blank.note}, neighbours' weight {weight}",
         )
         found.append(both)

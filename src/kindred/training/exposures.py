@@ -15,8 +15,8 @@ from kindred.training.lake_events import LakeEvents, LakeManifest
 # The greedy choice of a slot has a propensity of at least 1 - ε; what lies below was drawn, as long as ε is below this.
 DRAWN = 0.5
 LEAST = 0.1
-# Bots see more than everybody else together, and click wherever something stands.
-MOST_OF_ONE = 100
+# Bots click wherever something stands; who was shown so many times as much as the median person is taken for one.
+BOT = 10
 _COLUMNS = ("kind", "user_id", "request_id", "item_id", "event_type", "metadata")
 _NO_REACTION = ("impression", "search", "skip", "dislike")
 
@@ -36,7 +36,7 @@ _slates = msgspec.json.Decoder(_Slate)
 class Exposures:
     """Of items drawn at random into slots: how many were shown and how many led to something, both (s,) int64.
 
-    The first `MOST_OF_ONE` draws of each person count.
+    Who was shown more than `BOT` times as much as the median person is left out.
     """
 
     shown: NDArray[np.int64]
@@ -52,7 +52,9 @@ class Exposures:
             acts = acts.filter(~pl.col("event_type").is_in(_NO_REACTION))
             reactions.append(acts.select(pl.struct("request_id", "item_id").hash().alias("pair")).unique())
         slots, found = pl.concat(drawn), pl.concat(reactions).unique()
-        slots = slots.filter(pl.int_range(pl.len()).over("user") < MOST_OF_ONE)
+        shown_to = slots.group_by("user").len()
+        people = shown_to.filter(pl.col("len") <= BOT * pl.col("len").median())
+        slots = slots.join(people, on="user", how="semi")
         slots = slots.with_columns(pl.col("pair").is_in(found["pair"].implode()).alias("followed"))
         size = int(slots["slot"].max()) + 1 if len(slots) else 0  # type: ignore[arg-type]
         places = slots["slot"].to_numpy()

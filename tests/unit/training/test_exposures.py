@@ -59,7 +59,7 @@ def test_the_naive_rate_of_ordered_slates_would_be_wrong(world: tuple[Truth, Log
 
 
 def test_bots_do_not_decide() -> None:
-    """One who is shown twenty times as much and clicks on anything counts as one person."""
+    """One who is shown twenty times as much and clicks on anything is left out."""
     truth = Truth.plant(msgspec.structs.replace(CONFIG, users=300, bots=0.02))
     assert truth.bot.any()
     shares = counted((truth, simulate(truth))).examination()
