@@ -148,7 +148,7 @@ def run(name: str, parts: Split, state: Path | None, validation: bool) -> Row:
 def main(arguments: list[str] | None = None) -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="the folder of the datasets")
+    parser.add_argument("--data", type=Path, required=True, help="the folder of the datasets")
     parser.add_argument("--state", type=Path, help="keep finished rankings here")
     parser.add_argument("--only", nargs="+", choices=(WHOLE, *FITTINGS), default=[WHOLE, "graph"])
     parser.add_argument("--validation", action="store_true", help="judge on a part of the training pairs")

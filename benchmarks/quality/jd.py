@@ -98,7 +98,7 @@ def run(name: str, model: str, data: Data) -> tuple[PerUser, float]:
 def main(arguments: list[str] | None = None) -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="the folder of the datasets")
+    parser.add_argument("--data", type=Path, required=True, help="the folder of the datasets")
     parser.add_argument("--model", choices=tuple(FITTINGS), default="graph")
     parser.add_argument("--validation", action="store_true", help="judge on the purchases that weights were chosen on")
     given = parser.parse_args(arguments or [])
