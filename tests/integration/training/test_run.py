@@ -14,8 +14,9 @@ from kindred.adapters.local.vectors import LocalVectorIndexes
 from kindred.adapters.memory.catalog import MemoryCatalog
 from kindred.adapters.memory.event_log import MemoryEventLog
 from kindred.adapters.memory.profiles import MemoryProfiles
+from kindred.core.bundle import Manifest
 from kindred.core.clock import FixedClock
-from kindred.core.errors import InvalidInput, LeaseHeld, StoreFull
+from kindred.core.errors import BundleMismatch, InvalidInput, LeaseHeld, StoreFull
 from kindred.core.event import Event, Interaction, ProfileErased, encode_event, partition_key
 from kindred.core.item import Item
 from kindred.core.profile import Profile
@@ -160,6 +161,18 @@ async def test_a_run_publishes_a_bundle_that_servers_can_open(stores: Stores) ->
     assert manifest.parameters["als"]["factors"] == opened.als.factors
     assert {"data", "als", "publish"} <= set(steps)
     assert await stores.leases.holder(LEASE) is None
+
+
+async def test_an_active_bundle_of_another_schema_is_replaced(stores: Stores) -> None:
+    await listed(stores)
+    folder = await stores.models.stage()
+    old = Manifest(version="20230101T000000Z-aaaaaa", created=NOW - DAY, schema="kindred-bundle-1")
+    await stores.models.publish(folder, old)
+    with pytest.raises(BundleMismatch, match=r"'kindred-bundle-1', this release reads '.*': train anew"):
+        await stores.models.open(old.version)
+    manifest = await train(stores, TrainConfigs(), FixedClock(NOW))
+    assert await stores.models.active() == manifest.version
+    assert open_bundle(*await stores.models.open(manifest.version), stores.vectors).n_items == 12
 
 
 async def test_a_run_leaves_a_record_and_a_card_and_reaches_mlflow(

@@ -142,7 +142,8 @@ def test_shown_items_stay_a_list_of_at_most_100(rule: dict[str, Any]) -> None:
     [
         ({"x": {"weight": 2.0, "polarity": "neutral"}}, "neutral type weighs 0"),
         ({"x": {"weight": -2.0, "polarity": "positive"}}, "not positive"),
-        ({"x": {"weight": math.inf}}, "finite"),
+        ({"x": {"weight": math.inf}}, "x.weight must be a finite number"),
+        ({"x": {"weight": math.nan}}, "x.weight must be a finite number"),
         ({"x": {"half_life": 0}}, "half_life"),
         ({"x": {"polarity": "bad"}}, "polarity"),
         ({"x": {"metadata": {"k": {"minimum": 3.0, "maximum": 2.0}}}}, "over maximum"),

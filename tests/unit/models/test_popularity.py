@@ -55,6 +55,13 @@ def test_category_lists_hold_their_items_best_first() -> None:
     assert len(model.top_in("all", 50)[0]) == 28
 
 
+def test_a_category_that_nobody_tagged_has_no_list() -> None:
+    tagged_none = ItemCategories.from_lists([[] for _ in range(N_ITEMS)])
+    bare, full = (fit_popularity(two_tastes(), categories, NOW) for categories in (tagged_none, CATEGORIES))
+    assert not len(bare.top_in("low", 5)[0])
+    np.testing.assert_array_equal(bare.top(N_ITEMS)[0], full.top(N_ITEMS)[0])
+
+
 def test_no_interactions_is_nothing_popular() -> None:
     model = fit_popularity(rows(), CATEGORIES, NOW)
     assert len(model.top(5)[0]) == 0

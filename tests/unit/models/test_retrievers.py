@@ -25,6 +25,7 @@ SMALL: dict[str, dict[str, object]] = {
     "als": {"factors": 8, "regularization": 3.0},
     "item_item": {"shrinkage": 5.0},
     "ease": {"regularization": 10.0},
+    "graph": {"frequencies": 8},
     "sequential": {
         "factors": 16,
         "inner": 16,
@@ -195,7 +196,7 @@ def test_a_bot_with_half_of_the_data_does_not_turn_the_tastes(name: str) -> None
     assert scores[3:HALF].mean() > scores[HALF : 2 * HALF].mean()
 
 
-def test_rows_that_repeat_make_no_other_model(name: str) -> None:
+def test_rows_that_repeat_do_not_turn_the_tastes(name: str) -> None:
     views = two_tastes()
     likes = replace(views, event_types=np.full(len(views), views.names.index("rating"), np.int16))
     likes = replace(likes, values=np.full(len(views), 5.0, np.float32))

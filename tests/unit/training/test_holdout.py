@@ -10,7 +10,7 @@ from kindred.adapters.memory.catalog import MemoryCatalog
 from kindred.training.config import TrainConfigs, TrainingConfig
 from kindred.training.fit.content import fit_content
 from kindred.training.fit.inputs import silent
-from kindred.training.holdout import hold_out, inner_split, last_times
+from kindred.training.holdout import ask, hold_out, inner_split, last_times
 from kindred.training.replay import ReplayPorts
 
 CONFIGS = TrainConfigs(training=TrainingConfig(min_users=30))
@@ -46,6 +46,27 @@ def test_rows_without_time_are_never_held_back(share: float) -> None:
     data.interactions.timestamps[:] = -1
     configs = TrainConfigs(training=TrainingConfig(holdout_share=share))
     assert inner_split(data, configs) is None
+
+
+@pytest.mark.parametrize("day", [2, 11], ids=["before the split", "after the split"])
+def test_a_user_with_one_event_is_never_asked(day: int) -> None:
+    data = tastes()
+    rows = data.interactions
+    first = np.flatnonzero(rows.users == 0)
+    rows.timestamps[first[0]] = START + day * DAY
+    asked = ask(data.with_rows(np.setdiff1d(np.arange(len(rows)), first[1:])), CONFIGS)
+    assert asked is not None
+    assert 0 not in asked.users
+    assert len(asked.users) > 30
+
+
+@pytest.mark.parametrize("kept", [0, 1], ids=["no row", "one row"])
+async def test_a_split_with_an_empty_side_keeps_the_configured_blend(kept: int) -> None:
+    data = tastes().with_rows(np.arange(kept))
+    assert ask(data, CONFIGS) is None
+    held = await hold_out(data, CONFIGS, PORTS, START + 20 * DAY, fit_content(data.texts()), silent)
+    assert not held.blend.learned
+    assert not held.metrics
 
 
 async def test_the_blend_is_learned_and_measured() -> None:
