@@ -6,13 +6,12 @@ Untrained encoders of the usual sizes, exported as a training exports them and a
 import sys
 from time import perf_counter
 
-import msgspec
 import numpy as np
 
 from kindred.models.protocol import UserHistory
 from kindred.models.sequential import SequentialConfig, SequentialModel
+from kindred.training.neural.sequences.forms import export_forms
 from kindred.training.neural.sequences.network import SequentialNetwork
-from kindred.training.neural.sequential import export_encoder
 
 N_ITEMS = 1_000
 ASKED = 500
@@ -23,11 +22,12 @@ SIZES = {
 }
 
 
-def model_of(config: SequentialConfig) -> SequentialModel:
-    """Return an untrained model."""
+def models_of(config: SequentialConfig) -> dict[str, SequentialModel]:
+    """Return an untrained model, by the form of its encoder."""
     network = SequentialNetwork(config, N_ITEMS, 1, None).eval()
     vectors = network.table().detach().numpy()
-    return SequentialModel(vectors, export_encoder(network.encoder, config), ("view",), 0, 0.0, "", config)
+    graphs = export_forms(network.encoder, config)
+    return {name: SequentialModel(vectors, graph, ("view",), 0, 0.0, "", config, ()) for name, graph in graphs.items()}
 
 
 def history_of(length: int) -> UserHistory:
@@ -42,16 +42,15 @@ def main() -> None:
     """Print the median, the 95th and the 99th of a hundred, in ms, by size and precision."""
     asked = history_of(50)
     for name, config in SIZES.items():
-        for quantised in (True, False):
-            model = model_of(msgspec.structs.replace(config, quantised=quantised))
+        for form, model in models_of(config).items():
             took = []
             for _ in range(ASKED):
                 started = perf_counter()
                 model.represent(asked)
                 took.append(perf_counter() - started)
             middle, high, highest = np.percentile(took[ASKED // 10 :], (50, 95, 99)) * 1_000
-            kind, size = "INT8" if quantised else "float32", len(model.encoder.data) / 1024
-            sys.stdout.write(f"{name}, {kind}: {middle:.2f}, {high:.2f}, {highest:.2f} ms; {size:,.0f} KiB\n")
+            size = len(model.encoder.data) / 1024
+            sys.stdout.write(f"{name}, {form}: {middle:.2f}, {high:.2f}, {highest:.2f} ms; {size:,.0f} KiB\n")
 
 
 if __name__ == "__main__":

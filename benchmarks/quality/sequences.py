@@ -3,9 +3,9 @@
 `python -m benchmarks.quality.sequences s3rec-beauty --data FOLDER --state FOLDER`. Each user's last item is the test
 and the one before it the validation, which chooses the number of passes and the settings below; neither is learnt from.
 The history at the test holds the validation item. Ranked are all items that the history does not hold. What is measured
-is the model as it is served: the exported encoder, in 8-bit integers, user by user; then together with item-item
-neighbours, whose weight the validation items choose. `--system` fits another row of the same table. `--state` keeps
-checkpoints, from which an interrupted run goes on.
+is the model as it is served: the exported encoder, in the form that training chose, user by user; then together with
+item-item neighbours, whose weight the validation items choose. `--system` fits another row of the same table. `--state`
+keeps checkpoints, from which an interrupted run goes on.
 """
 
 import argparse

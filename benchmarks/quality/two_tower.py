@@ -24,6 +24,7 @@ from kindred.evaluation.item_sets import from_pairs
 from kindred.evaluation.ranking import rank_all
 from kindred.models.preference import Interactions, Preferences, preferences
 from kindred.models.protocol import Retriever, UserHistory
+from kindred.models.two_tower import TwoTowerModel
 from kindred.training.fit.inputs import FitInput
 from kindred.training.fit.registry import FITTINGS, fit_retriever
 
@@ -100,7 +101,8 @@ def run(name: str, split: str, data: Path, state: Path | None) -> None:
     """Fit one model on one split, judge it, print and keep its row."""
     rows = load(data / "ml-1m", split)
     learnt, liked = rows.learnt()
-    given = FitInput(liked, learnt, *rows.shape, 0, threads=1, work=state, progress=_say)
+    said: list[str] = []
+    given = FitInput(liked, learnt, *rows.shape, 0, threads=1, work=state, progress=lambda line: _say(line, said))
     started, busy = perf_counter(), process_time()
     model = fit_retriever(name, given, FITTINGS[name].config())
     seconds, busy = perf_counter() - started, process_time() - busy
@@ -113,13 +115,22 @@ def run(name: str, split: str, data: Path, state: Path | None) -> None:
         command=f"python -m benchmarks.quality.two_tower --models {name} --split {split} --data FOLDER",
         seconds=round(busy),
         peak_mib=round(peak_mib()),
-        note="seconds of one core's work",
+        note="seconds of one core's work" + _passes(model, said),
     )
     record("two_tower", TITLE, PROTOCOL, row)
 
 
-def _say(line: str) -> None:
+def _say(line: str, said: list[str]) -> None:
+    said.append(line)
     sys.stderr.write(line + "\n")
+
+
+def _passes(model: Retriever, said: list[str]) -> str:
+    """Return how many passes a network took, and of how many the seconds are where a checkpoint held the others."""
+    if not isinstance(model, TwoTowerModel):
+        return ""
+    here, every = sum("epoch" in line for line in said), len(model.epochs)
+    return f" for {here} of {every} passes, the others are a checkpoint's" if here < every else f" for {every} passes"
 
 
 def main() -> None:

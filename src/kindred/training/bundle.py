@@ -5,7 +5,11 @@ from pathlib import Path
 from kindred.core.bundle import Manifest
 from kindred.core.candidates import Floats
 from kindred.models.blend import BlendModel
+from kindred.models.forms import figures
+from kindred.models.neural_ranker import NetworkHeads
 from kindred.models.protocol import Model
+from kindred.models.ranker import RankerModel
+from kindred.models.sequential import SequentialModel
 from kindred.ports.vectors import VectorIndexes
 from kindred.recommend.model_set import CONTENT, COUNTRIES, ModelSet, open_models
 from kindred.training.fit.models import FittedModels
@@ -43,6 +47,14 @@ def build_indexes(models: FittedModels, folder: Path, indexes: VectorIndexes) ->
         figures = indexes.build(vectors, place)
         measured |= {f"index.{name}.{figure}": float(value) for figure, value in figures.items()}
     return measured
+
+
+def form_metrics(models: FittedModels, ranker: RankerModel | None) -> dict[str, float]:
+    """Return what was measured of the forms of each network that has several, by model."""
+    found = {name: model.forms for name, model in models.retrievers.items() if isinstance(model, SequentialModel)}
+    if ranker is not None and isinstance(ranker.heads, NetworkHeads):
+        found["ranker"] = ranker.heads.forms
+    return {f"{name}.{figure}": value for name, forms in found.items() for figure, value in figures(forms).items()}
 
 
 def indexed(models: FittedModels) -> dict[str, Floats]:

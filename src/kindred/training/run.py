@@ -12,7 +12,7 @@ from kindred.core.clock import Clock
 from kindred.core.errors import BundleError, NoBundle, NotFound
 from kindred.evaluation.intervals import Interval
 from kindred.recommend.model_set import RANKER, open_layers, open_models
-from kindred.training.bundle import folders
+from kindred.training.bundle import folders, form_metrics
 from kindred.training.card import write_card
 from kindred.training.collect import collect
 from kindred.training.config import TrainConfigs
@@ -166,7 +166,9 @@ class _Run:
                 code_version=__version__,
                 n_items=begun.dataset.n_items,
                 window=begun.dataset.window(),
-                metrics=self._metrics() | build(begun.work.part(MODELS), models, self.stores.vectors),
+                metrics=self._metrics()
+                | form_metrics(models, judged.held.ranker)
+                | build(begun.work.part(MODELS), models, self.stores.vectors),
                 parameters={**self.configs.parameters(), "learned_blend": dict(judged.held.blend.weights)},
                 models=[*folders(models), "blend", *([] if judged.held.ranker is None else [RANKER])],
                 retrievers=tuple(models.retrievers),

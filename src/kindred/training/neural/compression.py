@@ -35,7 +35,7 @@ def serve(
     chosen = fastest(forms)
     for form in forms:
         mark = ", served" if form is chosen else ""
-        progress(f"ranker: {form.name}: {form.size} bytes, {form.milliseconds:.3f} ms, ndcg@10 {form.ndcg:.4f}{mark}")
+        progress(f"ranker: {form}{mark}")
     return graphs[chosen.name], forms
 
 

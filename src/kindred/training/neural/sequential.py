@@ -1,28 +1,23 @@
 """Train the transformer over users' latest items, and export it."""
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import perf_counter
 
 import msgspec
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from kindred.core.errors import InvalidInput
 from kindred.core.rng import seed_of, seeded
-from kindred.models.onnx import OnnxGraph, open_graph
-from kindred.models.sequential import ENCODER, GAPS, SequentialConfig, SequentialModel
+from kindred.models.forms import fastest
+from kindred.models.sequential import SequentialConfig, SequentialModel
 from kindred.training.fit.inputs import FitInput
 from kindred.training.neural.device import pick_device
-from kindred.training.neural.export import export_graph
 from kindred.training.neural.histories import histories
-from kindred.training.neural.quantise import quantise_graph
-from kindred.training.neural.sequences.batches import Longs, Sequences, sequences_of
+from kindred.training.neural.sequences.batches import Sequences, sequences_of
+from kindred.training.neural.sequences.forms import export_forms, measured
 from kindred.training.neural.sequences.loop import Trainer, Validation
-from kindred.training.neural.sequences.network import Encoder, SequentialNetwork
+from kindred.training.neural.sequences.network import SequentialNetwork
 
-AXES = {"vectors": {1: "length"}, "gaps": {1: "length"}, "types": {1: "length"}}
 # A history and something to find behind it, when the item held out is gone.
 LEAST = 3
 
@@ -31,7 +26,8 @@ def fit_sequential(data: FitInput, config: SequentialConfig) -> SequentialModel:
     """Learn to predict each liked item from those before it (SASRec: Kang, McAuley 2018; eSASRec: Tikhonovich et al.
     2025), until the validation users' held-out items are found no better.
 
-    The same seed, device and threads give the same model. Nothing to learn from gives a model that knows no item.
+    The same seed, device and threads give the same weights; which form of the encoder is served is measured. Nothing to
+    learn from gives a model that knows no item.
     Raises InvalidInput where `heads` does not divide `factors`.
     """
     if config.factors % config.heads:
@@ -54,7 +50,7 @@ def fit_sequential(data: FitInput, config: SequentialConfig) -> SequentialModel:
         _pass(trainer, training, held, data)
         if path is not None:
             trainer.checkpoint(path)
-    return _finish(trainer, np.unique(training.items), data)
+    return _finish(trainer, training, held, data)
 
 
 def _held_out(sequences: Sequences, config: SequentialConfig) -> Validation:
@@ -78,54 +74,23 @@ def _pass(trainer: Trainer, training: Sequences, held: Validation, data: FitInpu
     )
 
 
-def _finish(trainer: Trainer, known: Longs, data: FitInput) -> SequentialModel:
-    """Return the model of the best pass."""
-    network = trainer.best_network()
-    vectors = np.zeros((data.n_items, trainer.config.factors), np.float32)
+def _finish(trainer: Trainer, training: Sequences, held: Validation, data: FitInput) -> SequentialModel:
+    """Return the model of the best pass, its encoder in the fastest of the good forms."""
+    network, config = trainer.best_network(), trainer.config
+    known = np.unique(training.items)
+    vectors = np.zeros((data.n_items, config.factors), np.float32)
     with torch.no_grad():
         vectors[known] = network.table().float().numpy()[known]
-    encoder = export_encoder(network.encoder, trainer.config)
+    graphs = export_forms(network.encoder, config)
+    forms = tuple(measured(name, graph, vectors, training, held, config) for name, graph in graphs.items())
+    for form in forms:
+        data.progress(f"sequential: {form}")
     facts = (data.interactions.names, trainer.best_pass + 1, trainer.seconds, trainer.device.name)
-    return SequentialModel(vectors, encoder, *facts, trainer.config)
-
-
-class _LastPlace(nn.Module):
-    """The encoder as it is asked: one history, and only what follows it."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, vectors: Tensor, gaps: Tensor, types: Tensor) -> Tensor:
-        places = torch.arange(vectors.shape[1] - 1, -1, -1)[None]
-        encoded: Tensor = self.encoder(vectors, places, gaps, types, latest=1)
-        return encoded[:, -1]
-
-
-def export_encoder(encoder: Encoder, config: SequentialConfig) -> OnnxGraph:
-    """Export the encoder, compare histories of several lengths, and quantise it where that is asked for."""
-    kinds = encoder.types.num_embeddings
-    examples = [_example(length, config.factors, kinds) for length in (3, 1, config.max_length)]
-    with TemporaryDirectory() as made:
-        folder = Path(made)
-        export_graph(_LastPlace(encoder), examples, AXES, folder, ENCODER, ["user"])
-        if not config.quantised:
-            return open_graph(folder, ENCODER)
-        quantise_graph(folder, ENCODER, f"{ENCODER}_int8")
-        return open_graph(folder, f"{ENCODER}_int8")
-
-
-def _example(length: int, width: int, kinds: int) -> dict[str, Tensor]:
-    """Return random inputs of the encoder."""
-    return {
-        "vectors": torch.randn(1, length, width) / width**0.5,
-        "gaps": torch.randint(GAPS, (1, length)),
-        "types": torch.randint(kinds, (1, length)),
-    }
+    return SequentialModel(vectors, graphs[fastest(forms).name], *facts, config, forms)
 
 
 def _key(data: FitInput, config: SequentialConfig) -> int:
     """Return what tells a checkpoint of this training from that of another; any may be taken further."""
-    rows, config = data.preferences, msgspec.structs.replace(config, epochs=1, patience=1)
+    rows, config = data.preferences, msgspec.structs.replace(config, epochs=1, patience=1, quantised=True)
     seen = [len(rows), data.n_items, data.n_users, int(rows.items.sum()), int(rows.users.sum())]
     return seed_of(msgspec.json.encode(config).decode(), *seen)

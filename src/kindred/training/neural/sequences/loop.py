@@ -130,12 +130,11 @@ class Trainer:
         order = np.argsort(sequences.lengths[wanted.users], kind="stable")
         parts = np.split(order, range(USERS_AT_ONCE, len(order), USERS_AT_ONCE))
         ranks = np.concatenate([self._ranks(sequences, wanted, rows, table) for rows in parts])
-        found = ranks < DEPTH
-        ndcg = float(np.where(found, 1 / np.log2(2 + ranks), 0).sum() / max(len(ranks), 1))
+        ndcg = ndcg_of(ranks)
         self.ndcgs.append(ndcg)
         if self.best_pass == self.passes - 1:
             self.best = _copied(self.mean.state_dict())
-        return ndcg, float(found.sum() / max(len(ranks), 1))
+        return ndcg, float((ranks < DEPTH).sum() / max(len(ranks), 1))
 
     def _ranks(
         self, sequences: Sequences, wanted: Validation, rows: NDArray[np.intp], table: Tensor
@@ -148,12 +147,7 @@ class Trainer:
             hidden = self.mean.encode(table, *self._columns(batch))
         each = torch.arange(len(users))
         last = hidden[each, torch.from_numpy((batch.places == 0).argmax(axis=1))]
-        scores: Floats = (last.float() @ table.T).cpu().numpy()
-        own = scores[np.arange(len(users)), wanted.items[rows]]
-        for place, (begin, end) in enumerate(zip(begins, ends, strict=True)):
-            scores[place, sequences.items[begin:end]] = -np.inf
-        ranks: NDArray[np.intp] = np.count_nonzero(scores > own[:, None], axis=1)
-        return ranks
+        return ranks_of((last.float() @ table.T).cpu().numpy(), sequences, users, wanted.items[rows])
 
     def checkpoint(self, path: Path) -> None:
         """Write where the training stands."""
@@ -171,6 +165,23 @@ class Trainer:
         self.ndcgs, self.steps, self.seconds = extra["ndcgs"].tolist(), int(extra["steps"]), float(extra["seconds"])
         self.best = {name.removeprefix("best."): value for name, value in extra.items() if name.startswith("best.")}
         self.mean.load_state_dict({name: extra[f"mean.{name}"] for name in self.mean.state_dict()})
+
+
+def ranks_of(scores: Floats, sequences: Sequences, users: NDArray[np.intp], wanted: Ordinals) -> NDArray[np.intp]:
+    """Return how many items stand before each of `wanted (b,)` in `scores (b, n)`, which are overwritten.
+
+    The items of a user's own row are left out.
+    """
+    own = scores[np.arange(len(users)), wanted]
+    for place, (begin, end) in enumerate(zip(sequences.starts[users], sequences.starts[users + 1], strict=True)):
+        scores[place, sequences.items[begin:end]] = -np.inf
+    ranks: NDArray[np.intp] = np.count_nonzero(scores > own[:, None], axis=1)
+    return ranks
+
+
+def ndcg_of(ranks: NDArray[np.intp]) -> float:
+    """Return the mean NDCG@10 of one wanted item each, by how many stand before it; 0 without any."""
+    return float(np.where(ranks < DEPTH, 1 / np.log2(2 + ranks), 0).sum() / max(len(ranks), 1))
 
 
 def _copied(state: dict[str, Tensor]) -> dict[str, Tensor]:
