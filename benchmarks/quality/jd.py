@@ -38,8 +38,8 @@ SYSTEMS = {
     WEIGHTED: {"view": 0.5, "favourite": 10.0, "purchase": 10.0},
 }
 MODELS: dict[str, Config] = {"graph": GraphConfig(own_items=True)}
-TUNED = "weights of kinds on the validation purchases"
-UNTUNED = "nothing: pairs count 1"
+TUNED = "weights of kinds and own_items on the validation purchases"
+UNTUNED = "own_items on the validation purchases; pairs count 1"
 
 
 class Wanted(NamedTuple):

@@ -6,6 +6,7 @@ which also settles a merge conflict in it.
 
 import fcntl
 import resource
+import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ REPOSITORY = Path(__file__).parents[2]
 RESULTS = REPOSITORY / "benchmarks" / "quality" / "results"
 PAGE = REPOSITORY / "docs" / "guide" / "reproductions.md"
 BEGIN, END = "<!-- results: written by `python -m benchmarks.quality.record` -->", "<!-- end of results -->"
-_HEADS = ("tuned on", "published in", "s", "peak MiB", "date", "command")
+_HEADS = ("tuned on", "published in", "s", "peak MiB", "date", "commit", "command")
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +29,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     `figures`: metric → figure, or (figure, low, high) with its interval. `published`: metric → figure in `citation`.
     `tuned`: which settings were chosen on which split, or that none were. `command`: what prints it again, with no path
     of one machine. `seconds`, `peak_mib`: of the fit unless `note` says otherwise. `date`: of the run, UTC.
+    `commit`: short hash of the checkout that ran, empty where it is not known.
     """
 
     system: str
@@ -40,6 +42,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     citation: str = ""
     note: str = ""
     date: str = ""
+    commit: str = ""
 
 
 class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,10 +66,22 @@ def record(name: str, title: str, protocol: str, *rows: Row, results: Path = RES
         place = results / f"{name}.json"
         kept = {row.system: row for row in read(place).rows} if place.exists() else {}
         today = f"{datetime.now(UTC):%Y-%m-%d}"
-        kept |= {row.system: msgspec.structs.replace(row, date=row.date or today) for row in rows}
+        stamp = _commit()
+        for row in rows:
+            kept[row.system] = msgspec.structs.replace(row, date=row.date or today, commit=row.commit or stamp)
         found = Benchmark(title=title, protocol=protocol, rows=list(kept.values()))
         place.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
         write_page(results, page or PAGE)
+
+
+def _commit() -> str:
+    """Return the short hash of the checkout, empty where there is no git or none of its checkouts."""
+    try:
+        words = ["git", "rev-parse", "--short", "HEAD"]
+        found = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return ""
+    return found.stdout.strip()
 
 
 def read(place: Path) -> Benchmark:
@@ -97,7 +112,8 @@ def _table(benchmark: Benchmark) -> str:
         shown = [_figure(row.figures.get(metric), row.published.get(metric)) for metric in metrics]
         measured = (f"{row.seconds:,.0f}" if row.seconds >= 10 else f"{row.seconds:.1f}", f"{row.peak_mib:,.0f}")
         said = f"{row.tuned}; {row.note}" if row.note else row.tuned
-        lines.append(_line([row.system, *shown, said, row.citation or "–", *measured, row.date, f"`{row.command}`"]))
+        origin = (row.date, row.commit or "–", f"`{row.command}`")
+        lines.append(_line([row.system, *shown, said, row.citation or "–", *measured, *origin]))
     return "\n".join(lines) + "\n"
 
 

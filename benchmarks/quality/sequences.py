@@ -205,6 +205,7 @@ SYSTEMS = {
     "seed-transformer": "preset seed-transformer",
 }
 
+READ = ", attributes of items read (the published models know ids alone)"
 SHARED = "temperature and dropout on Beauty's validation items; "
 
 
@@ -224,7 +225,7 @@ def run(name: str, system: str, data: Path, state: Path | None) -> None:
         peak_mib=peak_mib(),
         published={f"recall@{K}": task.recall, f"ndcg@{K}": task.ndcg},
         citation=f"{task.best}: {STUDY}",
-        note=f"{model.passes} passes{'' if rows.content is None else ', attributes read'}, {model.device}",
+        note=f"{model.passes} passes{'' if rows.content is None else READ}, {model.device}",
     )
     near = fit_item_item(rows.fit_input(VALIDATION), NEIGHBOURS)
     asked = Answers.ask(rows, np.arange(rows.n_users), TEST, model, near)

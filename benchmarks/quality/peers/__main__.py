@@ -97,7 +97,10 @@ def compete(system: System, split: str, contest: Contest, state: Path) -> list[R
     found = [_measured(system, settings, split, contest.choose, contest, state)[1] for settings in tried]
     best = tried[int(np.argmax([np.nanmean(each[CHOICE]) for each in found]))]
     choice = f"validation cut from train, best of {len(tried)}: {_words(best) or 'the defaults'}"
-    entries = [({}, system.label, choice if not best and system.grid else "nothing: defaults")]
+    defaults = choice if not best and system.grid else "nothing: defaults"
+    if split in system.chosen_on:
+        defaults = f"{choice if not best else 'defaults'}, once chosen in this dataset's training part"
+    entries = [({}, system.label, defaults)]
     if best:
         entries.append((best, f"{system.label}, tuned", choice))
     return [_row(system, *entry, split, contest, state) for entry in entries]

@@ -7,12 +7,16 @@ Settings = dict[str, Any]
 
 
 class System(NamedTuple):
-    """A contestant: `package` names its folder here, `name` its function there; `grid` stands beside the defaults."""
+    """A contestant: `package` names its folder here, `name` its function there; `grid` stands beside the defaults.
+
+    `chosen_on`: splits in whose training part the defaults themselves were once chosen.
+    """
 
     package: str
     name: str
     label: str
     grid: tuple[Settings, ...] = ()
+    chosen_on: tuple[str, ...] = ()
 
 
 def grid(**choices: tuple[Any, ...]) -> tuple[Settings, ...]:
@@ -22,9 +26,21 @@ def grid(**choices: tuple[Any, ...]) -> tuple[Settings, ...]:
 
 SYSTEMS = (
     System("ours", "popularity", "popularity"),
-    System("ours", "item_item", "Kindred item_item", grid(shrinkage=(50.0, 200.0, 800.0), amplification=(1.0,))),
-    System("ours", "als", "Kindred als", grid(factors=(64,), regularization=(10.0, 30.0, 100.0))),
-    System("ours", "ease", "Kindred ease", grid(regularization=(100.0, 200.0, 1000.0))),
+    System(
+        "ours",
+        "item_item",
+        "Kindred item_item",
+        grid(shrinkage=(50.0, 200.0, 800.0), amplification=(1.0,)),
+        ("online-retail",),
+    ),
+    System(
+        "ours",
+        "als",
+        "Kindred als",
+        grid(factors=(64,), regularization=(10.0, 30.0, 100.0)),
+        ("online-retail", "ml-1m"),
+    ),
+    System("ours", "ease", "Kindred ease", grid(regularization=(100.0, 200.0, 1000.0)), ("ml-1m",)),
     System("ours", "graph", "Kindred graph"),
     System("implicit", "als", "implicit ALS", grid(factors=(64,), regularization=(1.0, 10.0, 30.0), alpha=(5.0,))),
     System("implicit", "bpr", "implicit BPR", grid(factors=(64,), learning_rate=(0.02, 0.05), iterations=(200,))),

@@ -46,8 +46,9 @@ class TrainingConfig(Config, frozen=True, kw_only=True):
     `min_users`: with fewer users to learn from, the configured blend stays. `prior_users`: how many users the
     configured blend weighs against the learned one. `future`: seconds by which a row may be later than the training;
     rows beyond are left out. `resume`: seconds for which a run that was cut off can be taken up again. `keep`: bundles
-    kept besides the active one. `seed`: fixes every draw. `threads`: of the fitting libraries, 0 = all cores. `mlflow`:
-    the tracking server or folder that runs are logged to besides, empty = none; its password belongs in
+    kept besides the active one. `seed`: fixes the draws of the hold-out, the gate, the ranker and tuning; a model
+    that draws has a `seed` in its own section. `threads`: of the fitting libraries, 0 = all cores. `mlflow`: the
+    tracking server or folder that runs are logged to besides, empty = none; its password belongs in
     MLFLOW_TRACKING_PASSWORD.
     """
 

@@ -1,9 +1,10 @@
 """Kept figures: a rerun replaces its row, and the guide's page shows what is kept."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
-from benchmarks.quality.record import BEGIN, END, PAGE, Row, read, record, tables, write_page
+from benchmarks.quality.record import BEGIN, END, PAGE, REPOSITORY, Row, read, record, tables, write_page
 
 
 def row(system: str, ndcg: float, **more: object) -> Row:
@@ -21,8 +22,10 @@ def page(tmp_path: Path) -> Path:
 def test_a_rerun_replaces_its_row_and_leaves_the_others(tmp_path: Path, page: Path) -> None:
     keep = {"results": tmp_path / "results", "page": page}
     record("a", "A", "All items.", row("ours", 0.1, published={"ndcg@10": 0.2}, citation="Someone 2020"), **keep)
-    record("a", "A", "All items.", row("theirs", 0.3), **keep)
+    record("a", "A", "All items.", row("theirs", 0.3, commit="0ldc0de"), **keep)
     record("a", "A", "All items.", row("ours", 0.25, published={"ndcg@10": 0.2}, date="2026-01-02"), **keep)
+    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=REPOSITORY, capture_output=True, text=True)
+    stamp = head.stdout.strip()
     kept = read(tmp_path / "results" / "a.json").rows
     assert [(one.system, one.figures["ndcg@10"]) for one in kept] == [("ours", 0.25), ("theirs", 0.3)]
     assert kept[0].date == "2026-01-02"
@@ -32,7 +35,8 @@ def test_a_rerun_replaces_its_row_and_leaves_the_others(tmp_path: Path, page: Pa
     assert text.endswith("After.\n")
     assert "old" not in text
     assert "| ours | .2500 (published .2000) | nothing |" in text
-    assert "| 12 | 1,234 | 2026-01-02 | `python -m x` |" in text
+    assert [one.commit for one in kept] == [stamp, "0ldc0de"]
+    assert f"| 12 | 1,234 | 2026-01-02 | {stamp or '–'} | `python -m x` |" in text
 
 
 def test_an_interval_and_a_bar_in_a_cell(tmp_path: Path, page: Path) -> None:

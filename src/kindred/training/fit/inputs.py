@@ -34,7 +34,6 @@ class FitInput:
     n_items: int
     as_of: int
     content: Floats | None = None
-    seed: int = 42
     threads: int = 0
     work: Path | None = None
     progress: Progress = silent

@@ -90,7 +90,6 @@ def fit_models(
         n_items=n,
         as_of=as_of,
         content=texts.item_vectors,
-        seed=configs.training.seed,
         threads=configs.training.threads,
         work=steps.kept.checkpoints,
         progress=progress,

@@ -76,6 +76,5 @@ def _fit_input(train: Dataset, configs: TrainConfigs, as_of: int) -> FitInput:
         n_items=train.n_items,
         as_of=as_of,
         content=fit_content(train.texts(), configs.content).item_vectors,
-        seed=configs.training.seed,
         threads=configs.training.threads,
     )

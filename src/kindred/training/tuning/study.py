@@ -13,6 +13,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from kindred import __version__
 from kindred.core.config import Config, unknown_key
 from kindred.core.errors import InvalidInput
 from kindred.evaluation.intervals import Interval, mean_interval, paired_difference
@@ -60,8 +61,9 @@ def tune(
     """Search the settings of the retrieval model `name` (TPE: Bergstra et al. 2011) until `trials` are done.
 
     No trial begins after `minutes`. The same data, settings and `training.seed` give the same trials, however often
-    the search was stopped: finished trials stay in a journal below `home`, which data or settings of another kind
-    begin anew. Raises InvalidInput for a model that cannot be tuned or data that cannot be split.
+    the search was stopped: finished trials stay in a journal below `home`, which other data, settings or
+    another version of Kindred begin anew. Raises InvalidInput for a model that cannot be tuned or data that cannot be
+    split.
     """
     started, deadline = perf_counter(), None if minutes is None else monotonic() + minutes * 60
     space = search_space(name)
@@ -124,12 +126,14 @@ def _open_study(name: str, home: Path, fingerprint: str) -> optuna.Study:
 def _fingerprint(dataset: Dataset, configs: TrainConfigs, split: Validation, present: Config, space: Space) -> str:
     """Return what tells apart searches whose trials must not be mixed."""
     told = (
+        __version__,
         dataset.window(),
         split.cut,
         len(split.users),
         present,
         configs.preference,
         configs.relevance,
+        configs.content,
         configs.training.seed,
         dict(space),
     )

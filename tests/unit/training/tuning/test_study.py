@@ -1,6 +1,8 @@
 """A search finds what is better, the same way each time, and goes on where it was stopped."""
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from tests.unit.training.tastes import DAY, START, tastes
 
 from kindred.core.errors import InvalidInput
 from kindred.models.als import AlsConfig
+from kindred.models.content import ContentConfig
 from kindred.training.config import TrainConfigs, TrainingConfig
 from kindred.training.fit import registry
 from kindred.training.fit.inputs import Progress, silent
@@ -58,11 +61,17 @@ def test_a_search_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> N
     assert resumed.trials == whole.trials == 5
 
 
-def test_other_settings_begin_anew_and_leave_one_journal(tmp_path: Path) -> None:
+@pytest.mark.parametrize("other", [{"als": replace(BAD, seed=7)}, {"content": ContentConfig(dimensions=8)}])
+def test_other_settings_begin_anew_and_leave_one_journal(tmp_path: Path, other: dict[str, Any]) -> None:
     search(tmp_path, 2)
-    other = TrainConfigs(training=CONFIGS.training, als=replace(BAD, seed=7))
-    assert search(tmp_path, 1, configs=other).trials == 1
+    assert search(tmp_path, 1, configs=dataclasses.replace(CONFIGS, **other)).trials == 1
     assert len(list((tmp_path / FOLDER).iterdir())) == 1
+
+
+def test_another_version_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    search(tmp_path, 2)
+    monkeypatch.setattr("kindred.training.tuning.study.__version__", "99")
+    assert search(tmp_path, 1).trials == 1
 
 
 def test_no_trial_begins_after_the_time(tmp_path: Path) -> None:
