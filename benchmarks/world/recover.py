@@ -1,13 +1,15 @@
 """What the product learns from the simulated shop's log, beside what was planted.
 
-python -m benchmarks.world.recover [--users 3000] [--requests 25] [--seed 42]
+python -m benchmarks.world.recover [--users 3000] [--requests 25] [--draws 8] [--seed 42]
 
-Half of the users teach, the others judge. A planted effect counts as recovered where it lies in the 95 % interval of
-what was learnt: the ranker's own effect, put right by what those who did not teach did, with the error of that.
+Half of the users teach, the others are asked. A planted effect counts as recovered where it lies in the 95 % interval
+of the ranker's own; boosted trees shrink what they learn, which the slope (1 = planted) shows. The columns are the
+shop's: a stand-in for the funnel's, which knows neither an item's category nor the month by themselves.
 """
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from time import perf_counter
 from typing import NamedTuple
@@ -20,7 +22,7 @@ from rich.table import Table
 from benchmarks.world.logs import Logs, described, events, simulate
 from benchmarks.world.shop import COLUMNS, as_examples, as_fit_input, columns_of
 from benchmarks.world.truth import EVENTS, Truth, WorldConfig, chance
-from kindred.core.candidates import Floats, Mask
+from kindred.core.candidates import Floats
 from kindred.core.event import encode_event
 from kindred.core.position import Position
 from kindred.evaluation.intervals import paired_difference
@@ -34,22 +36,23 @@ from kindred.training.log_rows import event_columns
 from kindred.training.ranking.learn import learn_ranker
 
 WIDE = 1.96
-TREES = RankerConfig(trees=250, depth=6, learning_rate=0.15, min_weight=20.0, penalty=1.0, columns=1.0, folds=2)
+TREES = RankerConfig(trees=600, depth=6, learning_rate=0.15, min_weight=20.0, penalty=1.0, columns=1.0, folds=2)
 BATCH = 20_000
-_STEPS = 6
+ASKED = 8_000
 
 
 class Effect(NamedTuple):
-    """A planted effect `(categories, levels)`, the ranker's column that carries it, and the level of each row."""
+    """A planted effect `(categories, levels)` and the ranker's column that carries it."""
 
     name: str
     column: str
     planted: Floats
-    levels: NDArray[np.int32]
 
 
 class Recovered(NamedTuple):
-    """How well an effect came back: share of cells whose interval holds the planted value, correlation, slope."""
+    """How well an effect came back: share of cells whose interval holds the planted value, correlation, slope, and the
+    median half-width of the intervals.
+    """
 
     covered: float
     correlation: float
@@ -75,59 +78,64 @@ def examination(logs: Logs, truth: Truth) -> tuple[Floats, Floats]:
     return shares, (WIDE * shares * np.sqrt(1 / found.followed + 1 / found.followed[0])).astype(np.float32)
 
 
-def recover(model: RankerModel, judges: Logs, truth: Truth, effect: Effect) -> Recovered:
-    """Compare a planted effect with that of the ranker's chance of a click, on the first slots of those who judge.
+def recover(models: Sequence[RankerModel], asked: Logs, truth: Truth, effect: Effect) -> Recovered:
+    """Compare a planted effect with that of the rankers' chance of a click, were each item on the first slot.
 
-    The first slot is always looked at, so the odds of a click there are those of the truth. In each cell the ranker's
-    partial dependence (Friedman 2001) is moved until chances and clicks agree.
+    The first slot is always looked at, so the odds of a click there are those of the truth. The effect is the partial
+    dependence (Friedman 2001) of the first ranker's log-odds; the others, each taught by people drawn with replacement,
+    say how far it may be off.
     """
-    first = judges.slots == 0
-    rows, levels = judges.take(first), effect.levels[first]
-    table, schema = columns_of(rows, truth), model.schema
-    click = model.trees["click"]
-    place = schema.columns.index(effect.column)
-    margins = click.margins(table)
-    size = effect.planted.shape[1]
-    dependence = np.empty((size, len(table)), np.float32)
-    for level in range(size):
+    table = columns_of(asked, truth)
+    table[:, COLUMNS.index("shown.slot")] = 0
+    categories = truth.category[asked.items]
+    found = np.stack([_dependence(model, table, categories, effect) for model in models])
+    error = WIDE * found[1:].std(axis=0, ddof=1)
+    inside = np.abs(found[0] - effect.planted) <= error
+    planted, learnt = effect.planted.ravel(), found[0].ravel()
+    slope = float((learnt * planted).sum() / (planted**2).sum())
+    correlation = float(np.corrcoef(learnt, planted)[0, 1]) if learnt.std() > 0 else 0.0
+    return Recovered(float(inside.mean()), correlation, slope, float(np.median(error)), inside.size)
+
+
+def _dependence(model: RankerModel, table: Floats, categories: NDArray[np.int32], effect: Effect) -> Floats:
+    """Return the mean log-odds of a click in each category at each level, less their mean, (categories, levels)."""
+    place, (size, levels) = COLUMNS.index(effect.column), effect.planted.shape
+    rows = np.maximum(np.bincount(categories, minlength=size), 1)
+    found = np.empty((size, levels), np.float32)
+    for level in range(levels):
         changed = table.copy()
         changed[:, place] = level
-        dependence[level] = click.margins(changed)
-    categories = truth.category[rows.items]
-    found, error = np.zeros(effect.planted.shape), np.full(effect.planted.shape, np.inf)
-    for category, level in np.ndindex(effect.planted.shape):
-        mine = categories == category
-        cell = mine & (levels == level)
-        step, spread = _put_right(margins[cell], rows.click[cell])
-        found[category, level] = dependence[level, mine].mean() + step
-        error[category, level] = spread
-    found -= found.mean(axis=1, keepdims=True)
-    inside = np.abs(found - effect.planted) <= WIDE * error
-    planted = effect.planted.ravel()
-    slope = float((found.ravel() * planted).sum() / (planted**2).sum())
-    correlation = float(np.corrcoef(found.ravel(), planted)[0, 1])
-    return Recovered(float(inside.mean()), correlation, slope, float(WIDE * np.median(error)), inside.size)
+        found[:, level] = np.bincount(categories, model.heads["click"].margins(changed), size) / rows
+    return found - found.mean(axis=1, keepdims=True)
 
 
-def _put_right(margins: Floats, clicked: Mask) -> tuple[float, float]:
-    """Return what must be added to log-odds so that they say as many clicks as there were, and its standard error."""
-    step, information = 0.0, 1e-9
-    for _ in range(_STEPS):
-        said = chance(margins + np.float32(step)).astype(np.float64)
-        information = max(float((said * (1 - said)).sum()), 1e-9)
-        step += float((clicked - said).sum()) / information
-    return step, 1 / float(np.sqrt(information))
+def taught(people: Logs, truth: Truth, seed: int, hidden: str = "", drawn: bool = False) -> RankerModel:
+    """Learn a ranker from logs; `hidden`: a column it does not get. `drawn`: from people drawn with replacement."""
+    if drawn:
+        rng = np.random.default_rng(seed)
+        names = np.unique(people.users)
+        order = np.argsort(people.users, kind="stable")
+        first, last = np.searchsorted(people.users[order], [names, names + 1])
+        rows = [order[first[one] : last[one]] for one in rng.integers(len(names), size=len(names)).tolist()]
+        # Who is drawn twice is two people, with slates of their own.
+        copies = np.repeat(np.arange(len(rows)), [len(one) for one in rows])
+        again = people.take(np.concatenate(rows))
+        people = replace(again, requests=again.requests + copies * (int(people.requests.max()) + 1))
+    examples = as_examples(people, truth)
+    if hidden:
+        examples.columns[:, COLUMNS.index(hidden)] = 0
+    return learn_ranker(examples, TREES, seed, 0)
 
 
-def planted_effects(judges: Logs, truth: Truth) -> list[Effect]:
-    """Return the planted effects with the level of each row of those who judge."""
+def planted_effects(truth: Truth) -> list[Effect]:
+    """Return what was planted."""
     page = np.repeat(truth.page[None], truth.config.categories, axis=0)
     return [
-        Effect("hour × category", "context.hour", truth.hour, judges.hours),
-        Effect("device × category", "context.device", truth.device, judges.devices),
-        Effect("page", "context.page", page, judges.pages),
-        Effect("season × category", "context.month", truth.season, judges.months),
-        Effect("age × category", "user.age_bucket", truth.age, truth.user_age[judges.users]),
+        Effect("hour × category", "context.hour", truth.hour),
+        Effect("device × category", "context.device", truth.device),
+        Effect("page", "context.page", page),
+        Effect("season × category", "context.month", truth.season),
+        Effect("age × category", "user.age_bucket", truth.age),
     ]
 
 
@@ -160,6 +168,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=3_000)
     parser.add_argument("--requests", type=int, default=25)
+    parser.add_argument("--draws", type=int, default=8)
     parser.add_argument("--seed", type=int, default=42)
     given = parser.parse_args(arguments or [])
     started, console = perf_counter(), Console(width=130)
@@ -169,10 +178,9 @@ def main(arguments: list[str] | None = None) -> None:
     _show_examination(console, logs, truth)
     people = logs.take(~truth.bot[logs.users])
     teach = people.users % 2 == 0
-    examples = as_examples(people.take(teach), truth)
-    model = learn_ranker(examples, TREES, given.seed, 0)
+    model = taught(people.take(teach), truth, given.seed)
     judges = people.take(~teach)
-    _show_effects(console, model, judges, truth)
+    _show_effects(console, model, people.take(teach), judges, truth, given.draws)
     _show_chances(console, model, judges, truth)
     _show_slots(console, people.take(teach & ~people.random), judges, truth, given.seed)
     _show_bots(console, logs, truth)
@@ -190,14 +198,22 @@ def _show_examination(console: Console, logs: Logs, truth: Truth) -> None:
     console.print(table)
 
 
-def _show_effects(console: Console, model: RankerModel, judges: Logs, truth: Truth) -> None:
-    table = Table(title="Effects on the log-odds of a click, learnt by the ranker")
+def _show_effects(console: Console, model: RankerModel, teach: Logs, judges: Logs, truth: Truth, draws: int) -> None:
+    """Print each effect, and as a control the hour's where rankers do not get the hour: nothing may come back."""
+    asked = judges.take(np.random.default_rng(1).choice(len(judges), ASKED))
+    models = [model, *(taught(teach, truth, seed, drawn=True) for seed in range(1, draws + 1))]
+    table = Table(
+        title=f"Effects on the log-odds of a click, learnt by the ranker; intervals by {draws} draws of people"
+    )
     for head in ("effect", "cells", "inside their interval", "correlation", "slope", "± (median)"):
         table.add_column(head, justify="left" if head == "effect" else "right")
-    for effect in planted_effects(judges, truth):
-        found = recover(model, judges, truth, effect)
+    effects = planted_effects(truth)
+    shown = [(effect.name, recover(models, asked, truth, effect)) for effect in effects]
+    blind = [taught(teach, truth, seed, hidden="context.hour", drawn=seed > 0) for seed in (0, 1, 2)]
+    shown.append(("control: the hour is hidden", recover(blind, asked, truth, effects[0])))
+    for name, found in shown:
         figures = f"{found.covered:.0%}", f"{found.correlation:.3f}", f"{found.slope:.2f}", f"{found.width:.2f}"
-        table.add_row(effect.name, str(found.cells), *figures)
+        table.add_row(name, str(found.cells), *figures)
     console.print(table)
 
 
@@ -229,7 +245,7 @@ def _show_slots(console: Console, teach: Logs, judges: Logs, truth: Truth, seed:
         examples.columns[:, COLUMNS.index("shown.slot")] = 0
         table = columns_of(lists, truth)
         table[:, COLUMNS.index("shown.slot")] = 0
-        order = learn_ranker(examples, TREES, seed, 0).trees[ORDER].margins(table)
+        order = learn_ranker(examples, TREES, seed, 0).heads[ORDER].margins(table)
         found[name] = ndcg(order.reshape(-1, truth.config.slots), chance(lists.odds).reshape(-1, truth.config.slots))
     gain = paired_difference(found["by slot"], found["alike"])
     console.print(

@@ -35,7 +35,8 @@ class RankerConfig(Config, frozen=True, kw_only=True):
     many order, and how many tell chances, which the event types share. `depth`: of a tree. `learning_rate`: part of its
     step that a tree takes. `min_weight`: least evidence on each side of a branch of the trees of chances. `penalty`: L2
     on what leaves say. `rows`: share of the examples that a tree sees. `columns`: share of the columns that a branch
-    chooses from.
+    chooses from. `slots`: whether what was found in a slot that is seldom looked at counts more; how often each is
+    looked at is learnt from exploration.
     """
 
     kind: Literal["trees", "neural"] = "trees"
@@ -64,6 +65,7 @@ class RankerConfig(Config, frozen=True, kw_only=True):
     penalty: Amount = 10.0
     rows: Annotated[float, Meta(gt=0, le=1)] = 0.8
     columns: Annotated[float, Meta(gt=0, le=1)] = 0.5
+    slots: bool = False
 
 
 class RankerSchema(msgspec.Struct, frozen=True):

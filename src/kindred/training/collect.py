@@ -91,7 +91,7 @@ async def collect(stores: DataStores, since: Sequence[Position] = ()) -> Dataset
         position=",".join(map(str, ends)) or None,
         catalogue_seq=seq,
         behind=Places(epochs, partitions, offsets).behind,
-        examined=None if since else read_exposures(lake, manifest, tail).examination(),
+        examined=None if since else read_exposures(lake, manifest, tail, controls).examination(),
     )
 
 

@@ -74,11 +74,20 @@ class Dataset:
         )
 
     def fingerprint(self) -> str:
-        """Return a hash of the rows, in their order, of the users' names and of how many items there are."""
+        """Return a hash of the rows, in their order, of the users' names, of slots and of how many items there are."""
         digest = xxhash.xxh3_128(f"{self.n_items} {self.interactions.names}".encode())
         rows = self.interactions
-        for column in (rows.users, rows.items, rows.timestamps, rows.event_types, rows.values):
-            digest.update(np.ascontiguousarray(column).data)
+        for column in (
+            rows.users,
+            rows.items,
+            rows.timestamps,
+            rows.event_types,
+            rows.values,
+            rows.slots,
+            self.examined,
+        ):
+            if column is not None:
+                digest.update(np.ascontiguousarray(column).data)
         for name in self.user_ids:
             digest.update(name.encode() + b"\0")
         return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Self
 
 import msgspec
@@ -10,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from kindred.core.candidates import Floats
+from kindred.training.controls import Controls
 from kindred.training.lake_events import LakeEvents, LakeManifest
 
 # The greedy choice of a slot has a propensity of at least 1 - ε; what lies below was drawn, as long as ε is below this.
@@ -17,7 +19,18 @@ DRAWN = 0.5
 LEAST = 0.1
 # Bots click wherever something stands; who was shown so many times as much as the median person is taken for one.
 BOT = 10
-_COLUMNS = ("kind", "user_id", "request_id", "item_id", "event_type", "metadata")
+_COLUMNS = (
+    "epoch",
+    "partition",
+    "offset",
+    "ingested_at",
+    "kind",
+    "user_id",
+    "request_id",
+    "item_id",
+    "event_type",
+    "metadata",
+)
 _NO_REACTION = ("impression", "search", "skip", "dislike")
 
 
@@ -85,10 +98,11 @@ _DRAWN = {"pair": pl.UInt64, "user": pl.UInt64, "slot": pl.Int64}
 _REACTION = {"pair": pl.UInt64}
 
 
-def read_exposures(lake: LakeEvents, manifest: LakeManifest, tail: pl.DataFrame) -> Exposures:
-    """Count over the lake's files and the columns of what the log holds behind them."""
-    files = (lake.read(file, _COLUMNS) for file in manifest.ordered())
-    return Exposures.of((*files, tail.select(_COLUMNS)))
+def read_exposures(lake: LakeEvents, manifest: LakeManifest, tail: pl.DataFrame, controls: Controls) -> Exposures:
+    """Count over the lake's files and the columns of what the log holds behind them, without forgotten people."""
+    frames = chain((lake.read(file, _COLUMNS) for file in manifest.ordered()), [tail.select(_COLUMNS)])
+    arrived = pl.col("ingested_at").dt.timestamp("ms").alias("arrived")
+    return Exposures.of(controls.unerased(frame.with_columns(arrived)) for frame in frames)
 
 
 def _drawn(served: pl.DataFrame) -> pl.DataFrame:

@@ -47,6 +47,11 @@ class RankingExamples:
         """Return n."""
         return len(self.items)
 
+    def fruitful(self) -> Mask:
+        """Return which requests led to something (q,)."""
+        happened: Mask = np.bincount(self.requests, self.labels.any(axis=1), len(self.users)) > 0
+        return happened
+
     def take(self, rows: Mask | NDArray[np.intp]) -> Self:
         """Return some of the candidates, in their order; requests keep their numbers."""
         return replace(
@@ -109,7 +114,8 @@ async def make_examples(
     them is as of each request's moment: a user's record and the items' hold the rows before it and no other.
     """
     config = configs.ranker
-    outcomes = Outcomes(future.interactions, configs.relevance, config.value, dataset.examined)
+    examined = dataset.examined if config.slots else None
+    outcomes = Outcomes(future.interactions, configs.relevance, config.value, examined)
     draft = _Draft()
     for number in range(config.moments):
         found = moments_of(future.interactions, configs.fold.session_gap, number, config.users, configs.training.seed)

@@ -137,7 +137,7 @@ def _heads(
     from kindred.training.neural.lists import Lists
     from kindred.training.neural.ranker import fit_network
 
-    rows = _sampled(examples, requests, config.negatives, seed)
+    rows = _sampled(examples, requests & examples.fruitful(), config.negatives, seed)
     relevant = examples.relevant[rows]
     lists = Lists(examples.columns[rows], examples.labels[rows], relevant, examples.requests[rows])
     return fit_network(lists, examples.events, config.network, threads)
@@ -145,7 +145,9 @@ def _heads(
 
 def _grow(examples: RankingExamples, head: str, requests: Mask, config: RankerConfig, seed: int, threads: int) -> Trees:
     """Grow the trees of a head on some requests (q,): LambdaMART on worth (Burges 2010), or a chance's log-odds."""
-    rows = _sampled(examples, requests, config.negatives, seed)
+    # A list without a hit has no order to learn from, but says as much of chances as any other.
+    teaches = requests & examples.fruitful() if head == ORDER else requests
+    rows = _sampled(examples, teaches, config.negatives, seed)
     settings: dict[str, Any] = {
         "tree_method": "hist",
         "nthread": threads or 1,
@@ -181,18 +183,17 @@ def _grow(examples: RankingExamples, head: str, requests: Mask, config: RankerCo
 
 
 def _sampled(examples: RankingExamples, requests: Mask, negatives: int, seed: int) -> NDArray[np.intp]:
-    """Return rows of some requests (q,): all that led to something, and of the others equally many of each request.
+    """Return rows of some requests (q,): all that led to something, and of the others as many of each request.
 
     Drawn evenly: if more were kept of what the blend places high, the trees would learn that this leads to nothing.
     """
     happened = examples.labels.any(axis=1)
-    teaches = requests & (np.bincount(examples.requests, happened, len(examples.users)) > 0)
-    rows = np.flatnonzero(teaches[examples.requests] & ~happened)
+    rows = np.flatnonzero(requests[examples.requests] & ~happened)
     drawn = np.random.default_rng(seed).random(len(rows))
     order = np.lexsort((drawn, examples.requests[rows]))
     of = examples.requests[rows][order]
     kept = rows[order][np.arange(len(of)) - np.searchsorted(of, of) < negatives]
-    return np.sort(np.concatenate([kept, np.flatnonzero(teaches[examples.requests] & happened)]))
+    return np.sort(np.concatenate([kept, np.flatnonzero(requests[examples.requests] & happened)]))
 
 
 def _parts(examples: RankingExamples, order: Floats, value: Floats) -> dict[str, Floats]:
