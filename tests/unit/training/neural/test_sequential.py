@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
@@ -16,6 +17,7 @@ from kindred.models.forms import INT8, WHOLE, fastest
 from kindred.models.preference import Interactions, preferences
 from kindred.models.protocol import UserHistory
 from kindred.models.sequential import SequentialConfig, SequentialModel
+from kindred.training.bundle import form_metrics
 from kindred.training.fit.inputs import FitInput
 from kindred.training.neural.sequences.loop import Trainer
 from kindred.training.neural.sequential import fit_sequential
@@ -119,6 +121,13 @@ def test_the_fastest_form_that_finds_nearly_as_much_is_served(model: SequentialM
     full = fit_sequential(ring(), msgspec.structs.replace(SMALL, quantised=False))
     np.testing.assert_array_equal(full.item_vectors, model.item_vectors)
     assert [form.size for form in full.forms] == [model.forms[0].size] == [len(full.encoder.data)]
+
+
+def test_the_forms_are_among_a_bundles_metrics(model: SequentialModel) -> None:
+    found = form_metrics(SimpleNamespace(retrievers={"sequential": model, "als": object()}), None)
+    assert found["sequential.int8.bytes"] == model.forms[1].size
+    assert found["sequential.float32.served"] + found["sequential.int8.served"] == 1
+    assert all(name.startswith("sequential.") for name in found)
 
 
 def test_an_interrupted_training_ends_as_if_it_had_not_been(
