@@ -45,10 +45,11 @@ class TrainingConfig(Config, frozen=True, kw_only=True):
     all models are fitted on everything; 0 leaves both out. `holdout_users`: most users that are replayed for it.
     `min_users`: with fewer users to learn from, the configured blend stays. `prior_users`: how many users the
     configured blend weighs against the learned one. `future`: seconds by which a row may be later than the training;
-    rows beyond are left out. `resume`: seconds for which a run that was cut off can be taken up again. `keep`: bundles
-    kept besides the active one. `seed`: fixes the draws of the hold-out, the gate, the ranker and tuning; a model
-    that draws has a `seed` in its own section. `threads`: of the fitting libraries, 0 = all cores. `mlflow`: the
-    tracking server or folder that runs are logged to besides, empty = none; its password belongs in
+    rows beyond are left out. `resume`: seconds for which a run that was cut off can be taken up again; longer than a
+    day, so that a daily training finds what the last one left. `keep`: bundles kept besides the active one. `seed`:
+    fixes the draws of the hold-out, the gate, the ranker and tuning; a model that draws has a `seed` in its own
+    section. `threads`: of the fitting libraries, 0 = all cores. `mlflow`: the tracking server or folder that runs are
+    logged to besides, empty = none; its password belongs in
     MLFLOW_TRACKING_PASSWORD.
     """
 
@@ -59,7 +60,7 @@ class TrainingConfig(Config, frozen=True, kw_only=True):
     min_users: int = 200
     prior_users: int = 200
     future: CountOrZero = 86_400
-    resume: CountOrZero = 21_600
+    resume: CountOrZero = 172_800
     keep: int = 5
     seed: int = 42
     threads: int = 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from kindred.core.candidates import Candidates, Ordinals
@@ -38,7 +39,7 @@ class Asked(NamedTuple):
 
     `train`: the rows before the split, `cut`: its moment (ms; None: each user's newest rows are held back). `users
     (u,)`, ascending, and what each `wanted (u sets)` that they had not met before. `judges (u,) bool`: who teaches
-    nothing and measures. `future`: the rows that are held back.
+    nothing, in no training ever, and measures. `future`: the rows that are held back.
     """
 
     train: Dataset
@@ -50,8 +51,9 @@ class Asked(NamedTuple):
 
     def taught(self) -> Dataset:
         """Return the rows that are held back of users who do not judge."""
-        judges = self.users[self.judges]
-        return self.future.with_rows(~np.isin(self.future.interactions.users, judges))
+        rows = self.future.interactions.users
+        users = np.unique(rows)
+        return self.future.with_rows(~np.isin(rows, users[who_judge(self.future.user_ids, users)]))
 
     def moments(self) -> NDArray[np.int64]:
         """Return when each user asks (u,) int64 ms: at the split, or at their last row before it."""
@@ -108,7 +110,16 @@ def ask(dataset: Dataset, configs: TrainConfigs) -> Asked | None:
     users = _sample(wanted, train, configs)
     if not len(users):
         return None
-    return Asked(train, cut, users, wanted.take(users), np.arange(len(users)) % _EVERY == 0, test)
+    return Asked(train, cut, users, wanted.take(users), who_judge(dataset.user_ids, users), test)
+
+
+def who_judge(user_ids: Sequence[str], users: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Say which of `users (u,)` judge: a fifth of all, the same ones in every training.
+
+    By their id alone: who was drawn anew each time would judge today what they taught yesterday.
+    """
+    hashes = (xxhash.xxh3_64_intdigest(f"judge {user_ids[user]}".encode()) for user in users.tolist())
+    return np.fromiter((one % _EVERY == 0 for one in hashes), np.bool_, len(users))
 
 
 async def learn_blend(
@@ -232,7 +243,7 @@ def _learned(
     asked: Asked,
     configs: TrainConfigs,
 ) -> Held:
-    """Learn from four fifths of the users and measure on the last fifth."""
+    """Learn from about four fifths of the users and measure on the others, where there are any."""
     training = configs.training
     judges, wanted, names = asked.judges, asked.wanted, list(configured.weights)
     blend = configured
@@ -240,6 +251,8 @@ def _learned(
         weights = learn_weights(examples.take(~judges), names, configured.weights, training.prior_users, training.seed)
         blend = BlendModel(weights, True, configs.blend)
     metrics = {"holdout.users": float(judges.sum())}
+    if not judges.any():
+        return Held(blend, metrics)
     rows = np.flatnonzero(judges)
     for name, found in lists.items():
         scores = ndcg(judge(padded([found[row] for row in rows], DEPTH), wanted.take(rows)), DEPTH)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from threadpoolctl import threadpool_limits
@@ -9,9 +10,9 @@ from threadpoolctl import threadpool_limits
 from kindred import __version__
 from kindred.core.bundle import Manifest
 from kindred.core.clock import Clock
-from kindred.core.errors import BundleError, NoBundle, NotFound
+from kindred.core.errors import BundleCorrupt, BundleError, NoBundle, NotFound
 from kindred.evaluation.intervals import Interval
-from kindred.recommend.model_set import RANKER, open_layers, open_models
+from kindred.recommend.model_set import RANKER, ModelSet, open_layers, open_models
 from kindred.training.bundle import folders, form_metrics
 from kindred.training.card import write_card
 from kindred.training.collect import collect
@@ -23,12 +24,13 @@ from kindred.training.gate.check import GateRefused
 from kindred.training.gate.questions import CANDIDATE
 from kindred.training.gate.trials import Trials
 from kindred.training.gate.verdict import Verdict, verdict
+from kindred.training.holdout import inner_split
 from kindred.training.mlflow_log import log_run
 from kindred.training.publishing import TrainStores, new_version, publish, staged, training_lease
 from kindred.training.records import CheckRecord, Figure, RunRecord, RunRecords, peak_mib
 from kindred.training.replay import ReplayPorts
 from kindred.training.steps.begin import Begun, Wanted, begin
-from kindred.training.steps.models import MODELS, TRIAL, adopt, build, link_tree
+from kindred.training.steps.models import MODELS, TRIAL, adopt, build, check_names, link_tree
 from kindred.training.steps.stopwatch import Stopwatch
 from kindred.training.steps.trial import Judged, hold_out_steps
 
@@ -90,13 +92,13 @@ class _Run:
     async def to_the_end(self, fence: int, activate: bool) -> Manifest:
         """Do every step that an interrupted run has not done, and publish."""
         active = await self._active()
+        rest = await self._rest(active)
         self.tell("data")
         begun = await self._begin(active)
         if (done := await self._published(begun, activate)) is not None:
             return done
-        if self.wanted.only and active is not None:
-            bundle = open_models(*await open_layers(self.stores.models, active.version), self.stores.vectors)
-            adopt(begun.work, bundle, self.trials.place(active.version), self.wanted.only, self.configs)
+        if rest is not None:
+            adopt(begun.work, rest, self._trial_of(rest, begun), self.wanted.only, self.configs)
         models = self._fit(begun)
         # A replay is many small products: BLAS threads only fight over the cores.
         with threadpool_limits(limits=1, user_api="blas"):
@@ -124,21 +126,40 @@ class _Run:
                 raise
             return None
 
+    async def _rest(self, active: Manifest | None) -> ModelSet | None:
+        """Open the active bundle where models that are not wanted anew come from it; raise InvalidInput for a name."""
+        if active is None or not self.wanted.only:
+            return None
+        bundle = open_models(*await open_layers(self.stores.models, active.version), self.stores.vectors)
+        check_names(self.wanted.only, bundle, self.configs)
+        return bundle
+
+    def _trial_of(self, bundle: ModelSet, begun: Begun) -> Path | None:
+        """Return where the bundle's trial lies, if it was fitted on the rows that this run does not hold back."""
+        split = inner_split(begun.dataset, self.configs)
+        version = bundle.manifest.base or bundle.version
+        return None if split is None else self.trials.fitted_on(version, split[0].fingerprint())
+
     async def _begin(self, active: Manifest | None) -> Begun:
         """Read the data, and find out whether an interrupted run is taken up."""
         collected = await collect(self.stores)
         place = self.stores.home / FOLDER / "work"
-        self.begun = begin(place, collected, self.configs, self.wanted, self.started, active, new_version)
+        pointed = await self.stores.models.active()
+        self.begun = begin(place, collected, self.configs, self.wanted, self.started, active, new_version, pointed)
         return self.begun
 
     async def _published(self, begun: Begun, activate: bool) -> Manifest | None:
-        """Return the bundle of a run that was cut off after it was published, now active where that was asked for."""
+        """Return the bundle of a run that was cut off after it was published.
+
+        It becomes active where that was asked for, unless somebody chose another since the run began.
+        """
         version = begun.plan.version
         found = next((each for each in await self.stores.models.bundles() if each.version == version), None)
         if found is not None:
-            if activate:
-                await self.stores.models.activate(version)
+            untouched = await self.stores.models.active() == begun.plan.active
             self._put_away(begun)
+            if activate and untouched:
+                await self.stores.models.activate(version)
         return found
 
     def _put_away(self, begun: Begun) -> None:
@@ -175,9 +196,21 @@ class _Run:
                 seconds=self.tell.seconds,
             )
             write_card(folder, self.record("published", manifest=manifest))
-            await publish(self.stores, folder, manifest, fence, activate, self.tell)
+            self._check_opens(manifest, folder, begun)
+            await publish(self.stores, folder, manifest, fence, False, self.tell)
         self._put_away(begun)
+        # Last, when no work is left: a run that takes work up again must never undo a rollback.
+        if activate:
+            await self.stores.models.activate(manifest.version)
         return manifest
+
+    def _check_opens(self, manifest: Manifest, folder: Path, begun: Begun) -> None:
+        """Open a bundle as a server would before it is published; raise BundleCorrupt, and keep no such work."""
+        try:
+            open_models(manifest, folder, self.stores.vectors)
+        except BundleCorrupt:
+            begun.work.clear()
+            raise
 
     def _metrics(self) -> dict[str, float]:
         """Return all that was measured so far, of intervals the mean."""

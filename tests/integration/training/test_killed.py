@@ -152,7 +152,7 @@ async def test_work_that_does_not_fit_any_more_is_not_taken_up(trained: Stores, 
     elif damage == "rows":
         await logged(trained, ProfileErased(event_id="x", timestamp=now, ingested_at=now, user_id="u3"))  # type: ignore[arg-type]
     elif damage == "age":
-        now += 24 * HOUR
+        now += 72 * HOUR
     else:
         array = next((folder / "models" / "item_item").glob("*.npy"))
         array.write_bytes(array.read_bytes()[:-8])

@@ -41,12 +41,14 @@ def begin(
     now: int,
     active: Manifest | None,
     version: Callable[[int], str],
+    pointed: str | None,
 ) -> Begun:
     """Take up the work below `folder` that an interrupted run left, or clear it and begin anew.
 
     It is taken up where it is not older than `training.resume` seconds, the settings, the code and what was asked for
     are the same, and the rows that stood in the log then are the same still: later ones wait for the next training.
-    With `wanted.only` the data is that of the `active` bundle. Raises InvalidInput where nothing can be learnt.
+    With `wanted.only` the data is that of the `active` bundle. `pointed`: the active version, also of a bundle that
+    cannot be used. Raises InvalidInput where nothing can be learnt.
     """
     check_weights(configs)
     if wanted.only and active is not None:
@@ -73,6 +75,7 @@ def begin(
         n_items=dataset.n_items,
         now=now,
         version=version(now),
+        active=pointed,
     )
     work.begin(plan)
     return Begun(plan, work, dataset, left_out)

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from kindred.core.config import unknown_key
 from kindred.core.errors import InvalidInput
 from kindred.models.arrays import load_json, save_json
 from kindred.ports.vectors import VectorIndexes
-from kindred.recommend.model_set import ModelSet
+from kindred.recommend.model_set import RANKER, ModelSet
 from kindred.training.bundle import INDEX, folders, indexed
 from kindred.training.config import TrainConfigs
 from kindred.training.fit.models import FittedModels
@@ -38,27 +37,28 @@ def build(work: Work, models: FittedModels, indexes: VectorIndexes) -> dict[str,
     return measured
 
 
-def adopt(work: Work, bundle: ModelSet, trial: Path, only: tuple[str, ...], configs: TrainConfigs) -> None:
-    """Take all models but `only` from a bundle, and from its trial where that is kept.
+def adopt(work: Work, bundle: ModelSet, trial: Path | None, only: tuple[str, ...], configs: TrainConfigs) -> None:
+    """Take all models but `only` from a bundle, and from its `trial` where that was fitted on the same rows.
 
-    Models that the settings name and the bundle lacks are fitted in any case, and the blend is always learnt anew: it
-    weighs what changed. Raises InvalidInput for a name that no model has.
+    Fitted in any case are models that the settings name and the bundle lacks, or holds for fewer items than there were,
+    as an increment does. The blend and the ranker are always learnt anew: they weigh what changed.
     """
-    retrieval, parts = configs.training.retrieval, folders(bundle)
-    check_names(only, [*parts, *retrieval, BLEND])
-    for name, model in parts.items():
+    retrieval = configs.training.retrieval
+    for name, model in folders(bundle).items():
         if name in only or (name in bundle.retrievers and name not in (*retrieval, "item_item")):
             continue
-        if not work.part(MODELS).kept(name):
+        if model.n_items == bundle.n_items and not work.part(MODELS).kept(name):
             with work.part(MODELS).making(name) as folder:
                 model.save(folder)
-        if (trial / name).is_dir() and not work.part(TRIAL).kept(name):
+        if trial is not None and (trial / name).is_dir() and not work.part(TRIAL).kept(name):
             with work.part(TRIAL).making(name) as folder:
                 link_tree(trial / name, folder)
 
 
-def check_names(only: Iterable[str], known: Iterable[str]) -> None:
-    """Raise InvalidInput for the name of a model that there is not."""
+def check_names(only: tuple[str, ...], bundle: ModelSet, configs: TrainConfigs) -> None:
+    """Raise InvalidInput for the name of a model that neither the bundle nor the settings have."""
+    known = [*folders(bundle), *configs.training.retrieval, BLEND]
+    known += [RANKER] if bundle.ranker is not None or configs.ranker.learn else []
     names = sorted({name for name in known if "/" not in name})
     for name in only:
         if name not in names:

@@ -14,7 +14,7 @@ from kindred.training.bundle import open_trial
 from kindred.training.config import TrainConfigs
 from kindred.training.fit.inputs import silent
 from kindred.training.fit.models import FittedModels, fit_models
-from kindred.training.gate.questions import ACTIVE, CANDIDATE, FULL_FIT, Answers, answered, judging
+from kindred.training.gate.questions import ACTIVE, CANDIDATE, FULL_FIT, Answers, answered, judging, names_of
 from kindred.training.gate.trials import Trial, Trials
 from kindred.training.holdout import Asked, Held, ask, configured_blend, learn_blend
 from kindred.training.ranking.fit import RankerFit, train_ranker
@@ -58,17 +58,25 @@ async def hold_out_steps(
         if held.ranker is not None:
             held.ranker.save(work.part(part).folder / RANKER)
     names = tuple(models.retrievers)
-    Trial(cut=asked.cut, n_items=begun.dataset.n_items, retrievers=names).save(work.part(TRIAL).folder)
-    taught = held.blend.learned or held.ranker is not None
+    ours = Trial(
+        cut=asked.cut,
+        share=configs.training.holdout_share,
+        rows=asked.train.fingerprint(),
+        taught=held.blend.learned or held.ranker is not None,
+        n_items=begun.dataset.n_items,
+        retrievers=names,
+    )
+    ours.save(work.part(TRIAL).folder)
+    before = None if active is None else trials.comparable(active.base or active.version, ours, ports.indexes)
+    taught = ours.taught or (before is not None and before.trial.taught)
     judges = judging(asked, taught, configs.gate.users, configs.training.seed)
-    before = None if active is None else trials.comparable(active.base or active.version, judges, ports.indexes)
     version = None if before is None or active is None else active.version
     progress("evaluation")
     answers = work.found(_ANSWERS, partial(Answers.load, work.folder / _ANSWERS))
-    if answers is None or answers.active != version:
+    if answers is None or (answers.active, answers.judges) != (version, names_of(judges)):
         full = open_trial(work.part(MODELS).folder, models.popularity.n_items, ports.indexes, names)
         systems = {CANDIDATE: replace(trial, blend=held.blend, ranker=held.ranker), FULL_FIT: full}
-        systems |= {} if before is None else {ACTIVE: before}
+        systems |= {} if before is None else {ACTIVE: before.models}
         answers = await answered(judges, systems, version, ports, configs)
         with work.making(_ANSWERS) as folder:
             answers.save(folder)

@@ -24,6 +24,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `recipe`: hash of the settings, the code's version and what was asked for. `data`: hash of the rows. `position`,
     `catalogue_seq`, `n_items`: how far log and catalogue were read. `now`: ms, when it began. `version`: of the bundle.
+    `active`: the version that was active then.
     """
 
     recipe: str
@@ -33,6 +34,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     n_items: int
     now: int
     version: str
+    active: str | None
 
 
 class Done(msgspec.Struct, frozen=True):
