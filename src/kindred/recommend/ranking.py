@@ -13,9 +13,11 @@ from kindred.models.ranker import RankerSchema
 from kindred.recommend.model_set import RANKER
 from kindred.recommend.world import World
 
-CATEGORIES = ("context.device", "context.page", "context.country", "user.gender", "user.age_bucket")
+CATEGORIES = ("context.device", "context.placement", "context.country", "user.gender", "user.age_bucket")
 """Values of a request that are names; a ranker's schema numbers those that it learned from."""
 
+# What knows exposures is left out: training reads none, so `ctr_*`, `trending_score` and `times_shown_without_click`
+# would be constants where trees are grown, and anything where they serve.
 _ITEM = (
     "days_since_created",
     "recency_score",
@@ -28,10 +30,7 @@ _ITEM = (
     "views_30d",
     "clicks_24h",
     "conversions_24h",
-    "ctr_24h",
-    "ctr_7d",
     "view_velocity_ratio",
-    "trending_score",
     "popularity_score",
     "seasonal_score",
 )
@@ -40,7 +39,6 @@ _PAIR = (
     "category_affinity",
     "has_viewed",
     "has_clicked",
-    "times_shown_without_click",
     "hours_since_category",
     "timing_match",
     "recency_match",
@@ -106,7 +104,7 @@ def request_values(values: FeatureValues, query: Query) -> dict[str, float | str
         "context.weekday": float(context["weekday"]),
         "context.session_depth": float(context["session_depth"]),
         "context.device": str(context["device"]),
-        "context.page": str(context["page"]),
+        "context.placement": query.placement,
         "context.country": str(context["location"]).split("-")[0].upper(),
         "user.gender": str(values.user["gender"]),
         "user.age_bucket": str(values.user["age_bucket"]),

@@ -9,6 +9,7 @@ import polars as pl
 
 from kindred.core.item import CatalogItem
 from kindred.core.position import Position
+from kindred.core.profile import Profile
 from kindred.models.preference import Interactions
 from kindred.ports.catalog import CatalogStore, ProfileStore
 from kindred.ports.log import EventLog
@@ -27,9 +28,11 @@ from kindred.training.lake_rows import (
 )
 from kindred.training.log_rows import event_columns, log_batches
 from kindred.training.places import Places
+from kindred.training.row_contexts import RowContexts
 
 _PAGE = 5_000
 _NO_SIGNAL = ("impression", "search")
+_PROFILE = ("country", "gender", "birth_year", "timezone")
 _TAIL_COLUMNS = (*EVENT_COLUMNS, "metadata")
 
 
@@ -86,12 +89,13 @@ async def collect(stores: DataStores, since: Sequence[Position] = ()) -> Dataset
     return Dataset(
         interactions=interactions,
         user_ids=user_ids,
-        countries=await _countries(stores.profiles, user_ids),
+        profiles=await _profiles(stores.profiles, user_ids),
         items=items,
         position=",".join(map(str, ends)) or None,
         catalogue_seq=seq,
         behind=Places(epochs, partitions, offsets).behind,
         examined=None if since else read_exposures(lake, manifest, tail, controls).examination(),
+        contexts=RowContexts.of(rows),
     )
 
 
@@ -175,11 +179,12 @@ async def _catalogue(catalog: CatalogStore) -> tuple[list[CatalogItem | None], i
     return [found.get(ordinal) for ordinal in range(max(found, default=-1) + 1)], seq
 
 
-async def _countries(profiles: ProfileStore, user_ids: Sequence[str]) -> list[str | None]:
-    """Return each user's country in capitals."""
-    found: list[str | None] = []
+async def _profiles(profiles: ProfileStore, user_ids: Sequence[str]) -> list[Profile | None]:
+    """Return what features read of each user's profile, as it is now; None where it says none of that."""
+    found: list[Profile | None] = []
     for first in range(0, len(user_ids), _PAGE):
         for profile in await profiles.get(user_ids[first : first + _PAGE]):
-            country = None if profile is None else profile.country
-            found.append(country.upper() if country else None)
+            told = {} if profile is None else {name: getattr(profile, name) for name in _PROFILE}
+            known = any(value is not None for value in told.values())
+            found.append(Profile(user_id=profile.user_id, **told) if profile is not None and known else None)
     return found

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
+import msgspec
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
@@ -11,31 +12,36 @@ from numpy.typing import NDArray
 from kindred.core.bundle import DataWindow
 from kindred.core.candidates import Floats, Mask
 from kindred.core.item import CatalogItem
+from kindred.core.profile import Profile
+from kindred.features.user_folding import country_of_profile
 from kindred.models.categories import ItemCategories
 from kindred.models.preference import Interactions
 from kindred.models.text import ItemText
 from kindred.recommend.item_text import item_text
+from kindred.training.row_contexts import RowContexts
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
     """Interactions and catalogue as they stand at one moment.
 
-    `interactions`: rows with users numbered densely in the order of `user_ids`. `countries[u]`: ISO 3166 alpha-2 of
-    user u, in capitals, or None. `items[o]`: what the catalogue says of ordinal o. `position`: the last record read of
-    the log. `catalogue_seq`: the last change read of the catalogue. `behind`: tells which rows (n,) stand behind a
-    position, where rows know theirs. `examined (s,) float32`: how likely each slot of a slate is looked at, as a
-    share of the first; None where the log does not tell.
+    `interactions`: rows with users numbered densely in the order of `user_ids`. `profiles[u]`: what is known of user u
+    that features are made of, or None. `items[o]`: what the catalogue says of ordinal o. `position`: the last record
+    read of the log. `catalogue_seq`: the last change read of the catalogue. `behind`: tells which rows (n,) stand
+    behind a position, where rows know theirs. `examined (s,) float32`: how likely each slot of a slate is looked at,
+    as a share of the first; None where the log does not tell. `contexts`: where the n rows happened; None where no row
+    tells.
     """
 
     interactions: Interactions
     user_ids: Sequence[str]
-    countries: Sequence[str | None]
+    profiles: Sequence[Profile | None]
     items: Sequence[CatalogItem | None]
     position: str | None = None
     catalogue_seq: int = 0
     behind: Callable[[str], Mask] | None = None
     examined: Floats | None = None
+    contexts: RowContexts | None = None
 
     @property
     def n_users(self) -> int:
@@ -49,7 +55,8 @@ class Dataset:
 
     def with_rows(self, rows: Mask | NDArray[np.intp]) -> Self:
         """Return the same users and catalogue with some of the interactions."""
-        return replace(self, interactions=self.interactions.take(rows), behind=None)
+        contexts = None if self.contexts is None else self.contexts.take(rows)
+        return replace(self, interactions=self.interactions.take(rows), contexts=contexts, behind=None)
 
     def until(self, position: str | None, catalogue_seq: int, n_items: int) -> Self:
         """Return the data as it stood when log and catalogue were read up to there.
@@ -66,7 +73,8 @@ class Dataset:
             self,
             interactions=replace(rows.take(kept), users=numbers.astype(np.int32)),
             user_ids=[self.user_ids[user] for user in users.tolist()],
-            countries=[self.countries[user] for user in users.tolist()],
+            profiles=[self.profiles[user] for user in users.tolist()],
+            contexts=None if self.contexts is None else self.contexts.take(kept),
             items=self.items[:n_items],
             position=position,
             catalogue_seq=catalogue_seq,
@@ -74,7 +82,7 @@ class Dataset:
         )
 
     def fingerprint(self) -> str:
-        """Return a hash of the rows, in their order, of the users' names, of slots and of how many items there are."""
+        """Return a hash of the rows, in their order, of slots and contexts, users, profiles and of how many items there are."""
         digest = xxhash.xxh3_128(f"{self.n_items} {self.interactions.names}".encode())
         rows = self.interactions
         for column in (
@@ -88,9 +96,16 @@ class Dataset:
         ):
             if column is not None:
                 digest.update(np.ascontiguousarray(column).data)
-        for name in self.user_ids:
-            digest.update(name.encode() + b"\0")
+        for labels in self.contexts or ():
+            digest.update(msgspec.json.encode(labels.names))
+            digest.update(np.ascontiguousarray(labels.codes).data)
+        for name, profile in zip(self.user_ids, self.profiles, strict=True):
+            digest.update(name.encode() + b"\0" + msgspec.json.encode(profile))
         return digest.hexdigest()
+
+    def countries(self) -> list[str | None]:
+        """Return each user's country, ISO 3166 alpha-2 in capitals, or None."""
+        return [country_of_profile(profile) or None for profile in self.profiles]
 
     def texts(self) -> list[ItemText]:
         """Return each ordinal's text, empty for what is not listed."""

@@ -9,6 +9,7 @@ from kindred.core.position import Position
 from kindred.ingest.importing.lake import ImportManifest, Lake
 from kindred.training.controls import Controls
 from kindred.training.lake_events import LakeEvents, LakeManifest
+from kindred.training.row_contexts import COLUMNS
 
 SCHEMA = {
     "user_id": pl.String,
@@ -17,6 +18,7 @@ SCHEMA = {
     "timestamp": pl.Int64,
     "value": pl.Float32,
     "slot": pl.Int16,
+    **COLUMNS,
 }
 # Where and when a row arrived, by which erasures and removals find it, and what tells repeats; null key: no repeat.
 PLACED = {"epoch": pl.Int64, "partition": pl.Int32, "offset": pl.Int64, "arrived": pl.Int64, "key": pl.UInt64}
@@ -25,7 +27,7 @@ _LAST_SLOT = 2**15 - 1
 
 EVENT_COLUMNS = (
     "epoch", "partition", "offset", "event_id", "kind", "user_id", "item_id", "event_type", "timestamp", "ingested_at",
-    "value", "request_id", "slot",
+    "value", "request_id", "placement", "slot", "device", "country",
 )  # fmt: skip
 
 
@@ -44,7 +46,8 @@ def import_rows(folder: Path, controls: Controls, since: Sequence[Position] = ()
         for part in lake.parts(manifest):
             frame = part.filter(pl.col("user_id").is_not_null())
             # Slates of another system were not filled by draws that are known here, so their slots teach nothing.
-            frame = frame.with_columns(pl.lit(-1).alias("slot"))
+            # The lake keeps of imported rows who did what, when: not where.
+            frame = frame.with_columns(pl.lit(-1).alias("slot"), *(pl.lit(None).alias(name) for name in COLUMNS))
             frame = frame.select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
             frame = frame.with_columns(pl.col("timestamp").fill_null(-1), pl.col("value").fill_null(float("nan")))
             frame = frame.with_columns(
@@ -71,6 +74,7 @@ def tracked_rows(events: pl.DataFrame, controls: Controls) -> pl.DataFrame:
         pl.col("timestamp").dt.timestamp("ms"),
         pl.col("value").cast(pl.Float32).fill_null(float("nan")),
         pl.col("slot").clip(-1, _LAST_SLOT).fill_null(-1).cast(pl.Int16),
+        *COLUMNS,
         "epoch",
         "partition",
         "offset",

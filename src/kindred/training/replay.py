@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from kindred.core.candidates import Candidates, Floats, Ordinals
 from kindred.core.item import CatalogItem
 from kindred.core.position import Position
-from kindred.core.profile import Profile
 from kindred.core.query import Context, Filters, Params, Query
 from kindred.core.rng import seed_of
 from kindred.features.bulk import bulk_users
@@ -149,8 +148,10 @@ class Replay:
         return merged.with_columns(self._funnel.coarse[0].score(query, merged))
 
     async def ranked(self, user: int, context: Context) -> tuple[Query, Candidates]:
-        """Return a request of `context` and its candidates with all columns up to the blend's score."""
-        query = replace(self._query(user, context.time, 1, 0.0), context=context)
+        """Return a request of `context`, on its page's placement, and its candidates with all columns up to the blend's
+        score.
+        """
+        query = replace(self._query(user, context.time, 1, 0.0), context=context, placement=context.page)
         kept = Kept()
         fine = [stage for stage in self._funnel.fine if stage.name != RANKER]
         hydrators = [CandidateFeatures(self.world, every=True)]
@@ -226,7 +227,7 @@ async def fold_rows(
     starts = np.append(np.searchsorted(rows.users, users), len(rows)).astype(np.int64)
     history = HistoryRows(rows.items, rows.timestamps, rows.event_types.astype(np.uint8), rows.values, rows.names)
     ids = [dataset.user_ids[user] for user in users.tolist()]
-    profiles = [_profile(dataset, user) for user in users.tolist()]
+    profiles = [dataset.profiles[user] for user in users.tolist()]
     records = bulk_users(history, starts, profiles, config)
     writes = [
         StateWrite(user_key(user_id), StateRecord(FOLDED, encode_user(record)))
@@ -249,8 +250,3 @@ def _since_created(change: CatalogItem) -> CatalogItem:
     item = change.item
     opens = max(item.available_from or 0, item.created or 0)
     return msgspec.structs.replace(change, item=msgspec.structs.replace(item, available_from=opens or None))
-
-
-def _profile(dataset: Dataset, user: int) -> Profile | None:
-    country = dataset.countries[user]
-    return None if country is None else Profile(user_id=dataset.user_ids[user], country=country)

@@ -1,9 +1,10 @@
 """A training run from stores to a published bundle, and every way in which nothing is published."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -17,9 +18,10 @@ from kindred.adapters.memory.profiles import MemoryProfiles
 from kindred.core.bundle import Manifest
 from kindred.core.clock import FixedClock
 from kindred.core.errors import BundleMismatch, InvalidInput, LeaseHeld, StoreFull
-from kindred.core.event import Event, Interaction, ProfileErased, encode_event, partition_key
+from kindred.core.event import Event, EventContext, Interaction, ProfileErased, encode_event, partition_key
 from kindred.core.item import Item
 from kindred.core.profile import Profile
+from kindred.core.query import Context
 from kindred.ingest.fold_columns import FoldColumns
 from kindred.ingest.importing.lake import LAKE_COLUMNS, ImportManifest, Lake
 from kindred.recommend.model_set import open_models as open_bundle
@@ -118,9 +120,32 @@ async def test_lake_and_log_become_one_dataset(stores: Stores) -> None:
     rows = data.interactions
     found = {(data.user_ids[u], int(i)) for u, i in zip(rows.users, rows.items, strict=True)}
     assert found == {("ann", 0), ("bob", 1), ("ann", 2), ("cid", 3)}
-    assert data.countries[list(data.user_ids).index("bob")] == "DE"
+    assert data.countries()[list(data.user_ids).index("bob")] == "DE"
     assert data.n_items == 12
     assert data.position == "0.0.2"
+
+
+async def test_training_knows_who_asked_and_where(stores: Stores) -> None:
+    """Profiles keep what features read; rows say where they happened, beside imported ones that do not."""
+    await listed(stores)
+    imported(stores, [("ann", 0)])
+    where = EventContext(device="tv", placement="search", location="de-by")
+    await logged(stores, bought("ann", "i2", "e1"), msgspec.structs.replace(bought("bob", "i3", "e2"), context=where))
+    told = Profile(user_id="bob", country="de", timezone="Europe/Berlin", gender="f", birth_year=1980)
+    await stores.profiles.upsert(
+        [msgspec.structs.replace(told, attributes={"note": "long"}), Profile(user_id="ann", language="en")]
+    )
+    data = await collect(stores)
+    assert list(data.profiles) == [None, told]
+    assert data.contexts is not None
+    for part in (data, data.with_rows(np.arange(3)[::-1]), data.until(data.position, data.catalogue_seq, 12)):
+        assert part.contexts is not None
+        for row, user in enumerate(part.interactions.users.tolist()):
+            known = Context(time=5, page="search", device="tv", location="DE") if user else Context(time=5)
+            assert part.contexts.at(row, 5) == known
+    assert data.fingerprint() == (await collect(stores)).fingerprint()
+    for other in (replace(data, profiles=[None, None]), replace(data, contexts=None)):
+        assert other.fingerprint() != data.fingerprint()
 
 
 async def test_a_repeated_event_counts_once_within_a_day(stores: Stores) -> None:

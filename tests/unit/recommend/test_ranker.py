@@ -8,20 +8,26 @@ import pytest
 from tests.unit.recommend.world import CONFIGS, NOW, build, changed
 from tests.unit.training.ranking.examples import QUIET, planted
 
+from kindred.app.asking import build_query
 from kindred.core.candidates import Candidates
 from kindred.core.clock import HOUR
 from kindred.core.errors import StoreUnavailable
-from kindred.core.query import Context, Query
-from kindred.models.preference import Interactions
+from kindred.core.event import EventContext, Interaction, ProfileUpdated
+from kindred.core.profile import Profile
+from kindred.core.query import Query
 from kindred.models.ranker import RankerModel, RankerSchema
+from kindred.pipeline.funnel import Deadlines
+from kindred.pipeline.runner import Runner
+from kindred.recommend.ask import Ask
 from kindred.recommend.config import PlacementConfig, RecommendConfig
+from kindred.recommend.funnels import build_funnel
 from kindred.recommend.hydrators.features import CandidateFeatures
-from kindred.recommend.hydrators.user import UserState
-from kindred.recommend.ranking import places
+from kindred.recommend.ranking import CATEGORIES, funnel_columns, matrix, places
 from kindred.recommend.scorers.ranker import reordered
-from kindred.training.dataset import Dataset
+from kindred.training.collect import collect
+from kindred.training.ranking.examples import make_examples
 from kindred.training.ranking.learn import learn_ranker
-from kindred.training.replay import Replay, ReplayPorts
+from kindred.training.replay import Kept, ReplayPorts
 
 CONFIG = RecommendConfig(exploration=0.0, seed=7, diversity=0.0, category_cap=1.0)
 
@@ -108,46 +114,89 @@ async def test_a_broken_model_leaves_the_blend_and_says_so(tmp_path):
     assert await platform.shown_items(served) == before
 
 
+PEOPLE = [
+    Profile(user_id="nu0", country="jp", timezone="Asia/Tokyo", gender="f", birth_year=1990),
+    Profile(user_id="nu1", country="US", timezone="America/Los_Angeles", gender="m"),
+    Profile(user_id="nu2", birth_year=1950),
+]
+PLACES = [("tv", "home", "JP"), ("web", "search", "DE"), (None, None, None)]
+
+
+async def acted(platform, user: int, item: int, kind: str, place=None, **more) -> None:
+    """Let a user act on an item, which was shown to them a minute before where no place is given."""
+    device, placement, country = place or (None, None, None)
+    context = EventContext(device=device, placement=placement, location=country and f"{country}-X", request_id="r")
+    shown = {"event_type": "impression", "item_id": f"i{item}", "metadata": {"items": [f"i{item}", "i7"]}}
+    done = {"event_type": kind, "item_id": f"i{item}", "metadata": more}
+    for number, fields in enumerate((shown, done) if place is None else (done,)):
+        now = platform.clock.now()
+        name = f"e{now}-{user}-{number}"
+        event = Interaction(
+            event_id=name, timestamp=now, ingested_at=now, user_id=f"nu{user}", context=context, **fields
+        )
+        (position,) = await platform.journal.record([event])
+        await platform.consumer.drain_to(position)
+        platform.clock.time_ms += 60_000
+
+
+async def served_columns(platform, user: int) -> tuple[Query, Candidates]:
+    """Make a request of now through the funnel that serves, up to where the ranker would order."""
+    device, placement, country = PLACES[user]
+    ask = Ask(user_id=f"nu{user}", placement=placement, device=device, location=country and f"{country}-13")
+    surfaces = {page: PlacementConfig() for page in ("home", "search")}
+    query = await build_query(ask, "r", platform.clock.now(), surfaces, CONFIG, platform.stores.catalog)
+    kept = Kept()
+    live = build_funnel(platform.world, deadlines=Deadlines())
+    fine = [*(stage for stage in live.fine if stage.name != "ranker"), kept]
+    hydrators = [CandidateFeatures(platform.world, every=True)]
+    await Runner().run(replace(live, hydrators=hydrators, fine=fine, filters=(), rerankers=()), query)
+    assert not query.failures
+    return query, kept.candidates
+
+
 async def test_what_is_served_with_equals_what_is_learned_from(tmp_path):
-    """Features by replay of the rows equal those that serving computes from the state that the consumer folded."""
+    """The ranker's columns by replay equal those of the live funnel over the state that the consumer folded."""
     platform = await build(tmp_path, config=CONFIG)
+    await platform.stores.profiles.upsert(PEOPLE)
+    for profile in PEOPLE:
+        now = platform.clock.now()
+        told = ProfileUpdated(event_id=f"p{profile.user_id}", timestamp=now, ingested_at=now, profile=profile)
+        await platform.consumer.drain_to((await platform.journal.record([told]))[0])
     rng = np.random.default_rng(2)
-    told = []
-    users = ["nu0", "nu1", "nu2"]
-    for step in range(90):
+    for step in range(60):
         platform.clock.time_ms = NOW + step * HOUR // 3
-        user, item = int(rng.integers(3)), int(rng.integers(30))
         kind = ("view", "click", "purchase", "rating")[int(rng.integers(4))]
         more = {"rating": 4.5} if kind == "rating" else {}
-        await platform.track(users[user], f"i{item}", kind, **more)
-        told.append((user, item, platform.clock.now(), kind, more.get("rating", np.nan)))
-    names = ("click", "purchase", "rating", "view")
-    rows = Interactions(
-        np.array([one[0] for one in told], np.int32),
-        np.array([one[1] for one in told], np.int32),
-        np.array([one[2] for one in told], np.int64),
-        np.array([names.index(one[3]) for one in told], np.int16),
-        np.array([one[4] for one in told], np.float32),
-        names,
-    )
-    items = {one.ordinal: one for one in await platform.stores.catalog.changes_since(0, 1_000)}
-    data = Dataset(rows, users, [None] * 3, [items[ordinal] for ordinal in range(len(items))])
+        await acted(platform, int(rng.integers(3)), int(rng.integers(30)), kind, **more)
+    served = []
+    cut = platform.clock.now() + HOUR
+    for user in range(3):
+        platform.clock.time_ms = cut + user * HOUR
+        await platform.follower.step()
+        served.append(await served_columns(platform, user))
+        platform.clock.time_ms += 1
+        await acted(platform, user, 40 + user, "purchase", PLACES[user])
+    data = await collect(platform.stores)
+    future = data.with_rows(data.interactions.timestamps > cut)
     ports = ReplayPorts(platform.stores.catalog, platform.stores.vectors)
-    context = Context(time=platform.clock.now() + HOUR, device="web", page="home", location="DE")
-    replay = await Replay.open(data, platform.world.models, np.arange(3), ports, CONFIGS)
-    for number, user in enumerate(users):
-        query, learned = await replay.ranked(number, context)
-        asked = Query(user_id=user, request_id="r", context=context)
-        found = dict(await UserState(platform.world).hydrate(asked))
-        asked.facts = found.pop("facts")
-        asked.scratch.update(found)
-        served = await CandidateFeatures(platform.world, every=True).columns(asked, Candidates(learned.items))
-        assert len(learned) > 50
-        assert asked.scratch["request"] == query.scratch["request"]
-        for name, column in served.items():
-            assert np.array_equal(column, learned.column(name), equal_nan=True), name
-    assert learned.column("item.popularity_score").max() > 0
-    assert learned.column("pair.category_affinity").max() > 0
+    few = replace(CONFIGS, ranker=msgspec.structs.replace(CONFIGS.ranker, min_users=1))
+    examples = await make_examples(data, future, platform.world.models, ports, few)
+    assert examples is not None
+    assert [data.user_ids[user] for user in examples.users] == [f"nu{user}" for user in range(3)]
+    assert examples.moments.tolist() == [query.context.time for query, _ in served]
+    schema = examples.schema
+    told = {name: examples.columns[:, schema.columns.index(name)] for name in (*CATEGORIES, "context.hour_sin")}
+    assert all(len(np.unique(column)) > 1 for column in told.values())
+    for number, (query, candidates) in enumerate(served):
+        mine = np.flatnonzero(examples.requests == number)
+        order = np.argsort(candidates.items)
+        mine = mine[np.argsort(examples.items[mine])]
+        assert np.array_equal(candidates.items[order], examples.items[mine])
+        made = matrix(schema, candidates, funnel_columns(candidates), query.scratch["request"])
+        for place, name in enumerate(schema.columns):
+            assert np.allclose(made[order, place], examples.columns[mine, place], 1e-5, 1e-6, equal_nan=True), name
+    exposed = {"item.ctr_24h", "item.ctr_7d", "item.trending_score", "pair.times_shown_without_click"}
+    assert not exposed & set(schema.columns)
 
 
 def test_the_blends_scores_go_to_the_candidates_in_the_rankers_order():

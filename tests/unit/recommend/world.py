@@ -178,13 +178,18 @@ CONFIGS = TrainConfigs(
 )
 
 
+def profiles_of(user_ids: list[str]) -> list[Profile | None]:
+    """Put every third user into Germany."""
+    return [Profile(user_id=name, country="DE") if n % 3 == 0 else None for n, name in enumerate(user_ids)]
+
+
 async def publish(stores: Stores, columns: Interactions, user_ids: list[str], version: str, configs=CONFIGS) -> None:
     """Fit every model on the catalogue as it stands and publish the bundle."""
     items = await stores.catalog.changes_since(0, 1_000_000)
     by_ordinal = {one.ordinal: one for one in items}
     catalogue = [by_ordinal.get(ordinal) for ordinal in range(max(by_ordinal, default=-1) + 1)]
-    countries = ["DE" if user % 3 == 0 else None for user in range(len(user_ids))]
-    dataset = Dataset(columns, user_ids, countries, catalogue, catalogue_seq=max((i.seq for i in items), default=0))
+    profiles = profiles_of(user_ids)
+    dataset = Dataset(columns, user_ids, profiles, catalogue, catalogue_seq=max((i.seq for i in items), default=0))
     models = fit_models(dataset, configs, NOW)
     folder = await stores.models.stage()
     write_models(models, BlendModel.from_config(BlendConfig(), blended(models.retrievers)), folder, stores.vectors)
@@ -204,7 +209,7 @@ async def write_users(stores: Stores, columns: Interactions, user_ids: list[str]
     rows = columns.take(order)
     starts = np.searchsorted(rows.users, np.arange(len(user_ids) + 1))
     history = HistoryRows(rows.items, rows.timestamps, rows.event_types.astype(np.uint8), rows.values, rows.names)
-    profiles = [Profile(user_id=name, country="DE") if n % 3 == 0 else None for n, name in enumerate(user_ids)]
+    profiles = profiles_of(user_ids)
     records = bulk_users(history, starts, profiles, FoldConfig())
     position = START._replace(offset=0)
     writes = [

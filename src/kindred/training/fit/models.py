@@ -114,8 +114,8 @@ def fit_models(
 
 def _countries(dataset: Dataset, configs: TrainConfigs, as_of: int, kept: Keep) -> dict[str, PopularityModel]:
     """Fit the popularity among the users of each country that has enough of them."""
-    active = np.unique(dataset.interactions.users).tolist()
-    known = {user: country for user in active if _is_country(country := dataset.countries[user])}
+    active, countries = np.unique(dataset.interactions.users).tolist(), dataset.countries()
+    known = {user: country for user in active if _is_country(country := countries[user])}
     sizes = Counter(known.values())
     categories = dataset.categories()
     found = {}

@@ -57,9 +57,9 @@ def work_out(models: ModelSet, dataset: Dataset, fresh: Fresh, configs: TrainCon
     trending = fit_trending(
         touched.users, touched.items, touched.timestamps, dataset.n_items, as_of, models.trending.config
     )
-    countries = {}
+    countries, homes = {}, np.array(dataset.countries(), np.object_)
     for name, model in models.countries.items():
-        members = np.flatnonzero(np.array([country == name for country in dataset.countries], np.bool_))
+        members = np.flatnonzero(homes == name)
         mine = touched.take(np.isin(touched.users, members))
         countries[name] = model.recounted(mine, items, categories, as_of, configs.preference)
     vectors = content_rows(models.content, dataset, described)

@@ -16,6 +16,7 @@ from kindred.training.config import TrainConfigs
 from kindred.training.dataset import Dataset
 from kindred.training.ranking.moments import After, Moments, Outcomes, moments_of
 from kindred.training.replay import Replay, ReplayPorts
+from kindred.training.row_contexts import RowContexts
 
 _MOST_NAMES = 100
 
@@ -121,16 +122,19 @@ async def make_examples(
         found = moments_of(future.interactions, configs.fold.session_gap, number, config.users, configs.training.seed)
         if len(found.users):
             replay = await Replay.open(dataset, models, found.users, ports, configs, found.times)
-            await _ask(replay, found, outcomes, round(config.horizon * 1_000), draft)
+            await _ask(replay, found, future.contexts, outcomes, round(config.horizon * 1_000), draft)
     enough = len(set(draft.users)) >= config.min_users and outcomes.events
     return draft.finished(outcomes.events) if enough else None
 
 
-async def _ask(replay: Replay, moments: Moments, outcomes: Outcomes, horizon: int, draft: _Draft) -> None:
+async def _ask(
+    replay: Replay, moments: Moments, contexts: RowContexts | None, outcomes: Outcomes, horizon: int, draft: _Draft
+) -> None:
     """Make requests again, in order of time; those after which nobody wanted anything new teach nothing."""
     for place in np.argsort(moments.times, kind="stable").tolist():
         user, moment = int(moments.users[place]), int(moments.times[place])
-        query, candidates = await replay.ranked(user, Context(time=moment))
+        context = Context(time=moment) if contexts is None else contexts.at(int(moments.rows[place]), moment)
+        query, candidates = await replay.ranked(user, context)
         after = outcomes.after(user, moment, horizon, candidates.items)
         wanted = after.wanted[~np.isin(after.wanted, query.facts.seen)]
         if not len(candidates) or not len(wanted):

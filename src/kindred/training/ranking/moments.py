@@ -14,10 +14,11 @@ from kindred.training.relevance import relevant_rows
 
 
 class Moments(NamedTuple):
-    """Requests, one per user: `users (q,) int64` ascending, `times (q,) int64` ms; `visit`: each user's how many-th."""
+    """Requests, one per user: `users (q,) int64` ascending, `times (q,) int64` ms, `rows (q,)`: the visit's first."""
 
     users: NDArray[np.int64]
     times: NDArray[np.int64]
+    rows: NDArray[np.intp]
 
 
 class After(NamedTuple):
@@ -31,25 +32,25 @@ class After(NamedTuple):
     wanted: Ordinals
 
 
-def visits(rows: Interactions, gap: float) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return users (v,), begins (v,) ms and numbers (v,) from 0 of visits: rows with at most `gap` s between."""
-    timed = rows.take(rows.timestamps >= 0)
-    order = np.lexsort((timed.timestamps, timed.users))
-    users, times = timed.users[order].astype(np.int64), timed.timestamps[order]
+def visits(rows: Interactions, gap: float) -> tuple[NDArray[np.int64], ...]:
+    """Return users (v,), begins (v,) ms, numbers (v,) from 0 and first rows (v,) of visits: at most `gap` s between."""
+    order = np.lexsort((rows.timestamps, rows.users))
+    order = order[rows.timestamps[order] >= 0]
+    users, times = rows.users[order].astype(np.int64), rows.timestamps[order]
     same = users[1:] == users[:-1]
     begins = np.flatnonzero(np.concatenate(([True], ~same | (np.diff(times) > gap * 1_000)))[: len(users)])
     users, times = users[begins], times[begins]
     first = np.searchsorted(users, users)
-    return users, times, np.arange(len(users)) - first
+    return users, times, np.arange(len(users)) - first, order[begins]
 
 
 def moments_of(future: Interactions, gap: float, number: int, most: int, seed: int) -> Moments:
     """Return the moments right before each user's visit `number` (from 0) of `future`, of at most `most` users."""
-    users, begins, numbers = visits(future, gap)
+    users, begins, numbers, rows = visits(future, gap)
     chosen = np.flatnonzero(numbers == number)
     if len(chosen) > most:
         chosen = np.sort(np.random.default_rng([seed, number]).choice(chosen, most, replace=False))
-    return Moments(users[chosen], begins[chosen] - 1)
+    return Moments(users[chosen], begins[chosen] - 1, rows[chosen])
 
 
 class Outcomes:

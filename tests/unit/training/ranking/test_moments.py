@@ -34,10 +34,11 @@ TOLD = rows(
 
 
 def test_visits_end_with_half_an_hour_of_silence():
-    users, begins, numbers = visits(TOLD, 1_800)
+    users, begins, numbers, first = visits(TOLD, 1_800)
     assert users.tolist() == [0, 0, 2]
     assert (begins // MINUTE).tolist() == [10, 200, 50]
     assert numbers.tolist() == [0, 1, 0]
+    assert first.tolist() == [0, 2, 4]
 
 
 def test_one_asks_right_before_the_visit():
@@ -45,6 +46,7 @@ def test_one_asks_right_before_the_visit():
     assert first.users.tolist() == [0, 2]
     assert first.times.tolist() == [10 * MINUTE - 1, 50 * MINUTE - 1]
     assert second.users.tolist() == [0]
+    assert second.rows.tolist() == [2]
     assert len(moments_of(TOLD, 1_800, 0, 1, 1).users) == 1
 
 
