@@ -82,7 +82,7 @@ class Dataset:
         )
 
     def fingerprint(self) -> str:
-        """Return a hash of the rows, in their order, of slots and contexts, users, profiles and of how many items there are."""
+        """Return a hash of the rows, in their order, with slots and contexts, of users, profiles and how many items."""
         digest = xxhash.xxh3_128(f"{self.n_items} {self.interactions.names}".encode())
         rows = self.interactions
         for column in (
