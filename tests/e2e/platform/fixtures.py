@@ -27,7 +27,7 @@ def trained_home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     if _TRAINED not in stash:
         home = tmp_path_factory.mktemp("trained") / "home"
         kindred(home, "import", "--sample")
-        kindred(home, "train")
+        kindred(home, "train", timeout=280.0)
         (home.parent / "token").write_text(new_token(home))
         stash[_TRAINED] = home
     return stash[_TRAINED]

@@ -26,6 +26,9 @@ from kindred.training.steps.work import Work
 
 REPOSITORY = Path(__file__).parents[3]
 
+# Many trainings one after the other, on a machine that may be busy.
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.fixture
 async def trained(tmp_path: Path) -> AsyncIterator[Stores]:
@@ -70,7 +73,6 @@ class Trainers:
         return code != 0, said
 
 
-@pytest.mark.timeout(300)
 async def test_killed_at_the_beginning_of_every_step_the_active_bundle_serves_and_the_next_run_goes_on(
     trained: Stores,
 ) -> None:
