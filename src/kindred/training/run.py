@@ -49,8 +49,8 @@ async def train(
 
     A run that was cut off is taken up where it stood. Raises InvalidInput when the catalogue is empty, LeaseHeld while
     another process trains, GateRefused when the gate does not let the bundle pass, NoBundle where the rest of what is
-    `wanted` is to come from an active bundle and there is none. Whatever is raised, nothing is published, the active
-    bundle stays, and the record of the run says why.
+    `wanted` is to come from an active bundle and there is none. Whatever is raised, the active bundle stays, and the
+    record of the run says why; nothing is published, unless it is the activation of a published bundle that fails.
     """
     async with training_lease(stores.leases) as fence:
         run = _Run(stores, configs, clock, Stopwatch(progress), wanted or Wanted())
