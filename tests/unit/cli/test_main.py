@@ -24,6 +24,7 @@ COMMANDS = [
     ["log"], ["log", "repartition"], ["users"], ["users", "export"],
     ["events", "dead-letters"],
     ["features"], ["features", "list"], ["features", "show"],
+    ["tune"], ["models", "show"], ["models", "compare"], ["models", "card"],
 ]  # fmt: skip
 
 
