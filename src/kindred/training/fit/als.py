@@ -71,13 +71,13 @@ def _alternate(
     matrix = matrix[users.order][:, items.order].tocsr()
     drawn = np.random.default_rng(config.seed).standard_normal((len(items.order), config.factors), dtype=np.float32)
     mine, theirs = np.zeros((len(users.order), config.factors), np.float32), drawn / np.float32(np.sqrt(config.factors))
-    solver = AlternatingLeastSquares(factors=config.factors).solver
     sides = (
         (mine, theirs, users.parts(matrix, ridge)),
         (theirs, mine, items.parts(matrix.T.tocsr(), item_ridge)),
     )
     # Its threads work on whole rows; BLAS threads beneath them only fight over the cores.
     with threadpool_limits(limits=1, user_api="blas"):
+        solver = AlternatingLeastSquares(factors=config.factors).solver
         for _ in range(config.iterations):
             for solved, given, parts in sides:
                 for rows, place, regularization in parts:
