@@ -37,10 +37,10 @@ lint: install ## style, types and import contracts
 	@echo "lint: style, types and import contracts are clean"
 
 test: lint ## lint, then every test but the long ones
-	@$(BIN)/pytest -rs --no-fold-skipped
+	@$(BIN)/pytest -rsfE --no-fold-skipped
 
 test-long: install ## the long tests alone
-	@$(BIN)/pytest -rs --no-fold-skipped -m long --timeout 1800
+	@$(BIN)/pytest -rsfE --no-fold-skipped -m long --timeout 1800
 
 bench: install ## print the benchmark tables
 	@$(BIN)/python -m benchmarks.run $(TABLES)

@@ -98,9 +98,10 @@ async def evaluate(
     async with opened_stores(settings) as stores:
         with steps() as shown:
             shown.tell("data")
-            dataset = await collect(stores)
+            configs = train_configs(settings)
+            dataset = await collect(stores, slots=configs.ranker.slots)
             ports = ReplayPorts(stores.catalog, stores.vectors)
-            report = await run_evaluation(dataset, train_configs(settings), ports, options, shown.tell)
+            report = await run_evaluation(dataset, configs, ports, options, shown.tell)
     if as_json:
         emit_json(report.to_dict())
     else:

@@ -87,22 +87,22 @@ def rolling_origins(
     timestamps: ArrayLike,
     *,
     horizon: int,
-    n: int = MIN_ORIGINS,
+    origins: int = MIN_ORIGINS,
     cuts: Sequence[int] | None = None,
 ) -> list[Split]:
     """Train before each of several moments and test on the `horizon` that follows (Tashman, 2000).
 
     `users (n,) int`, `items (n,) int`, `timestamps (n,) int64, ms`, `horizon`: ms, `cuts`: ms, in increasing
-    order. Without `cuts` the `n` test windows are adjacent and the last one ends with the log's last row; with
-    them `n` is not used.
+    order. Without `cuts` the test windows of the `origins` are adjacent and the last one ends with the log's last row;
+    with them `origins` is not used.
     Train grows from origin to origin. Raises InvalidInput for fewer than 3 origins and for an empty side.
     """
     _, times = _rows(users, items, timestamps)
     checks.at_least("horizon", horizon, 1)
     if cuts is None:
-        checks.at_least("n", n, MIN_ORIGINS)
+        checks.at_least("origins", origins, MIN_ORIGINS)
         end = int(times.max()) + 1
-        cuts = [end - horizon * left for left in range(n, 0, -1)]
+        cuts = [end - horizon * left for left in range(origins, 0, -1)]
     checks.at_least("number of cuts", len(cuts), MIN_ORIGINS)
     if any(later <= earlier for earlier, later in pairwise(cuts)):
         raise InvalidInput.at("cuts", "must be in increasing order")

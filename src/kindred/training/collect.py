@@ -60,12 +60,12 @@ class DataStores(Protocol):
         ...
 
 
-async def collect(stores: DataStores, since: Sequence[Position] = ()) -> Dataset:
+async def collect(stores: DataStores, since: Sequence[Position] = (), slots: bool = False) -> Dataset:
     """Read lake, the log's tail behind it, catalogue and profiles; with `since`, only rows behind those positions.
 
     Client duplicates count once, erased users are left out, merged people are one, what someone took out of their
     history is gone; impressions and searches say nothing and are left out too. Memory holds columns of what is left.
-    Changes nothing.
+    `slots`: read all slates too, for how likely each slot is looked at. Changes nothing.
     """
     lake = LakeEvents(stores.lake)
     tail, ends, manifest = await _tail(stores.log, lake)
@@ -94,7 +94,7 @@ async def collect(stores: DataStores, since: Sequence[Position] = ()) -> Dataset
         position=",".join(map(str, ends)) or None,
         catalogue_seq=seq,
         behind=Places(epochs, partitions, offsets).behind,
-        examined=None if since else read_exposures(lake, manifest, tail, controls).examination(),
+        examined=read_exposures(lake, manifest, tail, controls).examination() if slots else None,
         contexts=RowContexts.of(rows),
     )
 

@@ -29,8 +29,8 @@ class Dataset:
     that features are made of, or None. `items[o]`: what the catalogue says of ordinal o. `position`: the last record
     read of the log. `catalogue_seq`: the last change read of the catalogue. `behind`: tells which rows (n,) stand
     behind a position, where rows know theirs. `examined (s,) float32`: how likely each slot of a slate is looked at,
-    as a share of the first; None where the log does not tell. `contexts`: where the n rows happened; None where no row
-    tells.
+    as a share of the first; None where the log does not tell, or was not asked. `contexts`: where the n rows happened;
+    None where no row tells.
     """
 
     interactions: Interactions

@@ -235,7 +235,7 @@ def _folds(dataset: Dataset, options: EvaluationConfig) -> Iterator[_Fold]:
     else:
         span = int(times.max() - times.min())
         horizon = round(options.horizon * 1000) if options.horizon else max(span // _SHARE_OF_SPAN, DAY)
-        splits = rolling_origins(users, items, times, horizon=horizon, n=options.origins)
+        splits = rolling_origins(users, items, times, horizon=horizon, origins=options.origins)
     for split in splits:
         train = rows.timestamps < 0
         train[timed[split.train]] = True

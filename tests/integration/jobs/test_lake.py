@@ -7,7 +7,7 @@ import pytest
 from tests.integration.jobs.stores import DAY, HOUR, NOW, Stores, bought, in_memory, listed, logged
 
 from kindred.core.errors import LeaseHeld, StoreUnavailable
-from kindred.core.event import HistoryRemoved, Merged, ProfileErased, ProfileUpdated, Served
+from kindred.core.event import EventContext, HistoryRemoved, Interaction, Merged, ProfileErased, ProfileUpdated, Served
 from kindred.core.position import Position
 from kindred.core.profile import Profile
 from kindred.ingest.importing.lake import Lake
@@ -190,3 +190,38 @@ async def test_rows_since_a_position(stores: Stores, in_lake: bool) -> None:
     data = await collect(stores, since)
     assert [row[:2] for row in rows_of(data)] == [("u1", 1), ("u7", 2)]
     assert Lake(stores.lake).manifests() == []
+
+
+async def test_slots_are_read_from_lake_and_log_where_they_are_asked_for(stores: Stores) -> None:
+    """What stood first is followed every time, what stood second every other time; forgotten people do not count."""
+    for n in range(160):
+        user, request = f"u{n % 8}", f"rec_{n}"
+        await logged(
+            stores.log,
+            Served(
+                event_id=f"s{n}", timestamp=NOW, ingested_at=NOW, user_id=user, request_id=request, placement="home",
+                bundle="b1", items=["i1", "i2"], propensities=[0.1, 0.1], sources=["new", "new"],
+            ),
+            *(followed(user, item, request, n) for item in (("i1", "i2") if n % 2 else ("i1",))),
+        )  # fmt: skip
+        if n == 80:
+            await writer(stores).run()
+    await listed(stores.catalog, 5)
+    asked = (await collect(stores, slots=True)).examined
+    assert asked is not None
+    np.testing.assert_allclose(asked, [1.0, 0.5])
+    assert (await collect(stores)).examined is None
+    # Those with even numbers never followed a second place.
+    for user in ("u0", "u2"):
+        await logged(stores.log, ProfileErased(event_id=f"e{user}", timestamp=NOW, ingested_at=NOW, user_id=user))
+    left = (await collect(stores, slots=True)).examined
+    assert left is not None
+    np.testing.assert_allclose(left, [1.0, 4 / 6])
+
+
+def followed(user: str, item: str, request: str, n: int) -> Interaction:
+    """Return a click on an item of a slate."""
+    return Interaction(
+        event_id=f"c{n}-{item}", timestamp=NOW, ingested_at=NOW, user_id=user, item_id=item, event_type="click",
+        context=EventContext(request_id=request),
+    )  # fmt: skip

@@ -87,7 +87,7 @@ def test_global_split_at_a_cut_tests_the_cut_itself():
 @given(st.integers(3, 6), st.integers(1, 5))
 def test_rolling_origins_are_adjacent_windows_up_to_the_last_row(n, horizon):
     times = np.arange(60)
-    splits = rolling_origins(np.zeros(60, int), times, times, horizon=horizon, n=n)
+    splits = rolling_origins(np.zeros(60, int), times, times, horizon=horizon, origins=n)
     assert len(splits) == n
     tested = np.concatenate([np.flatnonzero(split.test) for split in splits])
     assert tested.tolist() == list(range(60 - n * horizon, 60))
@@ -119,7 +119,7 @@ LOG = (np.zeros(6, int), np.arange(6), np.arange(6))
         (lambda: global_time(*LOG, cut=3, quantile=0.5), "exactly one"),
         (lambda: global_time(*LOG, cut=0), "the train side is empty at cut 0"),
         (lambda: global_time(*LOG, cut=99), "the test side is empty at cut 99"),
-        (lambda: rolling_origins(*LOG, horizon=1, n=2), "n: is 2"),
+        (lambda: rolling_origins(*LOG, horizon=1, origins=2), "origins: is 2"),
         (lambda: rolling_origins(*LOG, horizon=0), "horizon: is 0"),
         (lambda: rolling_origins(*LOG, horizon=2), "the train side is empty at cut 0"),
         (lambda: rolling_origins(*LOG, horizon=1, cuts=[1, 2]), "cuts: is 2"),

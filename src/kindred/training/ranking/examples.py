@@ -115,8 +115,7 @@ async def make_examples(
     them is as of each request's moment: a user's record and the items' hold the rows before it and no other.
     """
     config = configs.ranker
-    examined = dataset.examined if config.slots else None
-    outcomes = Outcomes(future.interactions, configs.relevance, config.value, examined)
+    outcomes = Outcomes(future.interactions, configs.relevance, config.value, dataset.examined)
     draft = _Draft()
     for number in range(config.moments):
         found = moments_of(future.interactions, configs.fold.session_gap, number, config.users, configs.training.seed)
