@@ -6,7 +6,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kindred.core.candidates import Floats, Mask, Ordinals
+from kindred.core.bits import Bits
+from kindred.core.candidates import Floats, Ordinals
 
 
 class VectorIndex(Protocol):
@@ -17,10 +18,11 @@ class VectorIndex(Protocol):
         """Return how many ordinals the index covers."""
         ...
 
-    def search(self, query: Floats, k: int, allowed: Mask | None = None) -> tuple[Ordinals, Floats]:
+    def search(self, query: Floats, k: int, allowed: Bits | None = None) -> tuple[Ordinals, Floats]:
         """Return up to k (ordinals int32, inner products float32), best first, ties by ordinal.
 
-        `query (d,) float32`; `allowed (size,) bool` leaves out the rest. All-zero item vectors are never returned.
+        `query (d,) float32`; `allowed` leaves out the rest, also ordinals beyond its size. All-zero item vectors are
+        never returned.
         """
         ...
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from kindred.core.bits import Bits
 from kindred.core.candidates import Ordinals
 from kindred.core.errors import BundleCorrupt, InvalidInput
 from kindred.ports.vectors import VectorIndex, VectorIndexes
@@ -48,7 +49,7 @@ class VectorsSuite:
             if allowed is not None:
                 exact = np.where(allowed[: len(exact)], exact, -np.inf)
             wanted = np.argsort(-exact)[: min(20, int(np.isfinite(exact).sum()))]
-            found, scores = index.search(query, 20, allowed)
+            found, scores = index.search(query, 20, None if allowed is None else Bits.of(allowed))
             assert found.dtype == np.int32
             assert scores.dtype == np.float32
             assert len(found) == len(set(found.tolist())) == len(wanted)
@@ -99,7 +100,7 @@ class VectorsSuite:
         query = np.ones(DIMENSIONS, np.float32)
         assert set(index.search(query, 50)[0].tolist()) == {*range(10), *range(30, 50)}
         allowed = np.arange(50) < 30
-        assert set(index.search(query, 50, allowed)[0].tolist()) == set(range(10))
+        assert set(index.search(query, 50, Bits.of(allowed))[0].tolist()) == set(range(10))
         index.upsert(ordinals(0), np.zeros((1, DIMENSIONS), np.float32))
         assert 0 not in index.search(query, 50)[0]
 
@@ -115,10 +116,12 @@ class VectorsSuite:
         np.testing.assert_allclose(scores, [1296, 648], rtol=0.01)
         index.upsert(ordinals(5, 5), np.concatenate([3 * best, -best]))
         assert index.search(best[0], 1)[0].tolist() == [700]
-        allowed = np.ones(701, np.bool_)
-        allowed[700] = False
-        assert not set(index.search(best[0], 10, allowed)[0].tolist()) & {5, 700}
-        assert 700 not in index.search(best[0], 10, np.ones(600, np.bool_))[0]
+        allowed = Bits.of(np.ones(701, np.bool_))
+        assert not set(index.search(best[0], 10, allowed.without(ordinals(700)))[0].tolist()) & {5, 700}
+        assert 700 in index.search(2 * best[0], 701, allowed)[0]
+        assert 700 not in index.search(best[0], 10, allowed.resized(600))[0]
+        short = index.search(best[0], 600, allowed.resized(99))[0]
+        assert set(short.tolist()) == set(range(99)), "what lies beyond the mask is not allowed"
 
     def test_an_empty_index_can_be_searched_and_filled(self, tmp_path: Path) -> None:
         """No rows, nothing found; an upsert alone makes it useful."""

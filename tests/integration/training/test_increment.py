@@ -10,6 +10,7 @@ import pytest
 from tests.integration.training.test_run import NOW, Stores, bought, listed, logged, stores  # noqa: F401
 from tests.unit.models.data import history
 
+from kindred.core.bits import Bits
 from kindred.core.clock import FixedClock
 from kindred.core.errors import Conflict, LeaseHeld, NoBundle, StoreFull
 from kindred.core.event import Interaction
@@ -167,7 +168,7 @@ async def test_a_new_item_is_learnt_from_behaviour_and_others_lead_to_it(trained
     solve = now.als.fold_in(mine, np.full(3, 4.0, np.float32), np.ones(3, bool))
     allowed = np.ones(now.indexes["als"].size, bool)
     allowed[mine] = False
-    assert ordinal in now.indexes["als"].search(solve.vector, 10, allowed)[0]
+    assert ordinal in now.indexes["als"].search(solve.vector, 10, Bits.of(allowed))[0]
 
 
 async def test_deltas_chain_and_pruning_keeps_what_they_need(trained: Stores) -> None:

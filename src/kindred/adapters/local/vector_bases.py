@@ -9,7 +9,8 @@ import faiss as faiss_module
 import numpy as np
 from numpy.typing import NDArray
 
-from kindred.core.candidates import Floats, Mask, Ordinals
+from kindred.core.bits import Bits
+from kindred.core.candidates import Floats, Ordinals
 
 CODES = "index.faiss"
 VECTORS = "vectors.npy"
@@ -32,7 +33,7 @@ class Base(Protocol):
         """Return how many rows of how many dimensions there are."""
         ...
 
-    def search(self, query: Floats, k: int, allowed: Mask | None) -> tuple[Ordinals, Floats]:
+    def search(self, query: Floats, k: int, allowed: Bits | None) -> tuple[Ordinals, Floats]:
         """Return allowed rows and their inner products, the k best among them, in any order."""
         ...
 
@@ -50,11 +51,11 @@ class ExactBase:
         """Return how many rows of how many dimensions there are."""
         return self._vectors.shape[0], self._vectors.shape[1]
 
-    def search(self, query: Floats, k: int, allowed: Mask | None) -> tuple[Ordinals, Floats]:
+    def search(self, query: Floats, k: int, allowed: Bits | None) -> tuple[Ordinals, Floats]:
         """Score every row and keep the best, all that equal the last of them too."""
         scores = self._vectors @ query
         if allowed is not None:
-            np.copyto(scores, -np.inf, where=~allowed)
+            np.copyto(scores, -np.inf, where=~allowed.mask())
         least = -np.inf
         if len(scores) > k:
             least = np.partition(scores, len(scores) - k)[len(scores) - k]
@@ -77,21 +78,19 @@ class FaissBase:
         """Return how many rows of how many dimensions there are."""
         return self._rows, int(self._index.d)
 
-    def search(self, query: Floats, k: int, allowed: Mask | None) -> tuple[Ordinals, Floats]:
+    def search(self, query: Floats, k: int, allowed: Bits | None) -> tuple[Ordinals, Floats]:
         """Search; a filter widens the scan by what it leaves out, and to every list when that was not enough.
 
         A fixed number of lists finds nothing where everything allowed lies far from the query.
         """
         if allowed is None:
             return self._scan(query, k, self._probes, None)
-        count = int(np.count_nonzero(allowed))
-        if count == 0:
+        if allowed.count == 0:
             return np.empty(0, np.int32), np.empty(0, np.float32)
-        bits = np.packbits(allowed, bitorder="little")
-        selector = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
-        probes = min(self._lists, -(-self._probes * self._rows // count))
+        selector = faiss.IDSelectorBitmap(len(allowed.packed), faiss.swig_ptr(allowed.packed))
+        probes = min(self._lists, -(-self._probes * self._rows // allowed.count))
         found = self._scan(query, k, probes, selector)
-        if len(found[0]) < min(k, count) and probes < self._lists:
+        if len(found[0]) < min(k, allowed.count) and probes < self._lists:
             found = self._scan(query, k, self._lists, selector)
         return found
 

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kindred.adapters.local.vector_bases import best
-from kindred.core.candidates import Floats, Mask, Ordinals
+from kindred.core.bits import Bits
+from kindred.core.candidates import Floats, Ordinals
 from kindred.core.errors import StoreFull
 
 CAPACITY = 50_000
@@ -49,16 +50,14 @@ class SideSegment:
                 self._vectors[row] = vector
             self._live[rows] = self._vectors[rows].any(axis=1)
 
-    def search(self, query: Floats, k: int, allowed: Mask | None) -> tuple[Ordinals, Floats]:
+    def search(self, query: Floats, k: int, allowed: Bits | None) -> tuple[Ordinals, Floats]:
         """Return up to k rows by inner product; an ordinal beyond `allowed` is not allowed."""
         with self._lock:
             count = len(self._rows)
             kept = self._live[:count].copy()
             ordinals = self._ordinals[:count]
             if allowed is not None:
-                inside = ordinals < len(allowed)
-                kept &= inside
-                kept[inside] &= allowed[ordinals[inside]]
+                kept &= allowed.has(ordinals)
             return best(ordinals[kept], (self._vectors[:count] @ query)[kept], k)
 
     def _grow(self, count: int) -> None:

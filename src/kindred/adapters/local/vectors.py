@@ -21,6 +21,7 @@ from kindred.adapters.local.vector_bases import (
 )
 from kindred.adapters.local.vector_side import SideSegment
 from kindred.core import files
+from kindred.core.bits import Bits
 from kindred.core.candidates import Floats, Mask, Ordinals
 from kindred.core.config import Config
 from kindred.core.errors import BundleCorrupt, InvalidInput
@@ -53,8 +54,8 @@ class _Description(msgspec.Struct, frozen=True, kw_only=True):
 class LocalVectorIndex:
     """A memory-mapped base with a side segment over it; a row of the side hides the base's."""
 
-    def __init__(self, base: Base, live: Mask | None) -> None:
-        """Keep a base; `live (n,) bool` leaves out its all-zero rows, None when it has none."""
+    def __init__(self, base: Base, live: Bits | None) -> None:
+        """Keep a base; `live` leaves out its all-zero rows, None when it has none."""
         self._base = base
         self._shown = live
         self._side = SideSegment(base.shape[1])
@@ -64,7 +65,7 @@ class LocalVectorIndex:
         """Return how many ordinals the index covers."""
         return max(self._base.shape[0], self._side.end)
 
-    def search(self, query: Floats, k: int, allowed: Mask | None = None) -> tuple[Ordinals, Floats]:
+    def search(self, query: Floats, k: int, allowed: Bits | None = None) -> tuple[Ordinals, Floats]:
         """Return up to k ordinals and inner products, best first, ties by ordinal.
 
         An ordinal beyond a short `allowed` is not allowed. Raise InvalidInput for a query not `(d,)` and finite.
@@ -90,22 +91,17 @@ class LocalVectorIndex:
             raise InvalidInput.at("/ordinals", "must be 0 or more")
         self._side.upsert(ordinals, vectors)
         rows = self._base.shape[0]
-        # Replaced and not changed in place: a search that runs keeps the mask it began with.
-        shown: Mask = np.ones(rows, np.bool_) if self._shown is None else self._shown.copy()
-        shown[ordinals[ordinals < rows]] = False
-        self._shown = shown
+        shown = Bits.of(np.ones(rows, np.bool_)) if self._shown is None else self._shown
+        self._shown = shown.without(ordinals)
 
-    def _search_base(self, query: Floats, k: int, allowed: Mask | None) -> tuple[Ordinals, Floats]:
+    def _search_base(self, query: Floats, k: int, allowed: Bits | None) -> tuple[Ordinals, Floats]:
         rows = self._base.shape[0]
         if rows == 0:
             return np.empty(0, np.int32), np.empty(0, np.float32)
-        mask = self._shown
+        wanted = self._shown
         if allowed is not None:
-            fitted = allowed[:rows]
-            if len(fitted) < rows:
-                fitted = np.concatenate([fitted, np.zeros(rows - len(fitted), np.bool_)])
-            mask = fitted if mask is None else fitted & mask
-        return self._base.search(query, k, mask)
+            wanted = allowed.resized(rows) if wanted is None else (allowed & wanted).resized(rows)
+        return self._base.search(query, k, wanted)
 
 
 class LocalVectorIndexes:
@@ -152,7 +148,7 @@ class LocalVectorIndexes:
                 raise ValueError(f"the rows are not {description.rows} of {description.dimensions} dimensions")
         except (OSError, ValueError, KeyError, EOFError, RuntimeError) as error:
             raise BundleCorrupt(f"{folder}: the vector index cannot be opened: {error}") from error
-        return LocalVectorIndex(base, live)
+        return LocalVectorIndex(base, None if live is None else Bits.of(live))
 
     def _write_rows(self, vectors: NDArray[np.float32], live: Mask, folder: Path) -> tuple[str, dict[str, float]]:
         if len(vectors) <= self._config.exact_rows or not live.any():

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kindred.core.bits import Bits
 from kindred.core.candidates import Floats, Mask, Ordinals
 from kindred.core.errors import BundleCorrupt, InvalidInput
 
@@ -21,16 +22,14 @@ class MemoryVectorIndex:
         """Return how many ordinals the index covers."""
         return len(self._vectors)
 
-    def search(self, query: Floats, k: int, allowed: Mask | None = None) -> tuple[Ordinals, Floats]:
+    def search(self, query: Floats, k: int, allowed: Bits | None = None) -> tuple[Ordinals, Floats]:
         """Return up to k ordinals and inner products, best first, ties by ordinal; raise InvalidInput."""
         query = np.asarray(query, np.float32)
         if query.shape != self._vectors.shape[1:] or not np.isfinite(query).all():
             raise InvalidInput.at("/query", f"must have shape {self._vectors.shape[1:]} and be finite")
         live: Mask = np.any(self._vectors, axis=1)
         if allowed is not None:
-            fitted = np.zeros(self.size, np.bool_)
-            fitted[: len(allowed)] = allowed[: self.size]
-            live = live & fitted
+            live &= allowed.resized(self.size).mask()
         ordinals = np.flatnonzero(live).astype(np.int32)
         scores = (self._vectors @ query)[ordinals]
         order = np.lexsort((ordinals, -scores))[: max(k, 0)]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kindred.core.bits import Bits
 from kindred.core.candidates import Candidates
 from kindred.core.query import Query
 from kindred.pipeline.stages import FailPolicy
@@ -37,7 +38,7 @@ class RetrieverSource:
         if not vector.any():
             return Candidates.empty()
         index = self.world.models.indexes[self.name]
-        items, scores = index.search(vector, depth, _padded(mask, index.size))
+        items, scores = index.search(vector, depth, Bits.of(mask))
         wanted = scores > 0
         return ranked(self.name, items[wanted], scores[wanted])
 
@@ -60,7 +61,7 @@ class ContentSource:
         if not profile.any():
             return Candidates.empty()
         index = self.world.models.indexes[CONTENT]
-        mask = _padded(allowed(self.world, query), index.size)
+        mask = Bits.of(allowed(self.world, query))
         items, scores = index.search(profile, self.world.config.source_depth, mask)
         near = scores >= self.world.config.content_floor
         return ranked(self.name, items[near], scores[near])
@@ -87,7 +88,7 @@ class OnScreenSource:
         mask = allowed(self.world, query)
         behaviour, similar = self.world.models.item_item.similar(item, depth)
         vector = self.world.content_vectors(np.array([item], np.int32))[0]
-        content, cosines = index.search(vector, depth, _padded(mask, index.size))
+        content, cosines = index.search(vector, depth, Bits.of(mask))
         items = np.concatenate([behaviour, content[content != item]])
         scores = np.concatenate([_scaled(similar), 0.5 * _scaled(cosines[content != item])])
         found, rows = np.unique(items, return_inverse=True)
@@ -98,10 +99,3 @@ class OnScreenSource:
 
 def _scaled(values: np.ndarray[tuple[int], np.dtype[np.float32]]) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     return values / max(float(values.max(initial=0.0)), 1e-9)
-
-
-def _padded(mask: np.ndarray[tuple[int], np.dtype[np.bool_]], size: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Cut or fill a mask with false to the length that an index covers."""
-    if len(mask) >= size:
-        return mask[:size]
-    return np.concatenate([mask, np.zeros(size - len(mask), np.bool_)])

@@ -7,6 +7,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from kindred.core.bits import Bits
 from kindred.core.candidates import Mask, Ordinals
 from kindred.core.errors import BundleRefused
 from kindred.models.arrays import top_k
@@ -125,6 +126,6 @@ def _finds(models: ModelSet, asked: list[CanaryQuestion], depth: int) -> Iterato
             found = items[open_][top_k(scores[open_], depth)]
         else:
             solve = als.fold_in(question.items, question.confidence, question.positive)
-            found, _ = models.indexes["als"].search(solve.vector, 0 if solve.empty else depth, allowed[:size])
+            found, _ = models.indexes["als"].search(solve.vector, 0 if solve.empty else depth, Bits.of(allowed))
         allowed[question.items] = True
         yield question.wanted in found
