@@ -1,9 +1,9 @@
 """Runner: takes a query through a funnel."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -19,11 +19,9 @@ from kindred.pipeline.checks import (
 )
 from kindred.pipeline.funnel import Funnel
 from kindred.pipeline.recorder import Recorder
-from kindred.pipeline.stages import Filter, Scorer, Source, Stage
+from kindred.pipeline.stages import Filter, Scorer, Source
+from kindred.pipeline.wave import wave
 from kindred.ports.telemetry import Meter, NoMeter
-
-S = TypeVar("S", bound=Stage)
-R = TypeVar("R")
 
 
 class Runner:
@@ -35,14 +33,64 @@ class Runner:
 
     async def run(self, funnel: Funnel, query: Query) -> Slate:
         """Answer a query; raise what a fail-closed stage raised, StageFault when such a stage broke its protocol."""
-        recorder = Recorder(query, funnel.bundle, self._meter)
-        await self._facts(funnel, query, recorder)
+        recorder = self.begin(funnel, query)
+        await self.ask(funnel, query, recorder)
+        return await self.finish(funnel, query, await self.rank(funnel, query, recorder), recorder)
+
+    def begin(self, funnel: Funnel, query: Query) -> Recorder:
+        """Return the record that all parts of one request share."""
+        return Recorder(query, funnel.bundle, self._meter)
+
+    async def ask(self, funnel: Funnel, query: Query, recorder: Recorder) -> None:
+        """Fill `query.facts` and `query.scratch` with what is known about the asker."""
+
+        async def one(stage: Any) -> Mapping[str, Any]:
+            found: Mapping[str, Any] = await stage.hydrate(query)
+            if not isinstance(found.get("facts", query.facts), UserFacts):
+                raise StageFault("`facts` must be UserFacts")
+            return found
+
+        stages = recorder.enabled(funnel.facts, "facts")
+        for values in (await wave(stages, "facts", one, funnel.deadlines.facts, recorder)).values():
+            for name, value in values.items():
+                if name == "facts":
+                    query.facts = value
+                else:
+                    query.scratch[name] = value
+
+    async def rank(self, funnel: Funnel, query: Query, recorder: Recorder) -> Candidates:
+        """Return what the sources propose, scored, best first; the fallbacks are asked where that is too little."""
         found = await self._propose(funnel, funnel.sources, query, recorder)
-        ranked = await self._rank(funnel, query, _merged(funnel, query, found), recorder)
+        ranked = await self.score(funnel, query, _merged(funnel, query, found), recorder)
         if len(ranked) < query.count and funnel.fallbacks:
             more = await self._propose(funnel, funnel.fallbacks, query, recorder)
             if any(len(part) for part in more.values()):
-                ranked = await self._rank(funnel, query, _merged(funnel, query, {**found, **more}), recorder)
+                ranked = await self.score(funnel, query, _merged(funnel, query, {**found, **more}), recorder)
+        return ranked
+
+    async def score(self, funnel: Funnel, query: Query, found: Candidates, recorder: Recorder) -> Candidates:
+        """Return those of a set of candidates that may be shown, scored, best first."""
+        candidates = self.admit(funnel, query, found, recorder)
+        candidates = self._score(funnel.coarse, "coarse", query, candidates, recorder)
+        candidates = _best(candidates, "coarse", max(query.params.ranked, query.count))
+
+        async def one(stage: Any) -> Mapping[str, Floats]:
+            columns, _ = checked_columns(await stage.columns(query, candidates), len(candidates))
+            return columns
+
+        hydrators = recorder.enabled(funnel.hydrators, "features")
+        for columns in (await wave(hydrators, "features", one, funnel.deadlines.features, recorder)).values():
+            candidates = candidates.with_columns(columns)
+        candidates = self._score(funnel.fine, "fine", query, candidates, recorder)
+        candidates = self._filter(funnel.filters, "filter", query, candidates, recorder)
+        return _ordered(candidates)
+
+    def admit(self, funnel: Funnel, query: Query, candidates: Candidates, recorder: Recorder) -> Candidates:
+        """Return the candidates that every rule of this moment lets through, in their order."""
+        return self._filter(funnel.eligibility, "eligibility", query, candidates, recorder)
+
+    async def finish(self, funnel: Funnel, query: Query, ranked: Candidates, recorder: Recorder) -> Slate:
+        """Return the slate of candidates that may be shown, best first: reordered, drawn from, and explained."""
         chosen = self._order(funnel, query, ranked, recorder)
         return await self._slate(funnel, query, chosen, recorder)
 
@@ -58,44 +106,13 @@ class Runner:
             except Exception:
                 self._meter.count("stage_failures", stage=effect.name)
 
-    async def _facts(self, funnel: Funnel, query: Query, recorder: Recorder) -> None:
-        async def one(stage: Any) -> Mapping[str, Any]:
-            found: Mapping[str, Any] = await stage.hydrate(query)
-            if not isinstance(found.get("facts", query.facts), UserFacts):
-                raise StageFault("`facts` must be UserFacts")
-            return found
-
-        stages = recorder.enabled(funnel.facts, "facts")
-        for values in (await _wave(stages, "facts", one, funnel.deadlines.facts, recorder)).values():
-            for name, value in values.items():
-                if name == "facts":
-                    query.facts = value
-                else:
-                    query.scratch[name] = value
-
     async def _propose(
         self, funnel: Funnel, sources: Sequence[Source], query: Query, recorder: Recorder
     ) -> dict[str, Candidates]:
         async def one(source: Source) -> Candidates:
             return checked_candidates(await source.propose(query))
 
-        return await _wave(recorder.enabled(sources, "source"), "source", one, funnel.deadlines.sources, recorder)
-
-    async def _rank(self, funnel: Funnel, query: Query, found: Candidates, recorder: Recorder) -> Candidates:
-        candidates = self._filter(funnel.eligibility, "eligibility", query, found, recorder)
-        candidates = self._score(funnel.coarse, "coarse", query, candidates, recorder)
-        candidates = _best(candidates, "coarse", max(query.params.ranked, query.count))
-
-        async def one(stage: Any) -> Mapping[str, Floats]:
-            columns, _ = checked_columns(await stage.columns(query, candidates), len(candidates))
-            return columns
-
-        hydrators = recorder.enabled(funnel.hydrators, "features")
-        for columns in (await _wave(hydrators, "features", one, funnel.deadlines.features, recorder)).values():
-            candidates = candidates.with_columns(columns)
-        candidates = self._score(funnel.fine, "fine", query, candidates, recorder)
-        candidates = self._filter(funnel.filters, "filter", query, candidates, recorder)
-        return _ordered(candidates)
+        return await wave(recorder.enabled(sources, "source"), "source", one, funnel.deadlines.sources, recorder)
 
     def _filter(
         self, filters: Sequence[Filter], kind: str, query: Query, candidates: Candidates, recorder: Recorder
@@ -169,51 +186,6 @@ def _merged(funnel: Funnel, query: Query, found: Mapping[str, Candidates]) -> Ca
     bits = {source.name: bit for bit, source in enumerate([*funnel.sources, *funnel.fallbacks])}
     merged = Candidates.merge(list(found.values()), [bits[name] for name in found])
     return _best(merged, "best_rank", max(query.params.candidates, query.count), ascending=True)
-
-
-async def _wave(
-    stages: Sequence[S],
-    kind: str,
-    run: Callable[[S], Awaitable[R]],
-    deadline: float,
-    recorder: Recorder,
-) -> dict[str, R]:
-    """Run stages at once and return what came by the deadline (milliseconds), by stage name in the stages' order."""
-    found: dict[str, R] = {}
-
-    async def one(stage: S) -> None:
-        with recorder.stage(stage, kind) as note:
-            found[stage.name] = value = await run(stage)
-            if isinstance(value, Candidates):
-                note.left = len(value)
-                if recorder.query.want_trace:
-                    note.detail["proposed"] = value.items[:200].tolist()
-
-    tasks = {asyncio.create_task(one(stage)): stage for stage in stages}
-    if not tasks:
-        return {}
-    try:
-        done, _ = await asyncio.wait(tasks, timeout=deadline / 1000)
-    finally:
-        # Also when the request itself is cancelled: nothing of it runs on.
-        for task in tasks:
-            if task.done():
-                _looked_at(task)
-            else:
-                task.add_done_callback(_looked_at)
-                task.cancel()
-    for task in tasks:
-        if task not in done or task.cancelled():
-            recorder.late(tasks[task], kind, deadline)
-        else:
-            task.result()
-    return {stage.name: found[stage.name] for stage in stages if stage.name in found}
-
-
-def _looked_at(task: asyncio.Task[None]) -> None:
-    """Take a task's error, so that one which nobody waits for any more is not reported as forgotten."""
-    if not task.cancelled():
-        task.exception()
 
 
 def _best(candidates: Candidates, column: str, k: int, ascending: bool = False) -> Candidates:
