@@ -138,10 +138,10 @@ class PopularityModel:
         scores, users = np.zeros(n, np.float32), np.zeros(n, np.int32)
         scores[: self.n_items], users[: self.n_items] = self.scores, self.user_counts
         scores[items], users[items] = (sums / max(self.highest, 1e-300)).astype(np.float32)[items], counts[items]
-        return type(self)._of(scores, users, categories, self.anchor, self.highest, self.config)
+        return type(self).of(scores, users, categories, self.anchor, self.highest, self.config)
 
     @classmethod
-    def _of(
+    def of(
         cls,
         scores: Floats,
         counts: Ordinals,
@@ -150,6 +150,7 @@ class PopularityModel:
         highest: float,
         config: PopularityConfig,
     ) -> Self:
+        """Return the model of scores (n,) and user counts (n,), with the lists that follow from them."""
         offsets, listed = _top_by_category(scores, categories, config.top_per_category)
         best = top_k(scores, config.top).astype(np.int32)
         return cls(scores, counts, best, offsets, listed, categories.names, anchor, highest, config)
@@ -178,7 +179,7 @@ def fit_popularity(
     highest = float(sums.max(initial=0.0))
     scores = (sums / max(highest, 1e-300)).astype(np.float32)
     # Nothing was counted: later counts are taken as they come.
-    return PopularityModel._of(scores, counts, categories, anchor, highest or 1.0, config)
+    return PopularityModel.of(scores, counts, categories, anchor, highest or 1.0, config)
 
 
 def _summed(
