@@ -40,10 +40,13 @@ def params_of(ask: Ask, placement: PlacementConfig, config: RecommendConfig) -> 
         candidates=placement.candidates or config.candidates,
         ranked=placement.ranked or config.ranked,
         diversity=first(ask.diversity, placement.diversity, default=config.diversity),
+        reranker=placement.reranker or config.reranker,
         category_cap=first(placement.category_cap, default=config.category_cap),
+        creator_spacing=config.creator_spacing if placement.creator_spacing is None else placement.creator_spacing,
         exploration=first(ask.exploration, placement.exploration, default=config.exploration),
         disabled=placement.disabled if config.served_log else (*placement.disabled, "served_log"),
         weights=placement.weights,
+        rules=placement.rules,
     )
 
 

@@ -89,7 +89,12 @@ class HistoryRemoved(_Event, tag="r", frozen=True, kw_only=True, omit_defaults=T
 
 
 class Served(_Event, tag="s", frozen=True, kw_only=True, omit_defaults=True):
-    """The server answered a request: what it showed, where, and with which probability it chose each item."""
+    """The server answered a request: what it showed, where, and with which probability it chose each item.
+
+    `epsilons`, `pools`: by slot, how probable it was that the slot is drawn, and from how many items; empty where no
+    slot could be. `pinned`: slots, from 0, that a rule filled. `seed`: of the draws. `policy`: greedy, epsilon or
+    thompson; `epsilon_new` in records of earlier releases.
+    """
 
     user_id: str
     request_id: str
@@ -100,6 +105,10 @@ class Served(_Event, tag="s", frozen=True, kw_only=True, omit_defaults=True):
     sources: list[str]
     policy: str = "greedy"
     exposure: bool = True
+    epsilons: list[float] = []
+    pools: list[int] = []
+    pinned: list[int] = []
+    seed: int = 0
 
 
 class Imported(_Event, tag="m", frozen=True, kw_only=True, omit_defaults=True):

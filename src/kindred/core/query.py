@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from kindred.core.candidates import Floats, Ordinals
 from kindred.core.position import START, Position
 from kindred.core.profile import Profile
+from kindred.core.rules import Rule
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,19 +43,23 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
 class Params(msgspec.Struct, frozen=True, kw_only=True):
     """What steers the stages: defaults ← placement ← experiment overlay ← request.
 
-    `candidates`: kept after the merge. `ranked`: kept after the coarse scorer. `diversity`: 0 orders by score alone,
-    1 by difference alone. `category_cap`: largest share of a slate for one primary category. `exploration`: expected
-    share of slots drawn from new items. `disabled`: names of stages that do not run. `weights`: by family of models
-    or by model, over the learned and cold-start ones where given.
+    `candidates`: kept after the merge. `ranked`: kept after the coarse scorer. `diversity`: 0 orders by score alone, 1
+    by difference alone. `reranker`: how difference is weighed, mmr or dpp. `category_cap`: largest share of a slate for
+    one primary category. `creator_spacing`: slots between two items of one creator. `exploration`: expected share of
+    slots that are drawn. `disabled`: names of stages that do not run. `weights`: by family of models or by model, over
+    the learned and cold-start ones where given. `rules`: the placement's.
     """
 
     candidates: int = 1000
     ranked: int = 300
     diversity: float = 0.1
+    reranker: str = "mmr"
     category_cap: float = 1.0
+    creator_spacing: int = 0
     exploration: float = 0.3
     disabled: tuple[str, ...] = ()
     weights: Mapping[str, float] = {}
+    rules: tuple[Rule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What the Runner refuses from a stage: wrong lengths, wrong types, rows that do not exist."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -63,4 +64,4 @@ def checked_order(order: Order, n: int) -> Order:
     p = order.propensity
     if p.shape != index.shape or not np.all((p > 0) & (p <= 1)):
         raise StageFault("propensities must be one per row and in (0, 1]")
-    return order
+    return replace(order, columns=checked_columns(order.columns, len(index))[0]) if order.columns else order

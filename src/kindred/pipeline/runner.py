@@ -144,7 +144,7 @@ class Runner:
             with recorder.stage(stage, "rerank", len(candidates)) as note:
                 order = checked_order(stage.order(query, candidates), len(candidates))
                 note.detail.update(order.detail)
-                candidates = candidates.take(order.index)
+                candidates = candidates.take(order.index).with_columns(order.columns)
                 propensity = propensity[order.index] * order.propensity
                 note.left = len(candidates)
         candidates = candidates.with_columns({"propensity": propensity})

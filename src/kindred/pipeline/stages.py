@@ -1,7 +1,7 @@
 """The protocols of stages: each returns a delta, the Runner applies it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
@@ -83,12 +83,13 @@ class Filter(Stage, Protocol):
 class Order:
     """An order over candidates: `index (m,)` rows best first, `propensity (m,) float32` the probability of each choice.
 
-    `detail` says for the trace and the log how the choice was made.
+    `detail` says for the trace how the choice was made; `columns (m,)` are added to the rows, for the stages behind.
     """
 
     index: NDArray[np.intp]
     propensity: Floats
     detail: Mapping[str, Any]
+    columns: Mapping[str, Floats] = field(default_factory=dict)
 
 
 class Reranker(Stage, Protocol):

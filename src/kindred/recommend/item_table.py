@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from kindred.core.candidates import Floats, Mask, Ordinals
 from kindred.core.item import CatalogItem
+from kindred.core.rng import seed_of
 from kindred.features.values.attributes import WORDS, ItemAttributes, Names
 
 NEVER = np.iinfo(np.int64).max
@@ -60,8 +61,8 @@ class ItemTable:
 
     `listed bool`; `available_from`, `available_until`, `created`, `updated` int64 ms; `stock int32` (-1 = not counted);
     `rating`, `price` float32 (NaN = none); `primary`, `secondary` int32 codes of the first and the second category
-    (-1 = none) into `category_names`; `limited bool`: may be shown only in the countries that `countries` holds it
-    under.
+    (-1 = none) into `category_names`; `creator` int32: one number per creator (-1 = none); `limited bool`: may be
+    shown only in the countries that `countries` holds it under.
     """
 
     def __init__(self) -> None:
@@ -89,6 +90,11 @@ class ItemTable:
     def primary(self) -> Ordinals:
         """Return the code of each primary category (size,) int32."""
         return self._view("primary")
+
+    @property
+    def creator(self) -> Ordinals:
+        """Return a number for each item's creator (size,) int32, the same for the same name, -1 = none."""
+        return self._view("creator")
 
     @property
     def rating(self) -> Floats:
@@ -163,6 +169,7 @@ class ItemTable:
             "limited": bool(item.regions),
             "price": np.nan if item.price is None else item.price,
             "primary": self._code(item.category),
+            "creator": -1 if item.creator is None else creator_number(item.creator),
             "secondary": self._code(item.categories[1] if len(item.categories) > 1 else None),
         }
         self._limited += int(bool(item.regions)) - int(self._columns["limited"][ordinal])
@@ -195,6 +202,11 @@ class ItemTable:
         return self._columns[name][: self.size]
 
 
+def creator_number(name: str) -> int:
+    """Return 31 bits of a creator's name: no table of all names is kept, and two that meet are only kept apart."""
+    return seed_of("creator", name.casefold()) >> 33
+
+
 _COLUMNS: dict[str, tuple[type, object]] = {
     "listed": (np.bool_, False),
     "available_from": (np.int64, 0),
@@ -207,4 +219,5 @@ _COLUMNS: dict[str, tuple[type, object]] = {
     "price": (np.float32, np.nan),
     "primary": (np.int32, -1),
     "secondary": (np.int32, -1),
+    "creator": (np.int32, -1),
 }

@@ -39,7 +39,9 @@ def _said(info: mi.Type) -> str:
 
 
 def _plural(info: mi.Type) -> str:
-    return {mi.IntType: "whole numbers", mi.FloatType: "numbers", mi.StrType: "texts"}.get(type(info), _said(info))
+    return {mi.IntType: "whole numbers", mi.FloatType: "numbers", mi.StrType: "texts", mi.StructType: "tables"}.get(
+        type(info), _said(info)
+    )
 
 
 def takes_text(kind: Any) -> bool:
@@ -81,6 +83,8 @@ def _inside(raw: Any, info: mi.Type, key: str) -> Any:
             if name not in known:
                 raise ConfigError(f"{key}.{name}: {unknown_key(name, known)}")
         return {name: _inside(value, known[name], f"{key}.{name}") for name, value in raw.items()}
+    if isinstance(raw, list) and isinstance(info, mi.VarTupleType | mi.ListType):
+        return [_inside(value, info.item_type, f"{key}[{number}]") for number, value in enumerate(raw)]
     return raw
 
 

@@ -45,6 +45,8 @@ _KINDS: dict[type, str] = {
     Anonymous: "anonymous",
 }
 UNREADABLE = "unreadable"
+# What stands in columns of its own; all else of a slate is in the JSON.
+_SERVED_COLUMNS = ("event_id", "timestamp", "ingested_at", "user_id", "request_id", "placement")
 _json = msgspec.json.Encoder()
 
 
@@ -117,7 +119,7 @@ def _described(event: Event) -> tuple[str | None, str | None, str | None, str | 
             user, item, rest = event.user_id, event.item_id, {"reactions": event.reactions}
         case Served():
             user, placement, request = event.user_id, event.placement, event.request_id
-            rest = _fields(event, "bundle", "items", "propensities", "sources", "policy", "exposure")
+            rest = {name: value for name, value in msgspec.structs.asdict(event).items() if name not in _SERVED_COLUMNS}
         case Imported():
             rest = _fields(event, "import_id", "source", "interactions", "items", "users")
     return user, item, placement, request, _json.encode(rest).decode() if rest else None

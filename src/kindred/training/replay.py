@@ -181,7 +181,9 @@ def replay_params(config: RecommendConfig, exploration: float) -> Params:
         candidates=config.candidates,
         ranked=config.ranked,
         diversity=config.diversity,
+        reranker=config.reranker,
         category_cap=config.category_cap,
+        creator_spacing=config.creator_spacing,
         exploration=exploration,
     )
 
