@@ -39,7 +39,8 @@ class Funnel:
     """All stages over one bundle.
 
     `eligibility` runs before the coarse scorers and `filters` after the fine ones; `fallbacks` are asked too when
-    fewer items than wanted are left.
+    fewer items than wanted are left. `rerankers` order the same candidates in the same way every time; `draws` is the
+    one stage behind them that may draw, so that nothing moves an item after it.
 
     Raises ConfigError when two stages share a name or there are more than 32 sources.
     """
@@ -54,6 +55,7 @@ class Funnel:
     fine: Sequence[Scorer] = ()
     filters: Sequence[Filter] = ()
     rerankers: Sequence[Reranker] = ()
+    draws: Reranker | None = None
     explainer: Explainer | None = None
     effects: Sequence[Effect] = ()
     deadlines: Deadlines = field(default_factory=Deadlines)
@@ -70,8 +72,7 @@ class Funnel:
     def stages(self) -> list[Stage]:
         """Return all stages in order."""
         last: list[Stage] = [*self.rerankers]
-        if self.explainer is not None:
-            last.append(self.explainer)
+        last += [stage for stage in (self.draws, self.explainer) if stage is not None]
         return [
             *self.facts,
             *self.sources,

@@ -19,7 +19,7 @@ from kindred.pipeline.checks import (
 )
 from kindred.pipeline.funnel import Funnel
 from kindred.pipeline.recorder import Recorder
-from kindred.pipeline.stages import Filter, Scorer, Source
+from kindred.pipeline.stages import Filter, Reranker, Scorer, Source
 from kindred.pipeline.wave import wave
 from kindred.ports.telemetry import Meter, NoMeter
 
@@ -91,7 +91,22 @@ class Runner:
 
     async def finish(self, funnel: Funnel, query: Query, ranked: Candidates, recorder: Recorder) -> Slate:
         """Return the slate of candidates that may be shown, best first: reordered, drawn from, and explained."""
-        chosen = self._order(funnel, query, ranked, recorder)
+        return await self.show(funnel, query, self.arrange(funnel, query, ranked, recorder), recorder)
+
+    def arrange(self, funnel: Funnel, query: Query, ranked: Candidates, recorder: Recorder) -> Candidates:
+        """Return the candidates in the order of the slate, with what may take their place behind them.
+
+        The same candidates always stand in the same order: nothing is drawn here.
+        """
+        propensity = np.ones(len(ranked), np.float32)
+        return self._order(funnel.rerankers, query, ranked.with_columns({"propensity": propensity}), recorder)
+
+    async def show(self, funnel: Funnel, query: Query, arranged: Candidates, recorder: Recorder) -> Slate:
+        """Return the slate of candidates that stand in order: drawn from, cut and explained."""
+        draws = [] if funnel.draws is None else [funnel.draws]
+        chosen = self._order(draws, query, arranged, recorder)
+        if len(chosen) > query.count:
+            chosen = chosen.take(np.arange(query.count))
         return await self._slate(funnel, query, chosen, recorder)
 
     async def effects(self, funnel: Funnel, query: Query, slate: Slate) -> None:
@@ -138,17 +153,17 @@ class Runner:
                 candidates = candidates.with_columns(columns)
         return candidates
 
-    def _order(self, funnel: Funnel, query: Query, candidates: Candidates, recorder: Recorder) -> Candidates:
-        propensity = np.ones(len(candidates), np.float32)
-        for stage in recorder.enabled(funnel.rerankers, "rerank"):
+    def _order(
+        self, stages: Sequence[Reranker], query: Query, candidates: Candidates, recorder: Recorder
+    ) -> Candidates:
+        for stage in recorder.enabled(stages, "rerank"):
             with recorder.stage(stage, "rerank", len(candidates)) as note:
                 order = checked_order(stage.order(query, candidates), len(candidates))
                 note.detail.update(order.detail)
-                candidates = candidates.take(order.index).with_columns(order.columns)
-                propensity = propensity[order.index] * order.propensity
+                propensity = candidates.columns["propensity"][order.index] * order.propensity
+                candidates = candidates.take(order.index).with_columns({"propensity": propensity})
                 note.left = len(candidates)
-        candidates = candidates.with_columns({"propensity": propensity})
-        return candidates if len(candidates) <= query.count else candidates.take(np.arange(query.count))
+        return candidates
 
     async def _slate(self, funnel: Funnel, query: Query, chosen: Candidates, recorder: Recorder) -> Slate:
         names = [source.name for source in (*funnel.sources, *funnel.fallbacks)]

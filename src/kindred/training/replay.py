@@ -155,7 +155,7 @@ class Replay:
         kept = Kept()
         fine = [stage for stage in self._funnel.fine if stage.name != RANKER]
         hydrators = [CandidateFeatures(self.world, every=True)]
-        funnel = replace(self._funnel, hydrators=hydrators, fine=[*fine, kept], filters=(), rerankers=())
+        funnel = replace(self._funnel, hydrators=hydrators, fine=[*fine, kept], filters=(), rerankers=(), draws=None)
         await self._runner.run(funnel, query)
         return query, kept.candidates
 

@@ -149,7 +149,7 @@ async def served_columns(platform, user: int) -> tuple[Query, Candidates]:
     live = build_funnel(platform.world, deadlines=Deadlines())
     fine = [*(stage for stage in live.fine if stage.name != "ranker"), kept]
     hydrators = [CandidateFeatures(platform.world, every=True)]
-    await Runner().run(replace(live, hydrators=hydrators, fine=fine, filters=(), rerankers=()), query)
+    await Runner().run(replace(live, hydrators=hydrators, fine=fine, filters=(), rerankers=(), draws=None), query)
     assert not query.failures
     return query, kept.candidates
 
