@@ -3,6 +3,7 @@
 import json
 import random
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +13,34 @@ from rich.table import Table
 from benchmarks.servers import Home, Server, machine, oha, sample_home
 
 RATE = 100
-SECONDS = 30
-USERS = 610
+SECONDS, WARM = 30, 3
+CONNECTIONS = 16
+PACKAGED = [str(user) for user in range(1, 611)]
+"""The users of the packaged data."""
 
 
-def bodies(count: int = 2_000) -> list[str]:
+def bodies(known: Sequence[str] = PACKAGED, count: int = 2_000) -> list[str]:
     """Return request bodies of known users, one in ten unknown."""
     draw = random.Random(1)
-    known = [str(user) for user in range(1, USERS + 1)]
     users = [draw.choice(known) if draw.random() < 0.9 else f"nobody-{number}" for number in range(count)]
     return [json.dumps({"user_id": user, "count": 20}) for user in users]
 
 
-def measure(server: Server, home: Home, rate: int = RATE, seconds: int = SECONDS) -> dict[str, Any]:
-    """Load the recommendations and return the generator's report."""
+def ask(server: Server, home: Home, *arguments: str, known: Sequence[str] = PACKAGED) -> dict[str, Any]:
+    """Load the recommendations with the generator's `arguments` and return its report."""
     with tempfile.TemporaryDirectory() as folder:
         lines = Path(folder) / "bodies"
-        lines.write_text("\n".join(bodies()) + "\n")
-        post = ["-m", "POST", "-T", "application/json", "-Z", str(lines), "-c", "16"]
-        url = f"{server.url}/api/v1/recommendations"
-        oha(url, "-z", "3s", "-q", str(rate), *post, headers=home.headers())
-        return oha(url, "-z", f"{seconds}s", "-q", str(rate), "--latency-correction", *post, headers=home.headers())
+        lines.write_text("\n".join(bodies(known)) + "\n")
+        post = ["-m", "POST", "-T", "application/json", "-Z", str(lines), "-c", str(CONNECTIONS)]
+        return oha(f"{server.url}/api/v1/recommendations", *arguments, *post, headers=home.headers())
+
+
+def measure(
+    server: Server, home: Home, rate: int = RATE, seconds: int = SECONDS, known: Sequence[str] = PACKAGED
+) -> dict[str, Any]:
+    """Ask at a fixed rate, first to warm up, and return the generator's report."""
+    ask(server, home, "-z", f"{WARM}s", "-q", str(rate), known=known)
+    return ask(server, home, "-z", f"{seconds}s", "-q", str(rate), "--latency-correction", known=known)
 
 
 def row(table: Table, name: str, report: dict[str, Any], floor: dict[str, Any] | None) -> None:

@@ -16,6 +16,8 @@ from benchmarks import (
     tracking_kafka,
 )
 from benchmarks.quality import funnel
+from benchmarks.scale import funnel as large
+from benchmarks.scale import growth
 
 TABLES = {
     "latency": latency.main,
@@ -28,8 +30,13 @@ TABLES = {
     "quality": funnel.main,
 }
 
-# They need a broker, or a quarter of an hour.
-ON_REQUEST = {"kafka": tracking_kafka.main, "memory": consumer_memory.main}
+# They need a broker, or a quarter of an hour and more.
+ON_REQUEST = {
+    "kafka": tracking_kafka.main,
+    "memory": consumer_memory.main,
+    "large": large.main,
+    "growth": growth.main,
+}
 
 
 def main() -> None:

@@ -12,8 +12,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 import httpx
 
@@ -33,6 +34,11 @@ class Server:
         """Return the proportional set size of the process, MiB."""
         return memory_mib(self.process.pid)[0]
 
+    def processor_seconds(self) -> float:
+        """Return the processor time of all of its threads so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def stop(self) -> None:
         """End the process as an operator would."""
         self.process.send_signal(signal.SIGTERM)
@@ -43,12 +49,24 @@ class Server:
 
 @dataclass
 class Home:
-    """A data folder with the packaged data imported and trained."""
+    """A data folder that servers are started on; `patience`: seconds in which they have to become ready.
+
+    `seconds`: what making it took, by step.
+    """
 
     path: Path
     token: str
     env: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    patience: float = 30.0
+
+    @classmethod
+    def of(cls, path: Path, patience: float = 30.0) -> Self:
+        """Return a folder that holds everything but a token."""
+        made = [KINDRED, "token", "create", "--scopes", "read,write,admin"]
+        env = {**os.environ, "KINDRED_HOME": str(path)}
+        token = subprocess.run(made, env=env, check=True, capture_output=True, text=True).stdout.strip()
+        return cls(path, token, patience=patience)
 
     def headers(self) -> dict[str, str]:
         """Return the headers of an authorised request."""
@@ -61,7 +79,7 @@ class Home:
         log = (self.path / f"server-{port}.log").open("wb")
         process = subprocess.Popen([KINDRED, "serve", "--port", str(port), *words], env=env, stdout=log, stderr=log)
         url = f"http://127.0.0.1:{port}"
-        for _ in range(300):
+        for _ in range(round(10 * self.patience)):
             with contextlib.suppress(httpx.HTTPError):
                 if httpx.get(f"{url}/health/ready").status_code == 200:
                     return Server(process, url)
@@ -97,9 +115,7 @@ def sample_home() -> Iterator[Home]:
             started = time.perf_counter()
             subprocess.run([KINDRED, *command], env=env, check=True, capture_output=True)
             seconds[name] = time.perf_counter() - started
-        made = [KINDRED, "token", "create", "--scopes", "read,write,admin"]
-        token = subprocess.run(made, env=env, check=True, capture_output=True, text=True).stdout.strip()
-        yield Home(path, token, seconds=seconds)
+        yield replace(Home.of(path), seconds=seconds)
     finally:
         shutil.rmtree(path, ignore_errors=True)
 

@@ -3,8 +3,8 @@
 python -m benchmarks.scale.make --items 1000000 --home FOLDER
 
 The catalogue, a published bundle (ALS, content, item-item lists of at most the million most used items, popularity,
-trending, ratings, the blend), and users whose histories are folded. The same numbers give the same shop; only its times
-are counted back from now.
+trending, ratings, the blend, a ranker), and users whose histories are folded. The same numbers give the same shop;
+only its times are counted back from now.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benchmarks.scale.people import histories, rows_of
 from benchmarks.scale.planted import planted_models
+from benchmarks.scale.ranker import learned_ranker
 from benchmarks.scale.shop import Shop, ShopConfig
 from kindred.app.app import App, build_app
 from kindred.app.sections import SCHEMA
@@ -23,10 +24,12 @@ from kindred.core.bundle import DataWindow, Manifest
 from kindred.core.event import Imported
 from kindred.ingest.fold_columns import FOLD_FOLDER, import_folder
 from kindred.models.blend import BlendConfig, BlendModel, blended
+from kindred.recommend.model_set import RANKER
 from kindred.settings.load import load_settings
 from kindred.training.bundle import folders, write_models
 from kindred.training.fit.inputs import Progress, silent
 from kindred.training.publishing import new_version, staged
+from kindred.training.replay import ReplayPorts
 
 SOURCE = "made-up shop"
 
@@ -64,6 +67,12 @@ async def _publish(app: App, shop: Shop, now: int, progress: Progress) -> dict[s
             blend = BlendModel.from_config(BlendConfig(), blended(names))
             progress("write and index")
             measured = write_models(models, blend, folder, app.stores.vectors)
+        kinds = [*folders(models), "blend"]
+        if shop.config.learners:
+            progress("ranker")
+            ports = ReplayPorts(app.stores.catalog, app.stores.vectors)
+            (await learned_ranker(shop.config, ports, now)).save(folder / RANKER)
+            kinds.append(RANKER)
         progress("publish")
         manifest = Manifest(
             version=new_version(now),
@@ -71,7 +80,7 @@ async def _publish(app: App, shop: Shop, now: int, progress: Progress) -> dict[s
             n_items=shop.config.items,
             window=DataWindow(items=shop.config.items, users=shop.config.users, catalogue_seq=shop.config.items),
             metrics=measured,
-            models=sorted([*folders(models), "blend"]),
+            models=sorted(kinds),
             retrievers=names,
         )
         await store.publish(folder, manifest)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.scale.words import GROUP, Words
 from kindred.core.candidates import Floats, Ordinals
-from kindred.core.config import Config, Count
+from kindred.core.config import Config, Count, CountOrZero
 from kindred.core.item import Item
 
 PART = 50_000
@@ -26,7 +26,8 @@ class ShopConfig(Config, frozen=True, kw_only=True):
     """How large the shop is.
 
     `items` in the catalogue; `users` with a history; `factors`, `content`: dimensions of what behaviour and texts give;
-    `topics`: clusters of items, ten of them to a category; `uses`: mean number of users of an item.
+    `topics`: clusters of items, ten of them to a category; `uses`: mean number of users of an item; `learners`: users
+    that a ranker is learned from, 0 leaves it out.
     """
 
     items: Count = 1_000_000
@@ -35,6 +36,7 @@ class ShopConfig(Config, frozen=True, kw_only=True):
     content: Count = 128
     topics: Count = 400
     uses: Count = 10
+    learners: CountOrZero = 400
     seed: int = 42
 
 

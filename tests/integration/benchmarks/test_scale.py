@@ -15,7 +15,7 @@ from kindred.models.text import ItemText
 from kindred.recommend.ask import Ask
 from kindred.settings.load import load_settings
 
-SMALL = ShopConfig(items=2_000, users=50)
+SMALL = ShopConfig(items=2_000, users=50, learners=30)
 NOW = 1_700_000_000_000
 
 
@@ -26,12 +26,14 @@ async def test_a_small_shop_is_made_and_answers(tmp_path: Path) -> None:
         await app.follower.step()
         known = await app.serving.recommend(Ask(user_id="user-000001", count=20))
         unknown = await app.serving.recommend(Ask(user_id="nobody", count=20))
+        has_ranker = app.follower.world.models.ranker is not None
         (card,) = await app.stores.catalog.by_ordinals([7])
     finally:
         await app.close()
     assert len(known.items) == len(unknown.items) == 20
     assert (known.strategy, unknown.strategy) == ("standard", "cold_start_user")
     assert {source for item in known.items for source in item.sources} > {"als", "item_item", "content"}
+    assert has_ranker
     assert card is not None
     assert card.item.item_id == item_id(7)
 
@@ -84,4 +86,4 @@ def test_parts_are_cut_without_a_gap() -> None:
 
 
 def _reseeded(config: ShopConfig) -> ShopConfig:
-    return ShopConfig(items=config.items, users=config.users, seed=config.seed + 1)
+    return ShopConfig(items=config.items, users=config.users, learners=0, seed=config.seed + 1)
