@@ -10,6 +10,7 @@ from kindred.app.notices import Notices
 from kindred.app.sections import StoresConfig, consumer_config, preference_config
 from kindred.app.serving import Serving
 from kindred.app.stores import Stores, open_stores
+from kindred.app.text_feed import TextFeed
 from kindred.core.clock import Clock, SystemClock
 from kindred.core.errors import KindredError
 from kindred.ingest.consumer import Consumer
@@ -21,6 +22,8 @@ from kindred.recommend.config import PlacementConfig, RecommendConfig
 from kindred.settings.load import Settings
 
 STOP_SECONDS = 10.0
+CONSUMER_FIRST = 10.0
+"""Seconds for which a server beside consumers leaves the text index to one of them."""
 
 
 @dataclass(slots=True)
@@ -33,6 +36,7 @@ class App:
     stores: Stores
     journal: Journal
     follower: Follower
+    text_feed: TextFeed
     serving: Serving
     consumer: Consumer
     notices: Notices
@@ -49,18 +53,21 @@ class App:
             await self.follower.step()
         if consume:
             self._consuming = asyncio.create_task(self.consume(self._stop))
+        else:
+            self._begin(self.text_feed.run(CONSUMER_FIRST))
         self._begin(self.notices.tell())
         self._begin(self.follower.run())
         self._begin(self.serving.sweep())
 
     async def consume(self, stop: asyncio.Event) -> None:
-        """Fold until `stop` is set, looking at once where another process recorded something."""
-        listening = asyncio.create_task(self.notices.listen())
+        """Fold until `stop` is set, and write the text index; look at once where another process recorded something."""
+        beside = [asyncio.create_task(self.notices.listen()), asyncio.create_task(self.text_feed.run())]
         try:
             await self.consumer.run(stop)
         finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
 
     async def close(self) -> None:
         """Finish what was begun, give back the lease, close the stores; a second call does nothing."""
@@ -104,4 +111,5 @@ async def build_app(settings: Settings, clock: Clock | None = None) -> App:
         meter,
         journal.record,
     )
-    return App(settings, clock, meter, stores, journal, follower, serving, consumer, notices)
+    text_feed = TextFeed(stores.catalog, stores.text, meter)
+    return App(settings, clock, meter, stores, journal, follower, text_feed, serving, consumer, notices)

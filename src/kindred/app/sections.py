@@ -41,6 +41,7 @@ class StoresConfig(Config, frozen=True, kw_only=True):
     hashed. `leases`: who consumes and who trains. `dead_letters`: events that could never be folded.
     `item_log`: the log in which acts travel to their items where `event_log` has several partitions; empty: none, items
     are folded together with users. `notifier`: how processes tell one another that something has changed.
+    `text`: the full-text index of each machine, with `?language=` the language whose word forms it knows.
     """
 
     event_log: StoreUrl = "sqlite:log"
@@ -57,6 +58,7 @@ class StoresConfig(Config, frozen=True, kw_only=True):
     dead_letters: StoreUrl = "sqlite:dead_letters.sqlite"
     item_log: Annotated[str, Meta(pattern=r"^([a-z][a-z0-9+-]*:.*)?$")] = ""
     notifier: StoreUrl = "poll:"
+    text: StoreUrl = "tantivy:text"
 
 
 class ServerConfig(Config, frozen=True, kw_only=True):

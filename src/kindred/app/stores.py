@@ -19,6 +19,7 @@ from kindred.ports.models import ModelStore
 from kindred.ports.operations import Cache, Leases, Notifier, TokenStore, TraceStore
 from kindred.ports.resource import Resource
 from kindred.ports.state import StateStore
+from kindred.ports.text import TextIndex
 from kindred.ports.vectors import VectorIndexes
 
 GROUP = "kindred.adapters"
@@ -47,6 +48,7 @@ class Stores:
     leases: Leases
     dead_letters: DeadLetters
     notifier: Notifier
+    text: TextIndex
     lake: Path
     item_log: EventLog | None = None
     entered: IO[bytes] | None = None
@@ -85,6 +87,7 @@ class Stores:
             "leases": self.leases,
             "dead_letters": self.dead_letters,
             "notifier": self.notifier,
+            "text": self.text,
             **({} if self.item_log is None else {"item_log": self.item_log}),
         }
 
@@ -140,6 +143,7 @@ async def _opened(opened: Callable[[str], Awaitable[Any]], lake: Path) -> Stores
         leases=await opened("leases"),
         dead_letters=await opened("dead_letters"),
         notifier=await opened("notifier"),
+        text=await opened("text"),
         lake=lake,
         item_log=await opened("item_log"),
     )

@@ -23,7 +23,12 @@ ORDER = ("state", "interactions", "profiles", "catalog", "dead_letters", "models
 
 # An import writes to several stores before its marker stands in the log; trainer and lake replace files.
 QUIET = ("import", "trainer", LAKE_LEASE)
-_SHORT_LIVED = {"cache": "may vanish", "traces": "are kept for a day", "leases": "belong to processes"}
+_SHORT_LIVED = {
+    "cache": "may vanish",
+    "traces": "are kept for a day",
+    "leases": "belong to processes",
+    "text": "is built again from the catalogue",
+}
 _OWN_MEANS = {
     "redis": "Redis copies itself: `redis-cli --rdb FILE`",
     "postgres": "PostgreSQL copies itself: `pg_dump`",

@@ -57,12 +57,11 @@ class TextIndex(Resource, Protocol):
         """Return how far the committed documents follow the catalogue."""
         ...
 
-    async def put(self, documents: Sequence[TextDocument]) -> None:
-        """Add documents, each in place of what its ordinal held; needs a claim. Raises StoreUnavailable, StoreFull."""
-        ...
+    async def put(self, documents: Sequence[TextDocument], gone: Sequence[int] = ()) -> None:
+        """Take documents out, then add some, each in place of what its ordinal held; needs a claim.
 
-    async def remove(self, ordinals: Sequence[int]) -> None:
-        """Take documents out; needs a claim. Raises StoreUnavailable, StoreFull."""
+        Raises StoreUnavailable, StoreFull.
+        """
         ...
 
     async def commit(self, mark: TextMark) -> None:

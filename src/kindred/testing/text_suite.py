@@ -140,8 +140,8 @@ class TextSuite:
     async def test_a_document_is_replaced_and_removed(self, tmp_path: Path) -> None:
         """The last put of an ordinal counts; what is removed is gone; both once they are committed."""
         async with self.filled(tmp_path) as index:
-            await index.put([TextDocument(ordinal=6, title="Lost"), TextDocument(ordinal=6, title="Key Largo")])
-            await index.remove([9, 500])
+            lost, found = (TextDocument(ordinal=6, title=title) for title in ("Lost", "Key Largo"))
+            await index.put([lost, found], gone=[9, 500, 6])
             assert await self.found(index, "casablanca") == [6, 9]
             await index.commit(TextMark(seq=8, ordinal=6))
             assert await self.found(index, "casablanca") == []

@@ -16,6 +16,7 @@ from kindred.adapters.memory.models import MemoryModelStore
 from kindred.adapters.memory.notifier import MemoryNotifier
 from kindred.adapters.memory.profiles import MemoryProfiles
 from kindred.adapters.memory.state import MemoryStateStore
+from kindred.adapters.memory.text import MemoryText
 from kindred.adapters.memory.tokens import MemoryTokens
 from kindred.adapters.memory.traces import MemoryTraces
 from kindred.adapters.memory.vectors import MemoryVectorIndexes
@@ -166,6 +167,7 @@ def memory_stores(home: Path, vectors=None) -> Stores:
         leases=MemoryLeases(),
         dead_letters=MemoryDeadLetters(),
         notifier=MemoryNotifier(),
+        text=MemoryText(),
         lake=home / "lake",
     )
 

@@ -53,16 +53,13 @@ class MemoryText:
         """Return what the last commit said."""
         return self._mark
 
-    async def put(self, documents: Sequence[TextDocument]) -> None:
-        """Keep the words of documents."""
+    async def put(self, documents: Sequence[TextDocument], gone: Sequence[int] = ()) -> None:
+        """Forget documents, and keep the words of others."""
+        for ordinal in gone:
+            self._draft.pop(ordinal, None)
         for each in documents:
             values = {"title": each.title, "names": " ".join(each.names), "description": each.description}
             self._draft[each.ordinal] = {name: _words(value) for name, value in values.items()}
-
-    async def remove(self, ordinals: Sequence[int]) -> None:
-        """Forget documents."""
-        for ordinal in ordinals:
-            self._draft.pop(ordinal, None)
 
     async def commit(self, mark: TextMark) -> None:
         """Let searches see what was put."""

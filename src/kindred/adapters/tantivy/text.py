@@ -96,13 +96,9 @@ class TantivyText:
         """Return the mark that stands in the index, the first one where there is none."""
         return (await self._on(self._writing, self._read_mark)).mark
 
-    async def put(self, documents: Sequence[TextDocument]) -> None:
-        """Hand documents to the writer."""
-        await self._on(self._writing, lambda: self._put(documents))
-
-    async def remove(self, ordinals: Sequence[int]) -> None:
-        """Hand deletions to the writer."""
-        await self._on(self._writing, lambda: self._remove(ordinals))
+    async def put(self, documents: Sequence[TextDocument], gone: Sequence[int] = ()) -> None:
+        """Hand deletions and documents to the writer."""
+        await self._on(self._writing, lambda: self._put(documents, gone))
 
     async def commit(self, mark: TextMark) -> None:
         """Write the segment and the mark as one step, synced by the library."""
@@ -215,10 +211,10 @@ class TantivyText:
             if path.name != _LOCK:
                 path.unlink()
 
-    def _put(self, documents: Sequence[TextDocument]) -> None:
+    def _put(self, documents: Sequence[TextDocument], gone: Sequence[int]) -> None:
         latest = {each.ordinal: each for each in documents}
         with self._writing_safely() as writer:
-            writer.delete_documents_by_query(self._those(list(latest)))
+            writer.delete_documents_by_query(self._those([*gone, *latest]))
             for each in latest.values():
                 writer.add_document(self._document(each))
 
@@ -233,10 +229,6 @@ class TantivyText:
         if document.description:
             fields["description"] = document.description
         return Document.from_dict(fields, self._schema)
-
-    def _remove(self, ordinals: Sequence[int]) -> None:
-        with self._writing_safely() as writer:
-            writer.delete_documents_by_query(self._those(ordinals))
 
     def _commit(self, mark: TextMark) -> None:
         with self._writing_safely() as writer:
