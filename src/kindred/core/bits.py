@@ -49,7 +49,9 @@ class Bits:
     def count(self) -> int:
         """Return how many ordinals are in the set."""
         if self._count is None:
-            self._count = int(np.bitwise_count(self.packed).sum(dtype=np.int64))
+            whole = len(self.packed) // 8 * 8
+            counts = np.bitwise_count(self.packed[:whole].view(np.uint64)).sum(dtype=np.int64)
+            self._count = int(counts + np.bitwise_count(self.packed[whole:]).sum(dtype=np.int64))
         return self._count
 
     def has(self, ordinals: Ordinals) -> Mask:
@@ -67,6 +69,13 @@ class Bits:
         np.bitwise_and.at(packed, inside >> 3, ~np.left_shift(1, inside & 7).astype(np.uint8))
         return Bits(packed, self.size)
 
+    def patched(self, ordinals: Ordinals, inside: Mask) -> "Bits":
+        """Return the set with some ordinals (m,), distinct, in [0, size), put in or left out as `inside (m,)` says."""
+        added = ordinals[inside]
+        found = self.without(ordinals)
+        np.bitwise_or.at(found.packed, added >> 3, np.left_shift(1, added & 7).astype(np.uint8))
+        return found
+
     def resized(self, size: int) -> "Bits":
         """Return the same set over [0, size): cut, or with nothing behind what was."""
         if size == self.size:
@@ -79,6 +88,17 @@ class Bits:
     def mask(self) -> Mask:
         """Return the set as a mask (size,)."""
         return np.unpackbits(self.packed, count=self.size, bitorder="little").view(np.bool_)
+
+    def last(self, k: int) -> Ordinals:
+        """Return the k highest ordinals in the set, descending; only as much of it is looked at as that needs."""
+        span, end = max(k, 64), len(self.packed)
+        while True:
+            start = max(end - span, 0)
+            tail = np.unpackbits(self.packed[start:], bitorder="little")
+            found = np.flatnonzero(tail)
+            if len(found) >= k or start == 0:
+                return (found[::-1][: max(k, 0)] + start * 8).astype(np.int32)
+            span *= 8
 
     def ordinals(self) -> Ordinals:
         """Return what is in the set, ascending."""

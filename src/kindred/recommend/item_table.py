@@ -1,148 +1,150 @@
 """ItemTable: the columns of the catalogue that masks and reasons need, kept current from its feed."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Self
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from kindred.core.candidates import Floats, Mask, Ordinals
 from kindred.core.item import CatalogItem
-from kindred.core.rng import seed_of
 from kindred.features.values.attributes import WORDS, ItemAttributes, Names
+from kindred.models.arrays import load_array, load_json, save_array, save_json
+from kindred.recommend.items.availability import Availability, Edges
+from kindred.recommend.items.changes import Changes
+from kindred.recommend.items.columns import Columns
+from kindred.recommend.items.masks import KeptMask, MaskCache
+from kindred.recommend.items.postings import Postings
 
-NEVER = np.iinfo(np.int64).max
-_FIRST = 1024
+_POSTINGS = ("categories", "tags", "countries")
+_SLICE = 10_000
 
 
-class Postings:
-    """Which ordinals bear a name: a category or a tag; names compare without regard to case."""
+class _Meta(msgspec.Struct):
+    """What stands beside a snapshot's arrays; `newest` is the ordinal that changed last, at `seq`."""
 
-    def __init__(self) -> None:
-        """Start with no names."""
-        self._members: dict[str, set[int]] = {}
-        self._arrays: dict[str, Ordinals] = {}
-
-    def replace(self, ordinal: int, old: Sequence[str], new: Sequence[str]) -> None:
-        """Move an ordinal from its old names to its new ones."""
-        for name in {n.casefold() for n in old} - {n.casefold() for n in new}:
-            self._members[name].discard(ordinal)
-            self._arrays.pop(name, None)
-        for name in {n.casefold() for n in new}:
-            members = self._members.setdefault(name, set())
-            if ordinal not in members:
-                members.add(ordinal)
-                self._arrays.pop(name, None)
-
-    def of(self, name: str) -> Ordinals:
-        """Return the ordinals (m,) int32 that bear a name, ascending."""
-        key = name.casefold()
-        found = self._arrays.get(key)
-        if found is None:
-            found = np.array(sorted(self._members.get(key, ())), np.int32)
-            if key in self._members:
-                self._arrays[key] = found
-        return found
-
-    def bears(self, ordinal: int, name: str) -> bool:
-        """Say whether an ordinal bears a name."""
-        return ordinal in self._members.get(name.casefold(), ())
-
-    def any_of(self, names: Sequence[str], size: int) -> Mask:
-        """Return the mask (size,) of ordinals that bear at least one of the names."""
-        mask = np.zeros(size, np.bool_)
-        for name in names:
-            mask[self.of(name)] = True
-        return mask
+    seq: int
+    size: int
+    newest: int
+    limited: int
 
 
 class ItemTable:
-    """Columns over ordinals [0, size).
-
-    `listed bool`; `available_from`, `available_until`, `created`, `updated` int64 ms; `stock int32` (-1 = not counted);
-    `rating`, `price` float32 (NaN = none); `primary`, `secondary` int32 codes of the first and the second category
-    (-1 = none) into `category_names`; `creator` int32: one number per creator (-1 = none); `limited bool`: may be
-    shown only in the countries that `countries` holds it under.
-    """
+    """The catalogue over ordinals [0, size): columns, which items bear which names, and the masks made of them."""
 
     def __init__(self) -> None:
         """Start empty."""
         self.seq = 0
-        self.size = 0
-        self.category_names: list[str] = []
-        self.categories = Postings()
-        self.tags = Postings()
-        self.countries = Postings()
-        self._codes: dict[str, int] = {}
-        self._names: dict[int, tuple[list[str], list[str], list[str]]] = {}
+        self.newest = -1
+        self.categories, self.tags, self.countries = Postings(), Postings(), Postings()
+        self.changes = Changes()
+        self.masks = MaskCache(self.changes)
+        self._columns = Columns()
+        self._availability = Availability(self._columns, self.changes)
         self._limited = 0
         self._names_of: tuple[int, Names] = (-1, Names())
-        self._columns: dict[str, NDArray[Any]] = {}
-        for name, (kind, blank) in _COLUMNS.items():
-            self._columns[name] = np.full(_FIRST, blank, kind)
+
+    @classmethod
+    def of(cls, changes: Iterable[CatalogItem]) -> Self:
+        """Return a table of items in the feed's order, however many."""
+        table, rest = cls(), iter(changes)
+        while part := list(islice(rest, _SLICE)):
+            table.apply(part)
+            if table.unsettled:
+                table.settle()
+        return table
+
+    @property
+    def size(self) -> int:
+        """Return how many ordinals the table covers."""
+        return self._columns.size
+
+    @property
+    def category_names(self) -> list[str]:
+        """Return the names of categories by code."""
+        return self.categories.names
 
     @property
     def listed(self) -> Mask:
         """Return which ordinals may be recommended at all (size,)."""
-        return self._view("listed")
+        return self._columns["listed"]
 
     @property
     def primary(self) -> Ordinals:
         """Return the code of each primary category (size,) int32."""
-        return self._view("primary")
+        return self._columns["primary"]
 
     @property
     def creator(self) -> Ordinals:
         """Return a number for each item's creator (size,) int32, the same for the same name, -1 = none."""
-        return self._view("creator")
+        return self._columns["creator"]
 
     @property
     def rating(self) -> Floats:
         """Return the catalogue's own ratings (size,) float32."""
-        return self._view("rating")
+        return self._columns["rating"]
 
     @property
     def created(self) -> NDArray[np.int64]:
         """Return when each item was created (size,) int64 ms, 0 = unknown."""
-        return self._view("created")
+        return self._columns["created"]
 
     @property
     def updated(self) -> NDArray[np.int64]:
         """Return when each item last changed (size,) int64 ms."""
-        return self._view("updated")
+        return self._columns["updated"]
 
     def attributes(self) -> ItemAttributes:
         """Return what features are made of: views of the columns; tags, vectors and learned scores are left out."""
-        if self._names_of[0] != self.seq:
-            counts = np.array([len(self.categories.of(name)) for name in self.category_names], np.float64)
-            rarity = np.log((1 + self.size) / (1 + counts))
-            self._names_of = (self.seq, Names(tuple(self.category_names), rarity))
+        if self._names_of[0] != self.changes.version:
+            rarity = np.log((1 + self.size) / (1 + self.categories.counts))
+            self._names_of = (self.changes.version, Names(tuple(self.category_names), rarity))
         unknown = np.broadcast_to(np.float32(np.nan), self.size)
         return ItemAttributes(
             self._names_of[1],
             self.primary,
-            self._view("secondary"),
+            self._columns["secondary"],
             np.broadcast_to(np.uint64(0), (self.size, WORDS)),
             self.created,
-            self._view("price"),
+            self._columns["price"],
             unknown,
             unknown,
         )
 
-    def available(self, now: int) -> Mask:
-        """Return which items are on offer at `now` (ms): listed, inside their dates, in stock (size,)."""
-        opens, closes, stock = self._view("available_from"), self._view("available_until"), self._view("stock")
-        offered: Mask = self.listed & (opens <= now) & (closes > now) & (stock != 0)
-        return offered
+    def available(self, now: int) -> KeptMask:
+        """Return which items are on offer at `now` (ms): listed, inside their dates, in stock."""
+        return self._availability.at(now)
 
-    def in_region(self, country: str | None) -> Mask | None:
-        """Return which items may be shown in a country (size,), or None when no item is limited."""
+    def in_region(self, country: str | None) -> KeptMask | None:
+        """Return which items may be shown in a country, or None when no item is limited."""
         if not self._limited:
             return None
-        mask: Mask = ~self._view("limited")
-        if country:
-            mask |= self.countries.any_of([country], self.size)
-        return mask
+        wanted = [country] if country else []
+
+        def open_there(rows: Ordinals | None) -> Mask:
+            limited: Mask = self._columns["limited"][slice(None) if rows is None else rows]
+            return ~limited | self.countries.any_of(wanted, self.size, rows)
+
+        return self.mask(("region", *map(str.casefold, wanted)), open_there)
+
+    def in_categories(self, names: Sequence[str]) -> KeptMask:
+        """Return which items bear any of some categories."""
+        return self._bearing("category", self.categories, names)
+
+    def with_tags(self, names: Sequence[str]) -> KeptMask:
+        """Return which items bear any of some tags."""
+        return self._bearing("tags", self.tags, names)
+
+    def mask(self, key: tuple[object, ...], rows: Callable[[Ordinals | None], Mask]) -> KeptMask:
+        """Return a filter's mask from those kept: `rows` says which of some ordinals, of all for None, pass it."""
+        return self.masks.of(key, self.size, rows)
+
+    def everything(self) -> KeptMask:
+        """Return the mask of all ordinals."""
+        return self.mask(("everything",), lambda rows: np.ones(self.size if rows is None else len(rows), np.bool_))
 
     def category_of(self, ordinal: int) -> str | None:
         """Return an item's primary category."""
@@ -151,73 +153,64 @@ class ItemTable:
 
     def apply(self, changes: Sequence[CatalogItem]) -> None:
         """Take over changes in the feed's order."""
-        for change in changes:
-            self._reserve(change.ordinal + 1)
-            self._set(change)
-            self.seq = max(self.seq, change.seq)
+        if not changes:
+            return
+        latest = {change.ordinal: change for change in changes}
+        rows, items = list(latest.values()), [change.item for change in latest.values()]
+        ordinals = np.fromiter(latest, np.int32, len(latest))
+        self._columns.grow(int(ordinals.max()) + 1)
+        before = int(self._columns["limited"][ordinals].sum())
+        firsts = (self._codes([item.categories[place : place + 1] for item in items]) for place in (0, 1))
+        self._columns.write(ordinals, rows, *firsts)
+        self._limited += int(self._columns["limited"][ordinals].sum()) - before
+        for ordinal, item in zip(latest, items, strict=True):
+            self.categories.replace(ordinal, self.categories.codes(item.categories))
+            self.tags.replace(ordinal, self.tags.codes(item.tags))
+            self.countries.replace(ordinal, self.countries.codes(item.regions))
+        last = max(changes, key=lambda change: change.seq)
+        if last.seq > self.seq:
+            self.seq, self.newest = last.seq, last.ordinal
+        self.changes.add(ordinals)
 
-    def _set(self, change: CatalogItem) -> None:
-        item, ordinal = change.item, change.ordinal
-        values = {
-            "listed": change.listed and item.active,
-            "available_from": item.available_from or 0,
-            "available_until": NEVER if item.available_until is None else item.available_until,
-            "stock": -1 if item.stock is None else min(max(item.stock, 0), 2**31 - 1),
-            "rating": np.nan if item.rating is None else item.rating,
-            "created": item.created or 0,
-            "updated": change.updated,
-            "limited": bool(item.regions),
-            "price": np.nan if item.price is None else item.price,
-            "primary": self._code(item.category),
-            "creator": -1 if item.creator is None else creator_number(item.creator),
-            "secondary": self._code(item.categories[1] if len(item.categories) > 1 else None),
-        }
-        self._limited += int(bool(item.regions)) - int(self._columns["limited"][ordinal])
-        for name, value in values.items():
-            self._columns[name][ordinal] = value
-        old = self._names.get(ordinal, ([], [], []))
-        new = self._names[ordinal] = (item.categories, item.tags, item.regions)
-        for postings, before, after in zip((self.categories, self.tags, self.countries), old, new, strict=True):
-            postings.replace(ordinal, before, after)
+    @property
+    def unsettled(self) -> bool:
+        """Say whether `settle` would free much memory."""
+        return any(postings.unsettled for postings in self._postings())
 
-    def _code(self, category: str | None) -> int:
-        if category is None:
-            return -1
-        key = category.casefold()
-        if key not in self._codes:
-            self._codes[key] = len(self.category_names)
-            self.category_names.append(category)
-        return self._codes[key]
+    def settle(self) -> None:
+        """Put what changed lately into arrays; it takes seconds with millions of items and reads may go on."""
+        for postings in self._postings():
+            postings.settle(self.size)
 
-    def _reserve(self, size: int) -> None:
-        if size > len(self._columns["listed"]):
-            room = max(size, 2 * len(self._columns["listed"]))
-            for name, (kind, blank) in _COLUMNS.items():
-                grown: NDArray[Any] = np.full(room, blank, kind)
-                grown[: self.size] = self._columns[name][: self.size]
-                self._columns[name] = grown
-        self.size = max(self.size, size)
+    def save(self, folder: Path) -> None:
+        """Write everything into `folder`, from where any number of processes map it."""
+        self.settle()
+        self._columns.save(folder)
+        for name, postings in zip(_POSTINGS, self._postings(), strict=True):
+            postings.save(folder / name)
+        edges = Edges.of(self._columns)
+        save_array(folder, "edge_times", edges.times)
+        save_array(folder, "edge_items", edges.items)
+        save_json(folder, "table", _Meta(self.seq, self.size, self.newest, self._limited))
 
-    def _view(self, name: str) -> NDArray[Any]:
-        return self._columns[name][: self.size]
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Map what was saved, to take over what changed behind its `seq`; raise BundleCorrupt."""
+        table, meta = cls(), load_json(folder, "table", _Meta)
+        table.seq, table.newest, table._limited = meta.seq, meta.newest, meta.limited
+        table._columns = Columns.open(folder, meta.size)
+        table.categories, table.tags, table.countries = (Postings.open(folder / n, meta.size) for n in _POSTINGS)
+        times = load_array(folder, "edge_times", np.int64, (None,))
+        edges = Edges(times, load_array(folder, "edge_items", np.int32, (len(times),)))
+        table._availability = Availability(table._columns, table.changes, edges)
+        return table
 
+    def _postings(self) -> tuple[Postings, Postings, Postings]:
+        return self.categories, self.tags, self.countries
 
-def creator_number(name: str) -> int:
-    """Return 31 bits of a creator's name: no table of all names is kept, and two that meet are only kept apart."""
-    return seed_of("creator", name.casefold()) >> 33
+    def _codes(self, names: Sequence[Sequence[str]]) -> Ordinals:
+        return np.array([self.categories.code(one[0]) if one else -1 for one in names], np.int32)
 
-
-_COLUMNS: dict[str, tuple[type, object]] = {
-    "listed": (np.bool_, False),
-    "available_from": (np.int64, 0),
-    "available_until": (np.int64, NEVER),
-    "stock": (np.int32, -1),
-    "rating": (np.float32, np.nan),
-    "created": (np.int64, 0),
-    "updated": (np.int64, 0),
-    "limited": (np.bool_, False),
-    "price": (np.float32, np.nan),
-    "primary": (np.int32, -1),
-    "secondary": (np.int32, -1),
-    "creator": (np.int32, -1),
-}
+    def _bearing(self, kind: str, postings: Postings, names: Sequence[str]) -> KeptMask:
+        key = (kind, *sorted({name.casefold() for name in names}))
+        return self.mask(key, lambda rows: postings.any_of(names, self.size, rows))

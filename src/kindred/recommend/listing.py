@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from kindred.core.candidates import Floats, Mask, Ordinals
+from kindred.core.candidates import Floats, Ordinals
 from kindred.core.errors import InvalidInput
 from kindred.models.popularity import PopularityModel
 from kindred.models.trending import window_hours
 from kindred.recommend.ask import ListAnswer, ListAsk
 from kindred.recommend.explainers.reasons import WINDOW_NAMES
-from kindred.recommend.sources.lists import allowed_rows, popular_allowed
+from kindred.recommend.items.masks import KeptMask
+from kindred.recommend.sources.lists import popular_allowed
 from kindred.recommend.world import World
 
 KINDS = ("trending", "popular")
@@ -26,12 +27,7 @@ async def list_items(world: World, ask: ListAsk, now: int) -> ListAnswer:
     if ask.kind not in KINDS:
         raise InvalidInput.at("/kind", f"is {ask.kind!r}, known are {', '.join(KINDS)}")
     window_hours(ask.window)
-    mask = world.table.available(now)
-    region = world.table.in_region(ask.country)
-    if region is not None:
-        mask &= region
-    if ask.category is not None:
-        mask &= world.table.categories.any_of([ask.category], len(mask))
+    mask = world.offered(now, ask.country, ask.category)
     degraded: list[str] = []
     local = world.models.countries.get((ask.country or "").upper())
     live = ask.kind == "trending" and world.trends.knows(ask.country or "")
@@ -54,15 +50,15 @@ async def list_items(world: World, ask: ListAsk, now: int) -> ListAnswer:
 
 
 def _trending(
-    world: World, ask: ListAsk, mask: Mask, local: PopularityModel | None, degraded: list[str]
+    world: World, ask: ListAsk, mask: KeptMask, local: PopularityModel | None, degraded: list[str]
 ) -> tuple[Ordinals, Floats, str]:
     for window in WIDER[ask.window]:
         items, scores = world.trends.in_country(window, ask.country or "")
-        kept = allowed_rows(items, mask) & (scores > 0)
+        kept = mask.bits.has(items) & (scores > 0)
         if not kept.any() and (not ask.country or not world.trends.knows(ask.country)):
             found = world.trends.of(window)
             items, scores = found.items, found.scores
-            kept = allowed_rows(items, mask) & (scores > 0)
+            kept = mask.bits.has(items) & (scores > 0)
             if local is not None:
                 kept &= local.score_candidates(items) > 0
         if kept.any():
@@ -73,10 +69,10 @@ def _trending(
 
 
 def _popular(
-    world: World, ask: ListAsk, mask: Mask, local: PopularityModel | None, degraded: list[str]
+    world: World, ask: ListAsk, mask: KeptMask, local: PopularityModel | None, degraded: list[str]
 ) -> tuple[Ordinals, Floats, str]:
     model = local or world.models.popularity
-    items = popular_allowed(model, mask, ask.count)
+    items = popular_allowed(world, model, mask, mask.bits, ask.count)
     return items, model.scores[items], ask.window
 
 

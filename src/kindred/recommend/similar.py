@@ -5,7 +5,8 @@ import contextlib
 import msgspec
 import numpy as np
 
-from kindred.core.candidates import Floats, Mask, Ordinals
+from kindred.core.bits import Bits
+from kindred.core.candidates import Floats, Ordinals
 from kindred.core.errors import InvalidInput, KindredError, NotFound
 from kindred.core.item import CatalogItem
 from kindred.ports.operations import Cache
@@ -14,7 +15,6 @@ from kindred.recommend.explainers.reasons import listed_words
 from kindred.recommend.item_text import item_text
 from kindred.recommend.known_user import known_user
 from kindred.recommend.model_set import CONTENT
-from kindred.recommend.sources.lists import allowed_rows
 from kindred.recommend.world import World
 
 METRICS = ("hybrid", "collaborative", "content")
@@ -38,7 +38,7 @@ async def similar_items(world: World, cache: Cache, ask: SimilarAsk, now: int) -
         raise NotFound(f"no item {ask.item_id!r} in the catalogue")
     items, scores = await _neighbours(world, cache, known.ordinal, ask.metric)
     mask, version = await _mask(world, ask, now)
-    kept = allowed_rows(items, mask)
+    kept = mask.has(items)
     items, scores = items[kept][: ask.count], scores[kept][: ask.count]
     found = await world.cards.in_order(items.tolist())
     shown = [
@@ -113,26 +113,18 @@ async def _neighbours(world: World, cache: Cache, item: int, metric: str) -> tup
     return items, scores
 
 
-async def _mask(world: World, ask: SimilarAsk, now: int) -> tuple[Mask, str]:
-    mask = world.table.available(now)
-    if ask.category is not None:
-        mask &= world.table.categories.any_of([ask.category], len(mask))
-    if ask.exclude_items:
-        for item in await world.catalog.get(list(ask.exclude_items)):
-            if item is not None and item.ordinal < len(mask):
-                mask[item.ordinal] = False
+async def _mask(world: World, ask: SimilarAsk, now: int) -> tuple[Bits, str]:
+    named = await world.catalog.get(list(ask.exclude_items)) if ask.exclude_items else []
+    left = np.array([item.ordinal for item in named if item is not None], np.int32)
     country = None
     watermark = None
     if ask.user_id is not None:
         known = await known_user(world.state, ask.user_id, world.partition_of)
         watermark = known.watermark
         if known.record is not None:
-            seen = known.record.seen_items()
-            mask[seen[seen < len(mask)]] = False
+            left = np.concatenate([left, known.record.seen_items()])
             country = known.record.profile.country if known.record.profile else None
-    region = world.table.in_region(country)
-    if region is not None:
-        mask &= region[: len(mask)]
+    mask = world.offered(now, country, ask.category).bits.without(left)
     return mask, str(watermark or await world.state.watermark())
 
 

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from kindred.core.candidates import Floats, Ordinals
+from kindred.core.candidates import Floats, Mask, Ordinals
 from kindred.models.arrays import rows_at, values_at
 from kindred.models.preference import PreferenceConfig
 from kindred.ports.catalog import CatalogStore
@@ -15,7 +15,10 @@ from kindred.ports.state import StateStore
 from kindred.recommend.cards import Cards
 from kindred.recommend.config import RecommendConfig
 from kindred.recommend.item_table import ItemTable
+from kindred.recommend.items.masks import KeptMask
+from kindred.recommend.items.popular import PopularLists
 from kindred.recommend.model_set import ModelSet
+from kindred.recommend.newcomers import Newcomers
 from kindred.recommend.side import ContentSide
 
 
@@ -95,10 +98,13 @@ class World:
     preference: PreferenceConfig
     partition_of: Callable[[str], int] = _one_partition
     cards: Cards = field(init=False)
+    newcomers: Newcomers = field(init=False)
+    popular: PopularLists = field(init=False, default_factory=PopularLists)
 
     def __post_init__(self) -> None:
-        """Begin to keep decoded items."""
+        """Begin to keep decoded items and lists."""
         object.__setattr__(self, "cards", Cards(self.catalog))
+        object.__setattr__(self, "newcomers", Newcomers(self.table, self.models.n_items, self.little_used))
 
     def content_vectors(self, items: Ordinals) -> Floats:
         """Return content vectors (n, d) float32, zero where an item has none yet."""
@@ -110,15 +116,29 @@ class World:
         """Return how many users each item has (n,) int32, as of the bundle."""
         return rows_at(self.models.popularity.user_counts, items)
 
-    def ratings(self) -> Floats:
-        """Return each item's smoothed average rating (size,), else the catalogue's own, NaN where there is none."""
-        found = self.table.rating.copy()
-        smoothed = self.models.ratings.averages[: len(found)]
-        found[: len(smoothed)] = np.where(np.isnan(smoothed), found[: len(smoothed)], smoothed)
-        return found
+    def little_used(self, items: Ordinals) -> Mask:
+        """Return which items (n,) have so few users, as of the bundle, that they may count as new."""
+        return self.evidence(items) < self.config.new_item_interactions
+
+    def offered(self, now: int, country: str | None, category: str | None) -> KeptMask:
+        """Return what is on offer at `now` (ms), may be shown in a country, and bears a category where one is named."""
+        asked = [
+            self.table.available(now),
+            self.table.in_region(country),
+            None if category is None else self.table.in_categories([category]),
+        ]
+        return self.table.masks.together([mask for mask in asked if mask is not None])
+
+    def rated(self, least: float) -> KeptMask:
+        """Return which items are rated at least so; one without a rating is not."""
+
+        def passing(rows: Ordinals | None) -> Mask:
+            return self.ratings_of(np.arange(self.table.size, dtype=np.int32) if rows is None else rows) >= least
+
+        return self.table.mask(("min_rating", least, self.models.version), passing)
 
     def ratings_of(self, items: Ordinals) -> Floats:
-        """Return the same as `ratings` for some items (n,), without a pass over the catalogue."""
+        """Return each item's smoothed average rating (n,), else the catalogue's own, NaN where there is none."""
         found = self.table.rating[items]
         averages = self.models.ratings.averages
         covered = np.flatnonzero(items < len(averages))

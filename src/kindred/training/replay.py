@@ -90,8 +90,7 @@ class Replay:
         items = ItemClock(dataset.interactions, configs.fold)
         state = ReplayState(items)
         await fill_state(state, dataset, users, configs.fold, until)
-        table = ItemTable()
-        table.apply([_since_created(one) for one in dataset.changes()])
+        table = ItemTable.of(map(_since_created, dataset.changes()))
         world = World(
             models=models,
             table=table,
@@ -144,7 +143,7 @@ class Replay:
         merged = Candidates.merge(list(proposed.parts.values()), range(len(proposed.parts)))
         best = np.lexsort((merged.items, merged.column("best_rank")))[: query.params.candidates]
         merged = merged.take(best)
-        merged = merged.take(allowed(self.world, query)[merged.items])
+        merged = merged.take(allowed(self.world, query).has(merged.items))
         return merged.with_columns(self._funnel.coarse[0].score(query, merged))
 
     async def ranked(self, user: int, context: Context) -> tuple[Query, Candidates]:

@@ -41,3 +41,25 @@ def test_another_size_keeps_what_it_holds(mask, size):
     assert len(resized) == size
     assert resized.ordinals().tolist() == [each for each in np.flatnonzero(mask).tolist() if each < size]
     assert resized.count == len(resized.ordinals())
+
+
+@given(masks, st.dictionaries(st.integers(0, 69), st.booleans(), max_size=20))
+def test_single_ordinals_are_put_in_and_left_out(mask, moved):
+    moved = {each: inside for each, inside in moved.items() if each < len(mask)}
+    patched = Bits.of(mask).patched(np.array(list(moved), np.int32), np.array(list(moved.values()), np.bool_))
+    wanted = mask.copy()
+    wanted[list(moved)] = list(moved.values())
+    assert patched.mask().tolist() == wanted.tolist()
+    assert patched.count == wanted.sum()
+
+
+@given(masks, st.integers(0, 80))
+def test_the_highest_come_last_first(mask, k):
+    assert Bits.of(mask).last(k).tolist() == np.flatnonzero(mask)[::-1][:k].tolist()
+
+
+def test_the_highest_of_a_large_thin_set_are_found():
+    inside = np.array([3, 70_000, 799_999], np.int32)
+    bits = Bits.listed(inside, 800_000)
+    assert bits.last(2).tolist() == [799_999, 70_000]
+    assert bits.last(9).tolist() == [799_999, 70_000, 3]

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kindred.core.item import CatalogItem, Item
-from kindred.recommend.item_table import ItemTable, Postings
+from kindred.recommend.item_table import ItemTable
+from kindred.recommend.items.postings import Postings
 from kindred.recommend.side import ContentSide
 from kindred.recommend.world import TrendBoard
 
@@ -25,6 +26,7 @@ items = st.builds(
     available_from=moments,
     available_until=moments,
     created=moments,
+    creator=st.none() | st.sampled_from(NAMES),
 )
 changes = st.lists(st.tuples(st.integers(0, 1100), st.booleans(), items), max_size=25)
 
@@ -56,15 +58,16 @@ def test_the_table_is_the_last_change_of_every_item(drawn, now, country):
     assert table.size == max(model, default=-1) + 1
 
     def ordinals(mask):
-        return set(np.flatnonzero(mask).tolist())
+        assert len(mask.bits) == table.size
+        return set(mask.bits.ordinals().tolist())
 
     assert ordinals(table.available(now)) == {o for o, c in model.items() if on_offer(c, now)}
     for name in NAMES:
         bearing = {o for o, c in model.items() if name.casefold() in {n.casefold() for n in c.item.categories}}
-        assert ordinals(table.categories.any_of([name], table.size)) == bearing
+        assert ordinals(table.in_categories([name])) == bearing
         assert {o for o in model if table.categories.bears(o, name)} == bearing
         tagged = {o for o, c in model.items() if name.casefold() in {n.casefold() for n in c.item.tags}}
-        assert ordinals(table.tags.any_of([name], table.size)) == tagged
+        assert ordinals(table.with_tags([name])) == tagged
     limited = {o for o, c in model.items() if c.item.regions}
     mask = table.in_region(country)
     if not limited:
@@ -83,16 +86,27 @@ def test_the_table_is_the_last_change_of_every_item(drawn, now, country):
         assert np.isnan(rating) if change.item.rating is None else rating == np.float32(change.item.rating)
         twins = [o for o, c in model.items() if _key(c.item.category) == _key(change.item.category)]
         assert len({int(table.primary[o]) for o in twins}) == 1
+        twins = [o for o, c in model.items() if _key(c.item.creator) == _key(change.item.creator)]
+        assert len({int(table.creator[o]) for o in twins}) == 1
+        assert (table.creator[ordinal] < 0) == (change.item.creator is None)
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), names), max_size=20))
+@given(st.lists(st.tuples(st.integers(0, 5), names, st.booleans()), max_size=20))
 def test_postings_forget_what_was_replaced(moves):
     postings, held = Postings(), {}
-    for ordinal, new in moves:
-        postings.of("drama")  # Kept arrays must not outlive a change.
-        postings.replace(ordinal, held.get(ordinal, []), new)
-        held[ordinal] = new
-    bearing = sorted(o for o, new in held.items() if "drama" in {n.casefold() for n in new})
+    for ordinal, new, settle in moves:
+        postings.replace(ordinal, postings.codes(new))
+        held[ordinal] = {n.casefold() for n in new}
+        if settle:
+            postings.settle(6)
+    assert dict(zip(map(str.casefold, postings.names), postings.counts.tolist(), strict=True)) == {
+        name: sum(name in new for new in held.values()) for name in map(str.casefold, postings.names)
+    }
+    for ordinal, new in held.items():
+        assert {name for name in postings.names if postings.bears(ordinal, name)} == {
+            name for name in postings.names if name.casefold() in new
+        }
+    bearing = sorted(o for o, new in held.items() if "drama" in new)
     assert postings.of("DRAMA").tolist() == bearing
     assert postings.of("unheard of").tolist() == []
     assert postings.any_of(["drama", "unheard of"], 6).nonzero()[0].tolist() == bearing

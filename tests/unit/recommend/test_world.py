@@ -20,7 +20,7 @@ from kindred.ports.state import StateRecord, StateWrite
 from kindred.recommend.ask import Ask, ListAsk, SimilarAsk
 from kindred.recommend.config import STAGES, PlacementConfig, RecommendConfig
 from kindred.recommend.explainers.reasons import Reasons, listed_words
-from kindred.recommend.filters.rules import RULES, allowed, emptied_by, rule_mask
+from kindred.recommend.filters.rules import RULES, allowed, applies, emptied_by, keeps
 from kindred.recommend.funnels import build_funnel
 from kindred.recommend.hydrators.user import UserState
 from kindred.recommend.scorers.blend import Blend
@@ -84,12 +84,9 @@ async def test_every_source_obeys_every_rule(platform):
         {"exclude_seen": False},
     ):
         query = await asked(platform, "u1", **fields)
-        mask = allowed(platform.world, query)
-        table = platform.world.table
-        together = np.ones(table.size, np.bool_)
-        for name in RULES:
-            rule = rule_mask(platform.world, query, name)
-            together &= True if rule is None else rule
+        mask = allowed(platform.world, query).mask()
+        everyone = np.arange(platform.world.table.size, dtype=np.int32)
+        together = np.logical_and.reduce([keeps(platform.world, query, name, everyone) for name in RULES])
         np.testing.assert_array_equal(mask, together)
         assert mask[[51, 52, 53, 54]].tolist() == [False] * 4
         assert not mask[50] or fields == {"location": "FR"}
@@ -108,22 +105,22 @@ async def test_every_source_obeys_every_rule(platform):
 async def test_what_was_seen_or_named_is_left_out(platform):
     query = await asked(platform, exclude_items=("i1",))
     assert len(query.facts.seen) == 12
-    assert not allowed(platform.world, query)[query.facts.seen].any()
-    assert not allowed(platform.world, query)[1]
+    assert not allowed(platform.world, query).has(query.facts.seen).any()
+    assert not allowed(platform.world, query).has(np.array([1])).any()
     query = await asked(platform, exclude_seen=False)
     rejected = query.facts.hidden
     assert len(rejected)
-    assert not allowed(platform.world, query)[rejected].any()
-    assert allowed(platform.world, query)[np.setdiff1d(query.facts.seen, rejected)].all()
+    assert not allowed(platform.world, query).has(rejected).any()
+    assert allowed(platform.world, query).has(np.setdiff1d(query.facts.seen, rejected)).all()
 
 
 async def test_the_rule_that_costs_most_is_named_first(platform):
     query = await asked(platform, "u1", categories=("music",), tags=("tag5",))
     names = emptied_by(platform.world, query)
-    left = {}
+    everyone, left = np.arange(platform.world.table.size, dtype=np.int32), {}
     for name in names:
-        others = [rule_mask(platform.world, query, o) for o in RULES if o != name]
-        left[name] = np.logical_and.reduce([m for m in others if m is not None]).sum()
+        others = [keeps(platform.world, query, other, everyone) for other in RULES if other != name]
+        left[name] = np.logical_and.reduce(others).sum()
     assert names == sorted(names, key=lambda n: (-left[n], n))
     assert {"category", "tags"} <= set(names)
     assert "region" not in names
@@ -138,7 +135,7 @@ async def test_settings_know_every_stage(platform):
 async def test_a_disabled_rule_does_not_bind(platform):
     query = await asked(platform)
     query.params = msgspec.structs.replace(query.params, disabled=("seen",))
-    assert rule_mask(platform.world, query, "seen") is None
+    assert not applies(platform.world, query, "seen")
 
 
 async def test_without_a_history_the_personal_sources_are_off(platform):
@@ -150,7 +147,7 @@ async def test_without_a_history_the_personal_sources_are_off(platform):
 async def test_popular_is_the_scores_order_even_for_a_narrow_filter(platform):
     for fields in ({}, {"categories": ("music",)}):
         query = await asked(platform, "nobody", **fields)
-        mask, scores = allowed(platform.world, query), platform.world.models.popularity.scores
+        mask, scores = allowed(platform.world, query).mask(), platform.world.models.popularity.scores
         found = (await proposals(platform, query))["popular"].items.tolist()
         best = sorted((o for o in range(120) if mask[o] and scores[o] > 0), key=lambda o: (-scores[o], o))
         assert found == best[: CONFIG.source_depth]

@@ -4,16 +4,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kindred.core.candidates import Candidates, Floats, Mask, Ordinals
+from kindred.core.bits import Bits
+from kindred.core.candidates import Candidates, Floats, Ordinals
 from kindred.core.query import Query
 from kindred.models.new_items import novelty_scores
 from kindred.models.popularity import PopularityModel
 from kindred.pipeline.stages import FailPolicy
-from kindred.recommend.filters.rules import allowed
+from kindred.recommend.filters.rules import allowed, shared
+from kindred.recommend.items.masks import KeptMask
 from kindred.recommend.taste import content_profile, trend
 from kindred.recommend.world import World
 
 NEW_DEPTH = 100
+NEWEST = 1_000
+"""How many of the newest are compared with the user's taste."""
 
 
 def proposal(name: str, items: Ordinals, scores: Floats, depth: int | None = None) -> Candidates:
@@ -31,25 +35,18 @@ def ranked(name: str, items: Ordinals, scores: Floats) -> Candidates:
     return Candidates(items.astype(np.int32, copy=False), {f"raw.{name}": scores.astype(np.float32, copy=False)})
 
 
-def best_allowed(scores: Floats, mask: Mask, k: int) -> Ordinals:
-    """Return the k allowed ordinals with the highest scores, zeros too, best first, ties by ordinal."""
-    rows = np.flatnonzero(mask[: len(scores)])
-    values = scores[rows]
-    if len(rows) > k:
-        least = np.partition(values, len(values) - k)[len(values) - k]
-        rows, values = rows[values >= least], values[values >= least]
-    return rows[np.lexsort((rows, -values))][:k].astype(np.int32)
+def popular_allowed(world: World, model: PopularityModel, filters: KeptMask, mask: Bits, k: int) -> Ordinals:
+    """Return the k ordinals of `mask` that are most popular, best first, ties by ordinal; unused ones never.
 
-
-def popular_allowed(model: PopularityModel, mask: Mask, k: int) -> Ordinals:
-    """Return the k allowed ordinals that are most popular, best first, ties by ordinal; unused ones never."""
+    `filters`: what is the same for others who ask so; `mask` may leave out more.
+    """
     top = model.top_items
-    items = top[allowed_rows(top, mask)][:k]
+    items = top[mask.has(top)][:k]
     # The bundle's own list is enough unless the request allows little of it.
     if len(items) == k or len(top) < model.config.top:
         return items
-    items = best_allowed(model.scores, mask, k)
-    return items[model.scores[items] > 0]
+    best = world.popular.best(model, filters)
+    return best[mask.has(best)][:k]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +99,7 @@ class TrendingSource:
         """Return allowed items by trend score."""
         found = trend(self.world, query)
         items, scores = found.items, found.scores
-        kept = allowed_rows(items, allowed(self.world, query)) & (scores > 0)
+        kept = allowed(self.world, query).has(items) & (scores > 0)
         return proposal(self.name, items[kept], scores[kept], self.world.config.source_depth)
 
 
@@ -110,7 +107,7 @@ class TrendingSource:
 class NewItemsSource:
     """What was created lately and has few users yet, the newest and nearest to the user's taste first.
 
-    An item that does not say when it was created counts from its last change, if the bundle does not know it.
+    Of very many the newest alone are compared with the taste.
     """
 
     world: World
@@ -123,14 +120,10 @@ class NewItemsSource:
 
     async def propose(self, query: Query) -> Candidates:
         """Return allowed new items."""
-        table, now, mask = self.world.table, query.context.time, allowed(self.world, query)
-        created = table.created[: len(mask)].copy()
-        younger = slice(self.world.models.n_items, None)
-        created[younger] = np.where(created[younger] == 0, table.updated[: len(mask)][younger], created[younger])
-        rows = np.flatnonzero(mask & (created >= self.world.new_until(now)) & (created <= now)).astype(np.int32)
-        items = rows[self.world.evidence(rows) < self.world.config.new_item_interactions]
+        now, mask = query.context.time, allowed(self.world, query)
+        items, created = self.world.newcomers.allowed(mask, self.world.new_until(now), now, NEWEST)
         near = self.world.content_vectors(items) @ content_profile(self.world, query)
-        fresh = novelty_scores(created[items], now, self.world.config.new_item_days * 86_400)
+        fresh = novelty_scores(created, now, self.world.config.new_item_days * 86_400)
         return proposal(self.name, items, fresh * (1 + np.maximum(near, 0)), NEW_DEPTH)
 
 
@@ -148,8 +141,8 @@ class AnythingSource:
 
     async def propose(self, query: Query) -> Candidates:
         """Return allowed items, newest in the catalogue first."""
-        rows = np.flatnonzero(allowed(self.world, query))[::-1][: query.params.candidates]
-        return proposal(self.name, rows.astype(np.int32), np.linspace(1, 0, len(rows), dtype=np.float32))
+        rows = allowed(self.world, query).last(query.params.candidates)
+        return ranked(self.name, rows, np.linspace(1, 0, len(rows), dtype=np.float32))
 
 
 def country_of(query: Query) -> str:
@@ -158,14 +151,6 @@ def country_of(query: Query) -> str:
     return query.context.country or (profile.country or "" if profile else "").upper()
 
 
-def allowed_rows(items: Ordinals, mask: Mask) -> Mask:
-    """Return which items (n,) a mask over the catalogue allows; items beyond it are not."""
-    if not len(mask):
-        return np.zeros(len(items), np.bool_)
-    found: Mask = mask[np.minimum(items, len(mask) - 1)] & (items < len(mask))
-    return found
-
-
 def _popular(name: str, model: PopularityModel, world: World, query: Query) -> Candidates:
-    items = popular_allowed(model, allowed(world, query), world.config.source_depth)
+    items = popular_allowed(world, model, shared(world, query), allowed(world, query), world.config.source_depth)
     return proposal(name, items, model.scores[items])

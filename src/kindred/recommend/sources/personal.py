@@ -4,13 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kindred.core.bits import Bits
 from kindred.core.candidates import Candidates
 from kindred.core.query import Query
 from kindred.pipeline.stages import FailPolicy
 from kindred.recommend.filters.rules import allowed
 from kindred.recommend.model_set import CONTENT
-from kindred.recommend.sources.lists import allowed_rows, proposal, ranked
+from kindred.recommend.sources.lists import proposal, ranked
 from kindred.recommend.taste import content_profile, represented, spread
 from kindred.recommend.world import World
 
@@ -33,12 +32,12 @@ class RetrieverSource:
         vector = represented(self.world, query, self.name)
         if vector is None:
             found, scores = spread(self.world, query, self.name)
-            kept = allowed_rows(found, mask) & (scores > 0)
+            kept = mask.has(found) & (scores > 0)
             return proposal(self.name, found[kept], scores[kept], depth)
         if not vector.any():
             return Candidates.empty()
         index = self.world.models.indexes[self.name]
-        items, scores = index.search(vector, depth, Bits.of(mask))
+        items, scores = index.search(vector, depth, mask)
         wanted = scores > 0
         return ranked(self.name, items[wanted], scores[wanted])
 
@@ -61,7 +60,7 @@ class ContentSource:
         if not profile.any():
             return Candidates.empty()
         index = self.world.models.indexes[CONTENT]
-        mask = Bits.of(allowed(self.world, query))
+        mask = allowed(self.world, query)
         items, scores = index.search(profile, self.world.config.source_depth, mask)
         near = scores >= self.world.config.content_floor
         return ranked(self.name, items[near], scores[near])
@@ -88,12 +87,12 @@ class OnScreenSource:
         mask = allowed(self.world, query)
         behaviour, similar = self.world.models.item_item.similar(item, depth)
         vector = self.world.content_vectors(np.array([item], np.int32))[0]
-        content, cosines = index.search(vector, depth, Bits.of(mask))
+        content, cosines = index.search(vector, depth, mask)
         items = np.concatenate([behaviour, content[content != item]])
         scores = np.concatenate([_scaled(similar), 0.5 * _scaled(cosines[content != item])])
         found, rows = np.unique(items, return_inverse=True)
         totals = np.bincount(rows, scores, len(found)).astype(np.float32)
-        kept = allowed_rows(found, mask) & (totals > 0)
+        kept = mask.has(found) & (totals > 0)
         return proposal(self.name, found[kept].astype(np.int32), totals[kept], depth)
 
 

@@ -1,0 +1,1 @@
+"""What the item table is made of."""

@@ -1,0 +1,77 @@
+"""Newcomers: what was created lately and has few users, kept newest first instead of looked for by every request."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kindred.core.bits import Bits
+from kindred.core.candidates import Ordinals
+from kindred.core.clock import DAY
+from kindred.recommend.item_table import ItemTable
+
+POOL = 16_384
+"""How many of the newest are kept; where a request allows fewer items than that, all it allows are looked at."""
+
+
+class Newcomers:
+    """The newest items of a table that `few` says are little used.
+
+    An item that does not say when it was created counts from its last change, if the bundle's `n_items` do not cover
+    it.
+    """
+
+    def __init__(self, table: ItemTable, n_items: int, few: Callable[[Ordinals], NDArray[np.bool_]]) -> None:
+        """Follow `table`."""
+        self._table = table
+        self._n_items = n_items
+        self._few = few
+        self._items = np.empty(0, np.int32)
+        self._times = np.empty(0, np.int64)
+        self._since: int | None = None
+        self._version = 0
+
+    def allowed(self, allowed: Bits, first: int, last: int, k: int) -> tuple[Ordinals, NDArray[np.int64]]:
+        """Return the k newest of what is allowed and was created in [first, last] (ms), with those times."""
+        if allowed.count <= POOL:
+            rows = allowed.ordinals()
+            items, times = self._newest_first(rows[self._times_of(rows) >= first])
+        else:
+            self._follow(first)
+            items, times = self._items, self._times
+        inside = np.flatnonzero((times >= first) & (times <= last))
+        kept = inside[allowed.has(items[inside])][:k]
+        return items[kept], times[kept]
+
+    def _follow(self, first: int) -> None:
+        """Bring the list up to date: anew once in a day of the window's movement, else for what changed."""
+        changed = self._table.changes.since(self._version)
+        self._version = self._table.changes.version
+        if self._since is None or changed is None or not self._since <= first < self._since + DAY:
+            self._since = first
+            self._items, self._times = self._newest_first(self._created_since(first))
+        elif len(changed):
+            kept = ~np.isin(self._items, changed)
+            fresh = changed[self._times_of(changed) >= self._since]
+            self._items, self._times = self._newest_first(np.concatenate([self._items[kept], fresh]))
+
+    def _created_since(self, first: int) -> Ordinals:
+        """Return all items created since a moment (m,), by a pass over the catalogue."""
+        dated = np.flatnonzero(self._table.created >= first)
+        young = np.arange(self._n_items, self._table.size)
+        return np.union1d(dated, young[self._times_of(young.astype(np.int32)) >= first]).astype(np.int32)
+
+    def _times_of(self, rows: Ordinals) -> NDArray[np.int64]:
+        created = self._table.created[rows]
+        younger = (rows >= self._n_items) & (created == 0)
+        created[younger] = self._table.updated[rows[younger]]
+        return created
+
+    def _newest_first(self, rows: Ordinals) -> tuple[Ordinals, NDArray[np.int64]]:
+        rows = rows[self._few(rows)]
+        times = self._times_of(rows)
+        if len(rows) > POOL:
+            newest = times >= np.partition(times, len(times) - POOL)[len(times) - POOL]
+            rows, times = rows[newest], times[newest]
+        order = np.lexsort((rows, -times))[:POOL]
+        return rows[order], times[order]
