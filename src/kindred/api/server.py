@@ -61,6 +61,7 @@ async def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     *,
+    shared: bool = False,
     rules: EventRules | None = None,
     config: HttpConfig | None = None,
     stop: asyncio.Event | None = None,
@@ -68,9 +69,10 @@ async def serve(
 ) -> None:
     """Serve until SIGTERM, SIGINT or `stop`, then let calls in flight end; `started` is called with the port.
 
-    Port 0 takes any free one. The caller closes `app`. Raises Conflict, before anything starts, when the port is taken.
+    Port 0 takes any free one. The caller closes `app`. Raises Conflict, before anything starts, when the port is taken;
+    `shared`: by others than servers that share it.
     """
-    with bind(host, port) as listener:
+    with bind(host, port, shared=shared) as listener:
         transport = uvicorn.Config(
             create_asgi(app, rules, config),
             loop="none",
@@ -92,14 +94,21 @@ async def serve(
                 await watch
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Return a listening socket; raise Conflict when the port is taken or may not be used."""
+def bind(host: str, port: int, *, shared: bool = False, listening: bool = True) -> socket.socket:
+    """Return a socket at an address; raise Conflict when the port is taken or may not be used.
+
+    `shared`: other processes of this user that say so too may listen there, and the kernel gives each new connection to
+    one of them. Not `listening`: the port is kept, and connections go to those who listen.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind((host, port))
-        listener.listen(2048)
+        if listening:
+            listener.listen(2048)
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from kindred.cli.children import end_with_parent
 from kindred.cli.output import note
 from kindred.cli.serving import calm_collector, log_to_stderr, run
 from kindred.cli.session import read_settings
@@ -32,6 +33,7 @@ def consume(
     """
     if not 0 <= status <= 86_400:
         raise InvalidInput(f"--status is 0 to 86400 seconds, not {status:g}")
+    end_with_parent()
     settings = read_settings()
     log_to_stderr()
     run(_consume(settings, status))
@@ -44,7 +46,7 @@ async def _consume(settings: "Settings", interval: float) -> None:
     app = await build_app(settings)
     try:
         calm_collector()
-        with _stopping(stop):
+        with stopping(stop):
             work = asyncio.create_task(app.consume(stop))
             print("Kindred consumes (stop: Ctrl-C)", flush=True)
             await _tell(app, work, stop, interval)
@@ -57,7 +59,7 @@ async def _consume(settings: "Settings", interval: float) -> None:
 
 
 @contextlib.contextmanager
-def _stopping(stop: asyncio.Event) -> Iterator[None]:
+def stopping(stop: asyncio.Event) -> Iterator[None]:
     """Set `stop` at SIGTERM and SIGINT."""
     loop, taken = asyncio.get_running_loop(), (signal.SIGTERM, signal.SIGINT)
     for each in taken:

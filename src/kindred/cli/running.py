@@ -1,57 +1,47 @@
-"""`kindred run`: a server, its consumer, and everything that comes back."""
+"""`kindred run`: servers, their consumer, and everything that comes back."""
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from kindred.cli.jobs import FOLDER
 from kindred.cli.serving import chosen_address, log_to_stderr, run, serve_until_stopped
 from kindred.cli.session import read_settings
+from kindred.cli.timetable import timetable_kept
+from kindred.core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from kindred.settings.load import Settings
+
+MOST_WORKERS = 256
 
 
 def run_all(
     *,
     port: Annotated[int | None, Parameter(help="TCP port; 0 takes a free one. Default: server.port.")] = None,
     host: Annotated[str | None, Parameter(help="Address to listen on. Default: server.host.")] = None,
-) -> None:
+    workers: Annotated[int, Parameter(help="Server processes; from 2 on they share the port, beside a consumer.")] = 1,
+) -> int:
     """Serve, fold events as they come, and keep the timetable: lake, increments, training, retention.
 
-    What comes back runs in child processes that give way to serving, one at a time. Of several `kindred run` on one
-    data folder one keeps the timetable. Everything ends with it.
+    With several workers each is a process of its own, as is the consumer, and one that dies is started again. What
+    comes back runs in child processes that give way to serving, one at a time. Of several `kindred run` on one data
+    folder one keeps the timetable. Everything ends with it.
     """
+    if not 1 <= workers <= MOST_WORKERS:
+        raise InvalidInput(f"--workers is 1 to {MOST_WORKERS}, not {workers}")
     settings = read_settings()
     address = chosen_address(settings, host, port)
     log_to_stderr()
-    run(_run(settings, *address))
+    if workers == 1:
+        run(_alone(settings, *address))
+        return 0
+    from kindred.cli.supervisor import supervise
+
+    return run(supervise(settings, *address, workers))
 
 
-async def _run(settings: "Settings", host: str, port: int) -> None:
-    from kindred.app.sections import StoresConfig
-    from kindred.app.stores import open_port
-    from kindred.jobs.config import ScheduleConfig
-    from kindred.jobs.scheduler import Scheduler, Timetable, start_job
-    from kindred.ports.operations import Leases
+async def _alone(settings: "Settings", host: str, port: int) -> None:
+    from kindred.jobs.scheduler import start_job
 
-    config = settings.section(ScheduleConfig)
-    stop = asyncio.Event()
-    settings.home.mkdir(parents=True, exist_ok=True)
-    # Of its own: the server's may be closed before the last job has ended.
-    leases: Leases = await open_port("leases", settings.section(StoresConfig).leases, settings.home)
-    scheduler = Scheduler(
-        leases,
-        Timetable(settings.home / FOLDER),
-        config.intervals(),
-        lambda name: start_job(name, config),
-        limit=config.limit,
-    )
-    keeping = asyncio.create_task(scheduler.run(stop))
-    try:
+    async with timetable_kept(settings, lambda config: lambda name: start_job(name, config)):
         await serve_until_stopped(settings, host, port, consume=True)
-    finally:
-        stop.set()
-        await keeping
-        await leases.close()

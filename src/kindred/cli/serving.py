@@ -5,10 +5,11 @@ import contextlib
 import gc
 import logging
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from cyclopts import Parameter
 
+from kindred.cli.children import end_with_parent
 from kindred.cli.exits import debugging
 from kindred.cli.output import note
 from kindred.cli.session import read_settings
@@ -17,21 +18,25 @@ from kindred.core.errors import InvalidInput, KindredError
 if TYPE_CHECKING:
     from kindred.settings.load import Settings
 
+T = TypeVar("T")
+
 
 def serve(
     *,
     port: Annotated[int | None, Parameter(help="TCP port; 0 takes a free one. Default: server.port.")] = None,
     host: Annotated[str | None, Parameter(help="Address to listen on. Default: server.host.")] = None,
     consume: Annotated[bool, Parameter(help="Fold events here too; without, `kindred consume` has to.")] = True,
+    share_port: Annotated[bool, Parameter(help="Let others that say so too listen on the port.")] = False,
 ) -> None:
     """Serve recommendations over HTTP until stopped, and fold events as they come.
 
     Several servers may share one data folder: one of them folds, the others stand by.
     """
+    end_with_parent()
     settings = read_settings()
     address = chosen_address(settings, host, port)
     log_to_stderr()
-    run(serve_until_stopped(settings, *address, consume=consume))
+    run(serve_until_stopped(settings, *address, consume=consume, shared=share_port))
 
 
 def chosen_address(settings: "Settings", host: str | None, port: int | None) -> tuple[str, int]:
@@ -45,15 +50,17 @@ def chosen_address(settings: "Settings", host: str | None, port: int | None) -> 
     return chosen.host if host is None else host, port
 
 
-async def serve_until_stopped(settings: "Settings", host: str, port: int, *, consume: bool) -> None:
-    """Serve until SIGTERM or SIGINT, and close what was opened."""
+async def serve_until_stopped(
+    settings: "Settings", host: str, port: int, *, consume: bool, shared: bool = False
+) -> None:
+    """Serve until SIGTERM or SIGINT, and close what was opened; `shared`: other servers may listen on the port too."""
     from kindred.api.limits import HttpConfig
     from kindred.api.server import bind
     from kindred.api.server import serve as serve_http
     from kindred.app.app import build_app
     from kindred.app.sections import ServerConfig, event_rules
 
-    bind(host, port).close()
+    bind(host, port, shared=shared, listening=not shared).close()
     app = await build_app(settings)
     try:
         await app.start(consume=consume)
@@ -63,7 +70,9 @@ async def serve_until_stopped(settings: "Settings", host: str, port: int, *, con
         rules = event_rules(settings)
         chosen = settings.section(ServerConfig)
         limits = HttpConfig(rate=chosen.rate, burst=chosen.burst)
-        await serve_http(app, host, port, rules=rules, config=limits, started=lambda taken: _announce(host, taken))
+        await serve_http(
+            app, host, port, shared=shared, rules=rules, config=limits, started=lambda taken: _announce(host, taken)
+        )
     finally:
         await app.close()
 
@@ -78,20 +87,24 @@ def calm_collector() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
+def address_of(host: str, port: int) -> str:
+    """Return the URL of a server."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def _announce(host: str, port: int) -> None:
-    shown = f"[{host}]" if ":" in host else host
-    print(f"Kindred serves on http://{shown}:{port} (API pages: /docs; stop: Ctrl-C)", flush=True)
+    print(f"Kindred serves on {address_of(host, port)} (API pages: /docs; stop: Ctrl-C)", flush=True)
 
 
-def run(work: Coroutine[None, None, None]) -> None:
-    """Run a coroutine on the fastest event loop that there is."""
+def run(work: Coroutine[None, None, T]) -> T:
+    """Run a coroutine on the fastest event loop that there is, and return what it returns."""
     factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
     with contextlib.suppress(ImportError):
         import uvloop
 
         factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(work)
+        return runner.run(work)
 
 
 class _NoTraces(logging.Filter):

@@ -19,23 +19,36 @@ from kindred.ports.operations import Leases
 
 LEASE = "scheduler"
 _LOOK = 1.0
+_AGAIN = 60
 _STOP_SECONDS = 20.0
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS")
+"""The variables that say how many threads numeric libraries use."""
 
 _logger = logging.getLogger(__name__)
 
 
 class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a job's runs; times are ms. `since`: when it came onto the timetable; `code`: how it ended."""
+    """What is known of a job's runs; times are ms.
+
+    `since`: when it came onto the timetable. `code`: how it ended. `killed`: how often in a row something else than
+    this timetable killed it, such as a kernel that ran out of memory.
+    """
 
     since: int
     started: int | None = None
     finished: int | None = None
     code: int | None = None
+    killed: int = 0
 
     def due(self, every: int) -> int:
-        """Return when it is due next, with `every` seconds between two starts; what was missed is due once."""
-        return (self.since if self.started is None else self.started) + every * SECOND
+        """Return when it is due next, with `every` seconds between two starts; what was missed is due once.
+
+        One that was killed is due again after a minute, then two, four and so on.
+        """
+        if self.started is None:
+            return self.since + every * SECOND
+        again = _AGAIN * 2 ** min(self.killed - 1, 20) if self.killed else every
+        return self.started + min(again, every) * SECOND
 
 
 class Timetable:
@@ -134,24 +147,30 @@ class Scheduler:
                     break
                 await asyncio.wait({ended}, timeout=self._look)
         finally:
+            by_itself = ended.done()
             code = await _end(process, ended)
         if code != 0 and stop.is_set():
             # Cut off together with this scheduler: the next one begins with it.
             self._timetable.write(name, before)
             return
         finished = self._clock.now()
-        self._timetable.write(name, msgspec.structs.replace(record, finished=finished, code=code))
+        killed = before.killed + 1 if by_itself and code < 0 else 0
+        self._timetable.write(name, msgspec.structs.replace(record, finished=finished, code=code, killed=killed))
         level = logging.INFO if code == 0 else logging.WARNING
         _logger.log(level, "job %s ended with code %s after %.0f s", name, code, (finished - started) / 1000)
 
 
-async def start_job(name: str, config: ScheduleConfig) -> asyncio.subprocess.Process:
-    """Start `kindred job NAME` as a child process with few threads; what it says goes where this process's words go."""
+async def start_job(name: str, config: ScheduleConfig, output: int | None = None) -> asyncio.subprocess.Process:
+    """Start `kindred job NAME` as a child process with few threads.
+
+    What it says goes where this process's words go, or, with `output` = `asyncio.subprocess.PIPE`, to the caller.
+    """
     environment = dict(os.environ)
     if config.threads:
-        environment |= dict.fromkeys(_THREADS, str(config.threads))
+        environment |= dict.fromkeys(THREADS, str(config.threads))
+    words = [sys.executable, "-m", "kindred", "job", name]
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "kindred", "job", name, env=environment, stdin=asyncio.subprocess.DEVNULL
+        *words, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output
     )
 
 

@@ -1,13 +1,17 @@
 """A meter that keeps its measurements in the Prometheus form."""
 
+import os
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.gc_collector import GCCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.process_collector import ProcessCollector
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable that names the folder in which several processes keep their measurements."""
 
 SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 SIZES = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_000)
@@ -22,6 +26,10 @@ class PrometheusMeter:
     A measurement `name` becomes `kindred_<name>`, with `_total` for counters. Distributions whose name ends with
     `_seconds` have buckets from 0.5 ms to 10 s, all others buckets of sizes. One name keeps one kind and one set of
     labels; ValueError says when code breaks that.
+
+    With PROMETHEUS_MULTIPROC_DIR set before this module is loaded, all processes that were given the same folder are
+    measured as one: counts and timings are sums, levels carry the process id. What one process tells of itself
+    (memory, collections) is then left out.
     """
 
     def __init__(self) -> None:
@@ -60,7 +68,11 @@ class PrometheusMeter:
 
     def expose(self) -> bytes:
         """Write everything measured as Prometheus text."""
-        return generate_latest(self.registry)
+        if FOLDER not in os.environ:
+            return generate_latest(self.registry)
+        everyone = CollectorRegistry()
+        MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]
+        return generate_latest(everyone)
 
     def _family(self, kind: type[_Metric], name: str, labels: dict[str, str]) -> _Metric:
         family = self._families.get(name)
@@ -75,4 +87,11 @@ class PrometheusMeter:
         if kind is Histogram:
             buckets = SECONDS if name.endswith("_seconds") else SIZES
             return Histogram(full, text, labels, registry=self.registry, buckets=buckets)
+        if kind is Gauge:
+            return Gauge(full, text, labels, registry=self.registry, multiprocess_mode="liveall")
         return kind(full, text, labels, registry=self.registry)
+
+
+def process_ended(pid: int, folder: str) -> None:
+    """Leave out the levels of a process that kept its measurements in `folder` and is no more; its counts stay."""
+    mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]

@@ -20,6 +20,7 @@ RESERVED = {
     "KINDRED_DEBUG": "1 shows the stack trace of an unexpected error",
     "KINDRED_TOKEN": "a bearer token kept for your own scripts",
     "KINDRED_URL": "a server's address kept for your own scripts",
+    "KINDRED_PARENT": "set by `kindred run` for the processes that end with it",
 }
 
 

@@ -196,3 +196,22 @@ def test_a_damaged_file_of_the_timetable_begins_anew(bench: Bench) -> None:
     bench.timetable.write("lake", JobRecord(since=NOW))
     (bench.folder / "jobs" / "lake.json").write_text("{")
     assert bench.timetable.read("lake") is None
+
+
+async def test_a_job_that_something_killed_is_due_again_soon_and_each_time_later(bench: Bench) -> None:
+    bench.every, bench.code = {"lake": 86_400}, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    bench.timetable.write("lake", JobRecord(since=NOW - 10**9))
+    await bench.until(lambda: (known(bench) or JobRecord(since=0)).killed == 1)
+    record = known(bench)
+    assert record is not None
+    assert (record.code, record.due(86_400)) == (-signal.SIGKILL, NOW + 60_000)
+    bench.clock.time_ms += 60_000
+    await bench.until(lambda: (known(bench) or JobRecord(since=0)).killed == 2)
+    record = known(bench)
+    assert record is not None
+    assert record.due(86_400) == NOW + 60_000 + 120_000
+    assert record.due(90) == NOW + 60_000 + 90_000, "never later than its timetable has it"
+    bench.code = "pass"
+    bench.clock.time_ms += 120_000
+    await bench.until(lambda: (known(bench) or JobRecord(since=0)).code == 0)
+    assert known(bench) == JobRecord(since=NOW - 10**9, started=NOW + 180_000, finished=NOW + 180_000, code=0)

@@ -53,6 +53,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["recommend"], "requires an argument"),
         (["recommend", "u", "--cuont", "3"], "Did you mean --count?"),
         (["recommend", "u", "--count", "many"], "many"),
+        (["run", "--workers", "0"], "--workers is 1 to 256"),
         (["recommend", "u", "--count", "101"], "--count is 1 to 100"),
         (["recommend", "u", "--diversity", "2"], "--diversity is 0 to 1"),
         (["trending", "--window", "2h"], "2h"),

@@ -1,0 +1,173 @@
+"""`kindred run --workers`: servers on one port, a consumer and a timetable, whatever happens to each of them."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from tests.e2e.platform.inside import is_folded, logged, opened
+from tests.e2e.platform.server import environment, eventually, kindred, new_token, track
+
+SECONDS = 90.0
+
+
+class Run:
+    """One `kindred run --workers N`."""
+
+    def __init__(self, home: Path, workers: int, **settings: str) -> None:
+        """Start it; its words go to a file."""
+        self._said = home.parent / "run.log"
+        words = [sys.executable, "-m", "kindred", "run", "--port", "0", "--workers", str(workers)]
+        with self._said.open("wb") as file:
+            self.process = subprocess.Popen(words, env=environment(home, **settings), stdout=file, stderr=file)
+
+    def output(self) -> str:
+        """Return what it and its children said so far."""
+        return self._said.read_text(errors="replace")
+
+    def url(self) -> str:
+        """Wait until everything is up, and return where it serves."""
+        pattern = re.compile(r"^Kindred serves on (http://\S+) with \d+ servers", re.MULTILINE)
+        found = eventually(lambda: self.process.poll() is not None or pattern.search(self.output()), SECONDS)
+        assert found is not True, self.output()
+        return str(found[1])
+
+    def children(self, kind: str) -> set[int]:
+        """Return the process ids of the children that run a command."""
+        found = set()
+        for child in psutil.Process(self.process.pid).children():
+            with contextlib.suppress(psutil.Error):
+                if kind in child.cmdline():
+                    found.add(child.pid)
+        return found
+
+    def end(self) -> int:
+        """Ask it to end and return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(SECONDS)
+
+    def kill(self) -> None:
+        """End it and its children at once."""
+        with contextlib.suppress(psutil.Error):
+            for child in psutil.Process(self.process.pid).children(recursive=True):
+                child.kill()
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def running(empty_home: Path) -> Iterator[Run]:
+    """Run two workers on an untrained folder."""
+    run = Run(empty_home, 2)
+    yield run
+    run.kill()
+
+
+def counted(url: str, name: str) -> float:
+    """Return the sum of a counter over its labels."""
+    text = httpx.get(f"{url}/metrics", timeout=30).text
+    return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name))
+
+
+def test_what_dies_is_started_again_and_all_of_it_ends_in_order(running: Run, empty_home: Path) -> None:
+    token = new_token(empty_home)
+    url = running.url()
+    client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    servers, consumers = running.children("serve"), running.children("consume")
+    assert (len(servers), len(consumers)) == (2, 1)
+    position = track(client, "u", "i")
+    assert position.offset >= 0
+
+    os.kill(min(servers), signal.SIGKILL)
+    os.kill(min(consumers), signal.SIGKILL)
+    # Whatever still serves takes the event, and the new consumer folds it.
+    eventually(lambda: httpx.get(f"{url}/health/live", timeout=30).status_code == 200)
+    eventually(lambda: len(running.children("serve") - servers) == 1, SECONDS)
+    eventually(lambda: running.children("consume") - consumers, SECONDS)
+    assert running.children("serve") & servers == {max(servers)}
+    with httpx.Client(base_url=url, headers=client.headers, timeout=30) as fresh:
+        track(fresh, "v", "i")
+        # Both events are counted by whoever took them and by whoever folded them; the dead are not forgotten.
+        eventually(lambda: counted(url, "kindred_events_recorded_total") == 2, SECONDS)
+        eventually(lambda: counted(url, "kindred_events_folded_total") >= 1, SECONDS)
+    assert re.search(r"server-\d ended with code -9; it is started again", running.output())
+    assert re.search(r"consumer ended with code -9; it is started again", running.output())
+    assert "server-1 | Kindred serves on" in running.output()
+    client.close()
+
+    everyone = running.children("serve") | running.children("consume")
+    eventually(lambda: len(re.findall(r"server-\d \| Kindred serves on", running.output())) == 3, SECONDS)
+    assert running.end() == 0, running.output()
+    assert not [pid for pid in everyone if psutil.pid_exists(pid)]
+
+
+async def test_calls_in_flight_end_and_no_durable_event_is_lost_when_it_is_told_to_end(
+    running: Run, empty_home: Path
+) -> None:
+    headers = {"Authorization": f"Bearer {new_token(empty_home)}"}
+    url = running.url()
+    claimed, broken, stop = [0] * 8, [0] * 8, threading.Event()
+
+    def send(number: int) -> None:
+        with httpx.Client(base_url=url, headers=headers, timeout=30) as client:
+            while not stop.is_set():
+                body = {"user_id": f"u{number}", "item_id": "i", "event_type": "view"}
+                try:
+                    answer = client.post("/api/v1/track", json=body)
+                except httpx.ConnectError:
+                    return
+                except httpx.TransportError:
+                    # An idle connection was closed under the call: nothing of it was read.
+                    broken[number] += 1
+                    return
+                assert answer.status_code == 202, answer.text
+                claimed[number] += 1
+
+    clients = [threading.Thread(target=send, args=(number,)) for number in range(8)]
+    for each in clients:
+        each.start()
+    try:
+        eventually(lambda: min(claimed) >= 5, SECONDS)
+        assert running.end() == 0, running.output()
+    finally:
+        stop.set()
+        for each in clients:
+            each.join()
+    async with opened(empty_home) as stores:
+        durable = len(await logged(stores.log))
+        assert await is_folded(stores)
+    assert durable >= sum(claimed)
+    assert sum(broken) <= 8
+
+
+def test_what_cannot_start_at_all_ends_the_run_with_its_code(empty_home: Path) -> None:
+    (empty_home / "catalog.sqlite").mkdir()
+    run = Run(empty_home, 2)
+    try:
+        assert run.process.wait(SECONDS) == 5, run.output()
+    finally:
+        run.kill()
+    assert re.search(r"(server-\d|consumer) cannot start \(exit code 5\)", run.output())
+    assert "catalog.sqlite" in run.output()
+
+
+def test_a_port_in_use_is_said_and_the_children_end_when_their_parent_was_killed(
+    running: Run, empty_home: Path
+) -> None:
+    port = running.url().rpartition(":")[2]
+    taken = kindred(empty_home, "run", "--port", port, "--workers", "2", check=False)
+    assert taken.returncode == 4
+    assert f"port {port}" in taken.stderr
+    everyone = [psutil.Process(pid) for kind in ("serve", "consume") for pid in running.children(kind)]
+    assert len(everyone) == 3
+    running.process.kill()
+    gone, alive = psutil.wait_procs(everyone, timeout=SECONDS)
+    assert (len(gone), alive) == (3, [])
