@@ -17,7 +17,7 @@ from benchmarks import (
 )
 from benchmarks.quality import funnel
 from benchmarks.scale import funnel as large
-from benchmarks.scale import growth
+from benchmarks.scale import growth, masks
 
 TABLES = {
     "latency": latency.main,
@@ -36,6 +36,7 @@ ON_REQUEST = {
     "memory": consumer_memory.main,
     "large": large.main,
     "growth": growth.main,
+    "masks": masks.main,
 }
 
 

@@ -22,8 +22,10 @@ from kindred.app.app import App, build_app
 from kindred.app.sections import SCHEMA
 from kindred.core.bundle import DataWindow, Manifest
 from kindred.core.event import Imported
+from kindred.core.item import CatalogItem
 from kindred.ingest.fold_columns import FOLD_FOLDER, import_folder
 from kindred.models.blend import BlendConfig, BlendModel, blended
+from kindred.recommend.item_table import ITEMS, ItemTable
 from kindred.recommend.model_set import RANKER
 from kindred.settings.load import load_settings
 from kindred.training.bundle import folders, write_models
@@ -45,9 +47,8 @@ async def make(config: ShopConfig, home: Path, progress: Progress = silent) -> d
     now = app.clock.now()
     try:
         progress("catalogue")
-        for part in shop.parts():
-            await app.stores.catalog.upsert(part.items(now), now)
-        measured = await _publish(app, shop, now, progress)
+        table = await _fill(app, shop, now)
+        measured = await _publish(app, shop, table, now, progress)
         progress("users")
         await _import(app, shop, now)
     finally:
@@ -55,7 +56,21 @@ async def make(config: ShopConfig, home: Path, progress: Progress = silent) -> d
     return measured
 
 
-async def _publish(app: App, shop: Shop, now: int, progress: Progress) -> dict[str, float]:
+async def _fill(app: App, shop: Shop, now: int) -> ItemTable:
+    """Put the items into the catalogue; return them as a training would."""
+    table, seq = ItemTable(), 0
+    for part in shop.parts():
+        items = part.items(now)
+        ordinals = await app.stores.catalog.upsert(items, now)
+        rows = enumerate(zip(ordinals, items, strict=True), start=seq + 1)
+        table.apply([CatalogItem(ordinal=o, seq=n, listed=True, item=item, updated=now) for n, (o, item) in rows])
+        seq += len(items)
+        if table.unsettled:
+            table.settle()
+    return table
+
+
+async def _publish(app: App, shop: Shop, table: ItemTable, now: int, progress: Progress) -> dict[str, float]:
     """Publish a bundle of the shop's models."""
     store = app.stores.models
     async with staged(store) as folder:
@@ -67,6 +82,7 @@ async def _publish(app: App, shop: Shop, now: int, progress: Progress) -> dict[s
             blend = BlendModel.from_config(BlendConfig(), blended(names))
             progress("write and index")
             measured = write_models(models, blend, folder, app.stores.vectors)
+            table.save(folder / ITEMS)
         kinds = [*folders(models), "blend"]
         if shop.config.learners:
             progress("ranker")

@@ -19,7 +19,7 @@ from kindred.models.preference import PreferenceConfig
 from kindred.ports.telemetry import Meter
 from kindred.recommend.cards import WARM
 from kindred.recommend.config import RecommendConfig
-from kindred.recommend.item_table import ItemTable
+from kindred.recommend.item_table import ITEMS, ItemTable
 from kindred.recommend.item_text import item_text
 from kindred.recommend.model_set import CONTENT, ModelSet, open_layers, open_models
 from kindred.recommend.side import ContentSide
@@ -47,7 +47,9 @@ class Follower:
         self._config = config
         self._preference = preference
         self._meter = meter
+        self._clock = clock
         self._table = ItemTable()
+        self._opened = False
         self._trends = TrendLists(stores.state, clock)
         self._world: World | None = None
         self._refused: tuple[str, BundleError] | None = None
@@ -84,6 +86,9 @@ class Follower:
     async def step(self, trends: bool = True) -> None:
         """Take over what has changed since the last step; the lists of what trends only where `trends` says so."""
         async with self._one_at_a_time:
+            if not self._opened:
+                self._table = await self._open_table() or self._table
+                self._opened = True
             await self._follow_catalogue()
             await self._follow_bundle()
             if trends:
@@ -109,6 +114,23 @@ class Follower:
                 self._meter.count("follower_failures")
             await asyncio.sleep(PERIOD)
 
+    async def _open_table(self) -> ItemTable | None:
+        """Map the catalogue as the active bundle saw it, so that the feed need only give what changed since.
+
+        None where there is no such thing, and where the catalogue is older than the bundle: it was put back.
+        """
+        version = await self._stores.models.active()
+        try:
+            folder = None if version is None else (await open_layers(self._stores.models, version))[1].base / ITEMS
+            if folder is None or not folder.is_dir():
+                return None
+            table = await asyncio.to_thread(ItemTable.open, folder)
+        except (BundleError, NotFound) as error:
+            _logger.warning("the catalogue is read anew, bundle %s cannot give it: %s", version, error.detail)
+            return None
+        (newest,) = await self._stores.catalog.by_ordinals([table.newest])
+        return table if newest is not None and newest.seq >= table.seq else None
+
     async def _follow_catalogue(self) -> None:
         while True:
             changes = await self._stores.catalog.changes_since(self._table.seq, PAGE)
@@ -120,6 +142,10 @@ class Follower:
                     self._world.cards.forget(change.ordinal for change in part)
                     self._encode(self._world.models, self._world.side, part)
                 await asyncio.sleep(0)
+            # Each page at once: a mask that knows too little of what changed would be made anew by a request.
+            self._table.available(self._clock.now())
+            if self._table.unsettled:
+                await asyncio.to_thread(self._table.settle)
 
     async def _follow_bundle(self) -> None:
         version = await self._stores.models.active()
@@ -160,6 +186,9 @@ class Follower:
             preference=self._preference,
             partition_of=self._stores.log.partition_of,
         )
+        if self._world is None:
+            await asyncio.to_thread(self._table.available, self._clock.now())
+        await asyncio.to_thread(world.newcomers.follow, world.new_until(self._clock.now()))
         await world.cards.of(models.popularity.top(WARM)[0].tolist())
         return world
 

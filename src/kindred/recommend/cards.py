@@ -1,6 +1,7 @@
 """Cards: catalogue items as answers show them, the latest asked for kept decoded."""
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from kindred.core.item import CatalogItem
 from kindred.ports.catalog import CatalogStore
@@ -60,5 +61,5 @@ class Cards:
 
     def _keep(self, fresh: dict[int, CatalogItem]) -> None:
         self._kept.update(fresh)
-        for ordinal in list(self._kept)[: max(len(self._kept) - self._size, 0)]:
+        for ordinal in list(islice(self._kept, max(len(self._kept) - self._size, 0))):
             del self._kept[ordinal]

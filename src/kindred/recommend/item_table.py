@@ -19,6 +19,8 @@ from kindred.recommend.items.columns import Columns
 from kindred.recommend.items.masks import KeptMask, MaskCache
 from kindred.recommend.items.postings import Postings
 
+ITEMS = "items"
+"""A bundle's folder of the catalogue as its training saw it."""
 _POSTINGS = ("categories", "tags", "countries")
 _SLICE = 10_000
 

@@ -37,14 +37,17 @@ class Newcomers:
             rows = allowed.ordinals()
             items, times = self._newest_first(rows[self._times_of(rows) >= first])
         else:
-            self._follow(first)
+            self.follow(first)
             items, times = self._items, self._times
         inside = np.flatnonzero((times >= first) & (times <= last))
         kept = inside[allowed.has(items[inside])][:k]
         return items[kept], times[kept]
 
-    def _follow(self, first: int) -> None:
-        """Bring the list up to date: anew once in a day of the window's movement, else for what changed."""
+    def follow(self, first: int) -> None:
+        """Bring the list up to date for what was created since `first` (ms).
+
+        It is made anew once in a day of that moment's movement; else what changed is looked at alone.
+        """
         changed = self._table.changes.since(self._version)
         self._version = self._table.changes.version
         if self._since is None or changed is None or not self._since <= first < self._since + DAY:

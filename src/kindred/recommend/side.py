@@ -1,17 +1,24 @@
 """ContentSide: content vectors of items that are newer than the bundle, or were edited after it."""
 
 import numpy as np
+from numpy.typing import NDArray
 
-from kindred.core.candidates import Floats, Ordinals
+from kindred.core.candidates import Floats, Mask, Ordinals
+
+_FIRST = 256
 
 
 class ContentSide:
-    """An append-only segment of vectors (m, d) float32 over the bundle's own; the latest row of an ordinal counts."""
+    """An append-only segment of vectors (m, d) float32 over the bundle's own, one row for each ordinal that it holds.
+
+    A change copies numbers of rows alone, never the vectors of others, except when the room for them doubles.
+    """
 
     def __init__(self, dimensions: int) -> None:
         """Start empty, for vectors of length `dimensions`."""
         self._ordinals = np.empty(0, np.int32)
-        self._vectors = np.empty((0, dimensions), np.float32)
+        self._rows = np.empty(0, np.int64)
+        self._vectors = np.empty((_FIRST, dimensions), np.float32)
 
     def __len__(self) -> int:
         """Return how many ordinals it holds."""
@@ -19,16 +26,27 @@ class ContentSide:
 
     def put(self, ordinals: Ordinals, vectors: Floats) -> None:
         """Add or replace rows (`vectors (m, d)`); each ordinal at most once in a call."""
-        kept = ~np.isin(self._ordinals, ordinals)
-        joined = np.concatenate([self._ordinals[kept], ordinals])
-        stacked = np.concatenate([self._vectors[kept], vectors])
-        order = np.argsort(joined)
-        self._ordinals, self._vectors = joined[order].astype(np.int32), stacked[order]
+        places, known = self._find(ordinals)
+        self._vectors[self._rows[places[known]]] = vectors[known]
+        fresh, added, held = ordinals[~known], vectors[~known], len(self)
+        if held + len(fresh) > len(self._vectors):
+            room = np.empty((2 * (held + len(fresh)), self._vectors.shape[1]), np.float32)
+            room[:held] = self._vectors[:held]
+            self._vectors = room
+        self._vectors[held : held + len(fresh)] = added
+        order = np.argsort(fresh)
+        places = np.searchsorted(self._ordinals, fresh[order])
+        self._rows = np.insert(self._rows, places, held + order)
+        self._ordinals = np.insert(self._ordinals, places, fresh[order])
 
     def overlay(self, items: Ordinals, vectors: Floats) -> None:
         """Overwrite the rows of `vectors (n, d)` whose item (n,) has a newer vector here."""
-        if not len(self._ordinals):
-            return
-        place = np.minimum(np.searchsorted(self._ordinals, items), len(self._ordinals) - 1)
-        hit = self._ordinals[place] == items
-        vectors[hit] = self._vectors[place[hit]]
+        places, known = self._find(items)
+        vectors[known] = self._vectors[self._rows[places[known]]]
+
+    def _find(self, items: Ordinals) -> tuple[NDArray[np.intp], Mask]:
+        """Return the place of each item (n,) among the ordinals, and whether it is there."""
+        if not len(self):
+            return np.zeros(len(items), np.intp), np.zeros(len(items), np.bool_)
+        places = np.minimum(np.searchsorted(self._ordinals, items), len(self) - 1)
+        return places, self._ordinals[places] == items

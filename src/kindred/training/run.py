@@ -12,6 +12,7 @@ from kindred.core.bundle import Manifest
 from kindred.core.clock import Clock
 from kindred.core.errors import BundleCorrupt, BundleError, NoBundle, NotFound
 from kindred.evaluation.intervals import Interval
+from kindred.recommend.item_table import ITEMS, ItemTable
 from kindred.recommend.model_set import RANKER, ModelSet, open_layers, open_models
 from kindred.training.bundle import folders, form_metrics
 from kindred.training.card import write_card
@@ -181,6 +182,7 @@ class _Run:
         async with staged(self.stores.models) as folder:
             self.tell("write")
             link_tree(begun.work.part(MODELS).folder, folder)
+            ItemTable.of(begun.dataset.changes()).save(folder / ITEMS)
             manifest = Manifest(
                 version=begun.plan.version,
                 created=self.clock.now(),

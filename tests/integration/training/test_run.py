@@ -24,6 +24,7 @@ from kindred.core.profile import Profile
 from kindred.core.query import Context
 from kindred.ingest.fold_columns import FoldColumns
 from kindred.ingest.importing.lake import LAKE_COLUMNS, ImportManifest, Lake
+from kindred.recommend.item_table import ITEMS, ItemTable
 from kindred.recommend.model_set import open_models as open_bundle
 from kindred.training.card import FILE
 from kindred.training.collect import collect
@@ -184,6 +185,8 @@ async def test_a_run_publishes_a_bundle_that_servers_can_open(stores: Stores) ->
     assert manifest.window.interactions == 60
     assert manifest.window.position == "0.0.59"
     assert manifest.parameters["als"]["factors"] == opened.als.factors
+    table = ItemTable.open((await stores.models.open(manifest.version))[1] / ITEMS)
+    assert (table.size, table.seq) == (manifest.n_items, manifest.window.catalogue_seq)
     assert {"data", "als", "publish"} <= set(steps)
     assert await stores.leases.holder(LEASE) is None
 

@@ -1,12 +1,21 @@
 """What the follower takes over, what it refuses, and what a full side segment costs."""
 
+import dataclasses
+
+import msgspec
+import numpy as np
 import pytest
 from tests.unit.recommend.world import NOW, build, item, publish
 
-from kindred.app.follower import encode_changes
+from kindred.adapters.memory.catalog import MemoryCatalog
+from kindred.app.follower import Follower, encode_changes
 from kindred.core.errors import BundleCorrupt, StoreFull, StoreUnavailable
 from kindred.core.item import CatalogItem
 from kindred.core.position import Position
+from kindred.models.preference import PreferenceConfig
+from kindred.ports.telemetry import NoMeter
+from kindred.recommend.config import RecommendConfig
+from kindred.recommend.item_table import ITEMS
 from kindred.recommend.side import ContentSide
 
 
@@ -59,3 +68,58 @@ async def test_a_store_that_fails_while_a_change_is_awaited_is_no_refusal(platfo
 
     monkeypatch.setattr(platform.stores.state, "watermark", broken)
     assert not await platform.serving.wait_for(Position(0, 0, 0), 1.0)
+
+
+def _reads(stores, monkeypatch) -> list[int]:
+    """Note from which change on the catalogue's feed is read."""
+    asked, changes_since = [], stores.catalog.changes_since
+
+    async def noted(seq, limit):
+        asked.append(seq)
+        return await changes_since(seq, limit)
+
+    monkeypatch.setattr(stores.catalog, "changes_since", noted)
+    return asked
+
+
+def _follower(platform) -> Follower:
+    return Follower(platform.stores, platform.clock, RecommendConfig(), PreferenceConfig(), NoMeter())
+
+
+async def test_a_server_starts_from_the_bundles_catalogue_and_reads_what_came_later(platform, monkeypatch):
+    await platform.upsert(msgspec.structs.replace(item(3), stock=0), msgspec.structs.replace(item(3), item_id="later"))
+    asked = _reads(platform.stores, monkeypatch)
+    follower = _follower(platform)
+    await follower.step()
+    assert min(asked) == 120
+    table, live = follower.table, platform.follower.table
+    assert (table.size, table.seq) == (121, 122)
+    assert not table.available(NOW).bits.has(np.array([3])).any()
+    for found, wanted in (
+        (table.available(NOW), live.available(NOW)),
+        (table.in_categories(["horror"]), live.in_categories(["horror"])),
+        (table.with_tags(["tag3"]), live.with_tags(["tag3"])),
+    ):
+        assert found.bits.mask().tolist() == wanted.bits.mask().tolist()
+
+
+async def test_a_catalogue_that_was_put_back_is_read_from_its_first_change(platform, monkeypatch):
+    older = MemoryCatalog()
+    await older.upsert([item(n) for n in range(59, -1, -1)], NOW)
+    platform.stores = dataclasses.replace(platform.stores, catalog=older)
+    asked = _reads(platform.stores, monkeypatch)
+    follower = _follower(platform)
+    await follower.step()
+    assert min(asked) == 0
+    assert follower.table.size == 60
+    assert follower.table.category_of(0) == item(59).category
+
+
+async def test_a_damaged_copy_of_the_catalogue_is_read_anew(platform, monkeypatch):
+    _, folder = await platform.stores.models.open("b1")
+    (folder / ITEMS / "stock.npy").write_bytes(b"\x93NUMPY cut short")
+    asked = _reads(platform.stores, monkeypatch)
+    follower = _follower(platform)
+    await follower.step()
+    assert min(asked) == 0
+    assert follower.table.size == 120

@@ -46,6 +46,7 @@ from kindred.ports.state import StateRecord, StateWrite
 from kindred.ports.telemetry import NoMeter
 from kindred.recommend.ask import Ask
 from kindred.recommend.config import PlacementConfig, RecommendConfig
+from kindred.recommend.item_table import ITEMS, ItemTable
 from kindred.recommend.world import World
 from kindred.training.bundle import write_models
 from kindred.training.config import TrainConfigs, TrainingConfig
@@ -194,6 +195,7 @@ async def publish(stores: Stores, columns: Interactions, user_ids: list[str], ve
     dataset = Dataset(columns, user_ids, profiles, catalogue, catalogue_seq=max((i.seq for i in items), default=0))
     models = fit_models(dataset, configs, NOW)
     folder = await stores.models.stage()
+    ItemTable.of(dataset.changes()).save(folder / ITEMS)
     write_models(models, BlendModel.from_config(BlendConfig(), blended(models.retrievers)), folder, stores.vectors)
     manifest = Manifest(
         version=version,
