@@ -26,12 +26,16 @@ _SLICE = 10_000
 
 
 class _Meta(msgspec.Struct):
-    """What stands beside a snapshot's arrays; `newest` is the ordinal that changed last, at `seq`."""
+    """What stands beside a snapshot's arrays; `newest` is the ordinal that changed last, at `seq`.
+
+    `primaries`: codes of the categories that are some item's first.
+    """
 
     seq: int
     size: int
     newest: int
     limited: int
+    primaries: list[int] = []
 
 
 class ItemTable:
@@ -47,6 +51,7 @@ class ItemTable:
         self._columns = Columns()
         self._availability = Availability(self._columns, self.changes)
         self._limited = 0
+        self._primaries: set[int] = set()
         self._names_of: tuple[int, Names] = (-1, Names())
 
     @classmethod
@@ -78,6 +83,11 @@ class ItemTable:
     def primary(self) -> Ordinals:
         """Return the code of each primary category (size,) int32."""
         return self._columns["primary"]
+
+    @property
+    def primaries(self) -> int:
+        """Return how many categories are, or once were, the first of an item."""
+        return len(self._primaries)
 
     @property
     def creator(self) -> Ordinals:
@@ -162,8 +172,9 @@ class ItemTable:
         ordinals = np.fromiter(latest, np.int32, len(latest))
         self._columns.grow(int(ordinals.max()) + 1)
         before = int(self._columns["limited"][ordinals].sum())
-        firsts = (self._codes([item.categories[place : place + 1] for item in items]) for place in (0, 1))
-        self._columns.write(ordinals, rows, *firsts)
+        primary, secondary = (self._codes([item.categories[place : place + 1] for item in items]) for place in (0, 1))
+        self._columns.write(ordinals, rows, primary, secondary)
+        self._primaries.update(primary[primary >= 0].tolist())
         self._limited += int(self._columns["limited"][ordinals].sum()) - before
         for ordinal, item in zip(latest, items, strict=True):
             self.categories.replace(ordinal, self.categories.codes(item.categories))
@@ -193,13 +204,14 @@ class ItemTable:
         edges = Edges.of(self._columns)
         save_array(folder, "edge_times", edges.times)
         save_array(folder, "edge_items", edges.items)
-        save_json(folder, "table", _Meta(self.seq, self.size, self.newest, self._limited))
+        save_json(folder, "table", _Meta(self.seq, self.size, self.newest, self._limited, sorted(self._primaries)))
 
     @classmethod
     def open(cls, folder: Path) -> Self:
         """Map what was saved, to take over what changed behind its `seq`; raise BundleCorrupt."""
         table, meta = cls(), load_json(folder, "table", _Meta)
         table.seq, table.newest, table._limited = meta.seq, meta.newest, meta.limited
+        table._primaries = set(meta.primaries)
         table._columns = Columns.open(folder, meta.size)
         table.categories, table.tags, table.countries = (Postings.open(folder / n, meta.size) for n in _POSTINGS)
         times = load_array(folder, "edge_times", np.int64, (None,))

@@ -32,7 +32,7 @@ from kindred.features.values.attributes import ItemAttributes
 Numbers = NDArray[np.float64]
 
 _UNIT = 1_000
-_CTR, _CTR_WEIGHT = 0.02, 50
+CTR, CTR_WEIGHT = 0.02, 50
 _RATING, _RATING_WEIGHT = 3.0, 5
 _QUALITY_WEIGHT, _HIGHEST = 10, 5.0
 _NO_DATE_DAYS, _FRESH_DAYS = 365.0, 30.0
@@ -142,7 +142,7 @@ def _watched(reading: ItemReading) -> dict[str, NDArray[Any]]:
     windows = ("1h", "24h", "7d", "30d")
     views = np.log1p(np.stack([sums[f"views_{window}"] for window in windows]))
     ctr = {
-        window: (sums[f"credited_{window}"] + _CTR_WEIGHT * _CTR) / (sums[f"shown_{window}"] + _CTR_WEIGHT)
+        window: (sums[f"credited_{window}"] + CTR_WEIGHT * CTR) / (sums[f"shown_{window}"] + CTR_WEIGHT)
         for window in windows[:3]
     }
     hourly, usual = sums["views_1h"] + 1, sums["views_7d"] / HOURS_OF_WEEK + 1

@@ -1,0 +1,147 @@
+"""What may stand at the next slot of a slate: pins, caps and the distance between items of one creator.
+
+The stages that fill a slate slot by slot, by score, by difference or by a draw, all ask the same object.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from kindred.core.candidates import Mask, Ordinals
+from kindred.core.query import Query
+from kindred.recommend.placement_rules import pinned_items, promotions
+from kindred.recommend.world import World
+
+CATEGORY_CAP, PROMOTION_CAP = "category_cap", "promotion_cap"
+_NO_CREATOR = -2
+
+
+class Cap(NamedTuple):
+    """Of each group of rows at most `most` may be chosen; `groups (n,)` int32, -1 for rows of none."""
+
+    groups: Ordinals
+    most: int
+    name: str = CATEGORY_CAP
+
+
+class Constraints:
+    """One slate in the making: how many rows of each group are in it, and which rows are still open.
+
+    Caps are never broken: a slate ends short rather. Pinned rows have their share of the caps from the beginning; a pin
+    that would break one lapses. The distance between rows of one creator holds while a row is left that keeps it.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        caps: Sequence[Cap] = (),
+        pins: Mapping[int, int] | None = None,
+        creators: Ordinals | None = None,
+        spacing: int = 0,
+    ) -> None:
+        """Start with nothing chosen of `size` rows; `pins`: row by slot from 0; `creators (n,)`, -1 for none."""
+        self.changes = 0
+        self._caps = caps
+        self._open = np.ones(size, np.bool_)
+        self._taken = np.zeros(size, np.bool_)
+        self._counts: list[dict[int, int]] = [{} for _ in caps]
+        self._creators = creators if spacing else None
+        self._spacing = spacing
+        self._recent: list[int] = []
+        self._slot = 0
+        self._pins: dict[int, int] = {}
+        for slot, row in sorted((pins or {}).items()):
+            if self._open[row]:
+                self._pins[slot] = row
+                self._close(row)
+
+    @classmethod
+    def of(cls, world: World, query: Query, items: Ordinals) -> Self:
+        """Return what a request asks of candidates (n,)."""
+        groups, params = world.table.primary[items], query.params
+        most = slots_per_category(query, world.table.primaries)
+        caps = [Cap(groups, most)] if most < query.count else []
+        caps += [Cap(np.where(meant, 0, -1), most, PROMOTION_CAP) for meant, most in promotions(world, query, items)]
+        pins = pinned_items(query)
+        rows = {ordinal: row for row, ordinal in enumerate(items.tolist()) if ordinal in pins.values()} if pins else {}
+        placed = {slot: rows[item] for slot, item in pins.items() if item in rows and slot < query.count}
+        creators = world.table.creator[items] if params.creator_spacing else None
+        return cls(len(items), caps, placed, creators, params.creator_spacing)
+
+    @property
+    def open(self) -> Mask:
+        """Return which rows (n,) may stand at the present slot, pinned ones left out."""
+        if self._creators is None or not self._recent:
+            return self._open
+        apart: Mask = self._open & ~np.isin(self._creators, self._recent)
+        return apart if apart.any() else self._open
+
+    @property
+    def pins(self) -> list[int]:
+        """Return the rows that are pinned, by slot."""
+        return list(self._pins.values())
+
+    def due(self) -> int | None:
+        """Return the row that is pinned to the present slot, or, when no other row is open, the next pinned one."""
+        slot = self._slot if self._slot in self._pins else None
+        if slot is None and self._pins and not self._open.any():
+            slot = min(self._pins)
+        return None if slot is None else self._pins[slot]
+
+    def take(self, row: int) -> None:
+        """Choose a row, pinned or open, for the present slot."""
+        pinned = next((slot for slot, one in self._pins.items() if one == row), None)
+        if pinned is None:
+            self._close(row)
+        else:
+            del self._pins[pinned]
+        self._taken[row] = True
+        self._slot += 1
+        if self._creators is not None:
+            self.changes += 1
+            # A row without a creator keeps its distance from none, yet fills its slot: a number that no row bears.
+            creator = int(self._creators[row]) if self._creators[row] >= 0 else _NO_CREATOR
+            self._recent = [*self._recent, creator][-self._spacing :]
+
+    def short_by(self) -> str | None:
+        """Return the name of a cap that keeps a row closed, None where none does."""
+        for cap, counts in zip(self._caps, self._counts, strict=True):
+            full = [group for group, count in counts.items() if count >= cap.most]
+            if bool((np.isin(cap.groups, full) & ~self._taken).any()):
+                return cap.name
+        return None
+
+    def _close(self, row: int) -> None:
+        """Count a row under the caps, and close it with all rows of the groups that it fills."""
+        self._open[row] = False
+        for cap, counts in zip(self._caps, self._counts, strict=True):
+            group = int(cap.groups[row])
+            if group >= 0:
+                counts[group] = counts.get(group, 0) + 1
+                if counts[group] == cap.most:
+                    self._open[cap.groups == group] = False
+                    self.changes += 1
+
+
+def slots_per_category(query: Query, categories: int) -> int:
+    """Return how often a primary category may stand in the slate, at least once.
+
+    A request for a category is not capped, nor is a catalogue whose items are all of one category.
+    """
+    if query.filters.categories or query.params.category_cap >= 1 or categories < 2:
+        return query.count
+    return max(1, int(query.params.category_cap * query.count + 1e-9))
+
+
+def say_short(query: Query, constraints: Constraints, shown: int, candidates: int) -> None:
+    """Leave in the request's `degraded` why a slate has fewer rows than asked for and than there are candidates.
+
+    What the stage before this one said of its own order no longer holds.
+    """
+    said = [one for one in query.scratch.get("degraded", ()) if one not in _SHORT.values()]
+    cap = constraints.short_by() if shown < min(query.count, candidates) else None
+    query.scratch["degraded"] = [*said, *([] if cap is None else [_SHORT[cap]])]
+
+
+_SHORT = {name: f"under_filled:{name}" for name in (CATEGORY_CAP, PROMOTION_CAP)}
