@@ -32,6 +32,7 @@ class ReasonCode(StrEnum):
     POPULAR_IN_CATEGORY = "popular_in_category"
     POPULAR_IN_COUNTRY = "popular_in_country"
     NEW = "new"
+    PROMOTED = "promoted"
     FROM_CATALOGUE = "from_catalogue"
 
 

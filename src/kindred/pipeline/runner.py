@@ -161,7 +161,7 @@ class Runner:
                 order = checked_order(stage.order(query, candidates), len(candidates))
                 note.detail.update(order.detail)
                 propensity = candidates.columns["propensity"][order.index] * order.propensity
-                candidates = candidates.take(order.index).with_columns({"propensity": propensity})
+                candidates = candidates.take(order.index).with_columns({**order.columns, "propensity": propensity})
                 note.left = len(candidates)
         return candidates
 
@@ -251,4 +251,6 @@ def _largest_shares(chosen: Candidates, proposed: Sequence[tuple[str, ...]]) -> 
 
 def _degraded(query: Query, shown: int) -> list[str]:
     said = list(dict.fromkeys([*query.failures, *query.scratch.get("degraded", ())]))
-    return [*said, "under_filled"] if shown < query.count else said
+    # A stage that knows why there are fewer has said so itself.
+    explained = shown >= query.count or any(one.startswith("under_filled") for one in said)
+    return said if explained else [*said, "under_filled"]

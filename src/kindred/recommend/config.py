@@ -12,6 +12,7 @@ from kindred.models.retrieval import RETRIEVERS
 
 STAGES = (
     "user_state",
+    "rule_items",
     *RETRIEVERS,
     "content",
     "on_screen",
@@ -19,6 +20,7 @@ STAGES = (
     "popular",
     "country",
     "new",
+    "promoted",
     "catalogue",
     "available",
     "region",
@@ -32,6 +34,9 @@ STAGES = (
     "features",
     "blend",
     "ranker",
+    "rules",
+    "pools",
+    "retired",
     "diversity",
     "exploration",
     "reasons",

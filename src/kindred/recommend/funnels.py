@@ -8,6 +8,8 @@ from kindred.recommend.explainers.reasons import Reasons
 from kindred.recommend.filters.rules import RULES, RuleFilter
 from kindred.recommend.hydrators.features import CandidateFeatures
 from kindred.recommend.hydrators.user import UserState
+from kindred.recommend.placement_rules import RuleItems, Rules
+from kindred.recommend.pools import Pools, Retired
 from kindred.recommend.rerankers.diversity import Diversity
 from kindred.recommend.rerankers.exploration import Exploration
 from kindred.recommend.scorers.blend import Blend
@@ -21,6 +23,7 @@ from kindred.recommend.sources.lists import (
     TrendingSource,
 )
 from kindred.recommend.sources.personal import ContentSource, OnScreenSource, RetrieverSource
+from kindred.recommend.sources.promoted import PromotedSource
 from kindred.recommend.world import World
 
 
@@ -28,7 +31,7 @@ def build_funnel(world: World, effects: Sequence[Effect] = (), deadlines: Deadli
     """Put the stages over one world in order."""
     return Funnel(
         bundle=world.models.version,
-        facts=[UserState(world)],
+        facts=[UserState(world), RuleItems(world)],
         sources=[
             *(RetrieverSource(world, name) for name in world.models.retrievers),
             ContentSource(world),
@@ -37,12 +40,14 @@ def build_funnel(world: World, effects: Sequence[Effect] = (), deadlines: Deadli
             PopularSource(world),
             CountrySource(world),
             NewItemsSource(world),
+            PromotedSource(world),
         ],
         fallbacks=[AnythingSource(world)],
         eligibility=[RuleFilter(world, name) for name in RULES],
         coarse=[ModelScores(world)],
         hydrators=[CandidateFeatures(world)],
-        fine=[Blend(world), Ranker(world)],
+        fine=[Blend(world), Ranker(world), Rules(world), Pools(world)],
+        filters=[Retired(world)],
         rerankers=[Diversity(world)],
         draws=Exploration(world),
         explainer=Reasons(world),

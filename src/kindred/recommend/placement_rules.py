@@ -10,11 +10,11 @@ from kindred.core.candidates import Candidates, Floats, Mask, Ordinals
 from kindred.core.query import Query
 from kindred.core.rules import Rule
 from kindred.pipeline.stages import FailPolicy
-from kindred.recommend.filters.rules import allowed
-from kindred.recommend.sources.lists import allowed_rows, ranked
 from kindred.recommend.world import World
 
-FACTOR = "rules.factor"
+FACTOR, PROMOTED = "rules.factor", "raw.promoted"
+# More than any part of a score: nothing but the pin puts its item there.
+_ALL = np.float32(2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +41,6 @@ class RuleItems:
 
 
 @dataclass(frozen=True, slots=True)
-class RuleSource:
-    """Proposes the items that are pinned, and those that a promotion names, where the request allows them."""
-
-    world: World
-    name: str = "promoted"
-    policy: FailPolicy = FailPolicy.OPEN
-
-    def enabled(self, query: Query) -> bool:
-        """Say whether a rule asks for items by name."""
-        return any(rule.items and rule.kind in ("pin", "promote") for rule in query.params.rules)
-
-    async def propose(self, query: Query) -> Candidates:
-        """Return them in the order of the rules."""
-        rules = [rule for rule in query.params.rules if rule.kind in ("pin", "promote")]
-        items = np.array(list(dict.fromkeys(o for rule in rules for o in _ordinals(query, rule).tolist())), np.int32)
-        items = items[allowed_rows(items, allowed(self.world, query))]
-        return ranked(self.name, items, np.linspace(1, 0.5, len(items), dtype=np.float32))
-
-
-@dataclass(frozen=True, slots=True)
 class Rules:
     """Multiplies scores by the factors of the placement's rules, those of several rules with one another."""
 
@@ -69,27 +49,28 @@ class Rules:
     policy: FailPolicy = FailPolicy.OPEN
 
     def enabled(self, query: Query) -> bool:
-        """Say whether a rule has a factor."""
-        return any(rule.factor is not None for rule in query.params.rules)
+        """Say whether there are any."""
+        return bool(query.params.rules)
 
     def score(self, query: Query, candidates: Candidates) -> Mapping[str, Floats]:
-        """Return `score`, scaled down where it would be above 1, and `rules.factor`."""
+        """Return `score`, scaled down where it would be above 1, `rules.factor`, and what pinned items owe to it."""
         factor = np.ones(len(candidates), np.float32)
         for rule in query.params.rules:
             if rule.factor is not None:
                 factor[meant(self.world, query, rule, candidates.items)] *= np.float32(rule.factor)
         score = candidates.column("score", 0.0) * factor
-        return {"score": score / max(float(score.max(initial=0)), 1.0), FACTOR: factor}
+        pinned = np.isin(candidates.items, list(pinned_items(query).values()))
+        share = np.where(pinned, _ALL, np.float32(0))
+        return {"score": score / max(float(score.max(initial=0)), 1.0), FACTOR: factor, "share.promoted": share}
 
 
 def meant(world: World, query: Query, rule: Rule, items: Ordinals) -> Mask:
     """Return which items (n,) a rule means."""
-    found: Mask = np.isin(items, _ordinals(query, rule))
-    for postings, names in ((world.table.categories, rule.categories), (world.table.tags, rule.tags)):
-        for name in names:
-            bearers = postings.of(name)
-            if len(bearers):
-                found |= bearers[np.minimum(np.searchsorted(bearers, items), len(bearers) - 1)] == items
+    found: Mask = np.isin(items, named_items(query, rule))
+    if rule.categories:
+        found |= world.table.in_categories(rule.categories).bits.has(items)
+    if rule.tags:
+        found |= world.table.with_tags(rule.tags).bits.has(items)
     return found
 
 
@@ -106,6 +87,7 @@ def promotions(world: World, query: Query, items: Ordinals) -> list[tuple[Mask, 
     return [(meant(world, query, rule, items), rule.cap or 0) for rule in rules]
 
 
-def _ordinals(query: Query, rule: Rule) -> Ordinals:
+def named_items(query: Query, rule: Rule) -> Ordinals:
+    """Return the ordinals (m,) int32 of the items that a rule names and the catalogue knows."""
     known: Mapping[str, int] = query.scratch.get("rule_items", {})
     return np.array([known[name] for name in rule.items if name in known], np.int32)

@@ -9,11 +9,11 @@ from kindred.core.candidates import Candidates, Floats, Mask
 from kindred.core.query import Query
 from kindred.core.rng import seeded
 from kindred.pipeline.stages import FailPolicy
+from kindred.recommend.placement_rules import PROMOTED
 from kindred.recommend.posteriors import chance_spent, choice_frequencies, posterior, promising
 from kindred.recommend.world import World
 
 NEW, SERENDIPITY = "pool.new", "pool.serendipity"
-PINNED_SOURCE = "raw.promoted"
 EXPLOIT = 200
 _SAMPLE = 100_000
 
@@ -30,7 +30,13 @@ class Pools:
     world: World
     name: str = "pools"
     policy: FailPolicy = FailPolicy.OPEN
-    _popular: list[float] = field(default_factory=list)
+    most_popular: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Find out, of a sample, how many users an item of the catalogue's most popular tenth has at least."""
+        counts = self.world.models.popularity.user_counts
+        sample = counts[:: len(counts) // _SAMPLE + 1]
+        object.__setattr__(self, "most_popular", float(np.quantile(sample, 0.9)) if len(sample) else 0.0)
 
     def enabled(self, query: Query) -> bool:
         """Say whether anything is to be drawn."""
@@ -60,15 +66,8 @@ class Pools:
         users = self.world.evidence(candidates.items)
         found: Mask = scores >= np.median(exploited)
         found &= likeness <= np.quantile(likeness, 0.25)
-        found &= users <= self._most_popular()
+        found &= users <= self.most_popular
         return found
-
-    def _most_popular(self) -> float:
-        """Return how many users an item of the catalogue's most popular tenth has more than; of a sample, once."""
-        if not self._popular:
-            counts = self.world.models.popularity.user_counts
-            self._popular.append(float(np.quantile(counts[:: len(counts) // _SAMPLE + 1], 0.9)) if len(counts) else 0.0)
-        return self._popular[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,4 +94,4 @@ class Retired:
 def needed(candidates: Candidates) -> Mask:
     """Return which rows (n,) the slots may need whatever their score: what can be drawn, and what rules ask for."""
     found: Mask = (candidates.column(NEW, 0.0) > 0) | (candidates.column(SERENDIPITY, 0.0) > 0)
-    return found | ~np.isnan(candidates.column(PINNED_SOURCE))
+    return found | ~np.isnan(candidates.column(PROMOTED))

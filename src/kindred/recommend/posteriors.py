@@ -5,7 +5,7 @@ import numpy as np
 from kindred.core.candidates import Candidates, Floats, Mask
 from kindred.features.values.items import CTR, CTR_WEIGHT
 
-EXPOSURES, CLICKS = "item.exposures", "item.clicks"
+EXPOSED, CLICKED = "tried.exposed", "tried.clicked"
 DRAWS = 1_000
 FLOOR = 0.1
 
@@ -15,8 +15,8 @@ def posterior(candidates: Candidates) -> tuple[Floats, Floats]:
 
     The prior is what the features `ctr_…` are smoothed by; a row of which nothing is known has it alone.
     """
-    shown = np.nan_to_num(candidates.column(EXPOSURES, 0.0))
-    clicks = np.minimum(np.nan_to_num(candidates.column(CLICKS, 0.0)), shown)
+    shown = np.nan_to_num(candidates.column(EXPOSED, 0.0))
+    clicks = np.minimum(np.nan_to_num(candidates.column(CLICKED, 0.0)), shown)
     return clicks + np.float32(CTR * CTR_WEIGHT), shown - clicks + np.float32((1 - CTR) * CTR_WEIGHT)
 
 
@@ -34,7 +34,7 @@ def choice_frequencies(wins: Floats, losses: Floats, rng: np.random.Generator) -
 
 def chance_spent(candidates: Candidates, exposures: int) -> Mask:
     """Return which rows (n,) were shown as often as an item's chance lasts."""
-    spent: Mask = candidates.column(EXPOSURES, 0.0) >= exposures
+    spent: Mask = candidates.column(EXPOSED, 0.0) >= exposures
     return spent
 
 

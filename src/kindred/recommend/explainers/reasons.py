@@ -58,6 +58,7 @@ class Reasons:
             "popular": self._popular,
             "country": self._country,
             "new": self._new,
+            "promoted": self._promoted,
         }
         return [
             write.get(source, self._listed)(query, int(item), int(a), known)
@@ -125,6 +126,9 @@ class Reasons:
     def _new(self, query: Query, item: int, anchor: int, known: Mapping[int, CatalogItem]) -> Reason:
         category = self.world.table.category_of(item)
         return Reason(code=ReasonCode.NEW, text=f"New in {category}" if category else "New")
+
+    def _promoted(self, query: Query, item: int, anchor: int, known: Mapping[int, CatalogItem]) -> Reason:
+        return Reason(code=ReasonCode.PROMOTED, text="Promoted")
 
     def _listed(self, query: Query, item: int, anchor: int, known: Mapping[int, CatalogItem]) -> Reason:
         return Reason(code=ReasonCode.FROM_CATALOGUE, text="From the catalogue, to fill what you asked for")

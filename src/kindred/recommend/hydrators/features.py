@@ -8,9 +8,11 @@ import numpy as np
 from kindred.core.candidates import Candidates, Floats
 from kindred.core.query import Query
 from kindred.features.groups import ITEM
-from kindred.features.item_blocks import HEAD, read_heads
+from kindred.features.item_blocks import HEAD, Blocks, read_heads, total
+from kindred.features.item_counters import CREDITED_CLICKS, EXPOSURES
 from kindred.features.values.slate import all_values
 from kindred.pipeline.stages import FailPolicy
+from kindred.recommend.posteriors import CLICKED, EXPOSED
 from kindred.recommend.ranking import candidate_columns, request_values, wants_ranker
 from kindred.recommend.world import World
 
@@ -18,6 +20,8 @@ from kindred.recommend.world import World
 @dataclass(frozen=True, slots=True)
 class CandidateFeatures:
     """Reads what the ranker looks at: columns `item.<feature>`, `pair.<feature>`; values of the request in `scratch`.
+
+    Of items that exploration may try also how often they were shown and clicked.
 
     `every`: all of them, also where the bundle holds no ranker, for training.
     """
@@ -29,10 +33,12 @@ class CandidateFeatures:
 
     def enabled(self, query: Query) -> bool:
         """Say whether anybody will look at them."""
-        return self.every or wants_ranker(self.world, query)
+        return self.every or wants_ranker(self.world, query) or query.params.exploration > 0
 
     async def columns(self, query: Query, candidates: Candidates) -> Mapping[str, Floats]:
         """Return columns (n,) float32; raise what the state store raises."""
+        if not (self.every or wants_ranker(self.world, query)):
+            return await self._chances(candidates)
         keys = list(map(str, candidates.items.tolist()))
         heads = read_heads(await self.world.state.heads(ITEM, keys, HEAD.itemsize))
         attributes = self.world.table.attributes()
@@ -42,4 +48,24 @@ class CandidateFeatures:
         ranker = self.world.models.ranker
         if ranker is not None and not self.every:
             columns = {name: column for name, column in columns.items() if name in ranker.schema.columns}
+        columns = {**columns, **chances(heads)}
         return {name: np.asarray(column, np.float32) for name, column in columns.items()}
+
+    async def _chances(self, candidates: Candidates) -> Mapping[str, Floats]:
+        """Return what exploration alone looks at, read of those items that it may try."""
+        tried = ~np.isnan(candidates.column("raw.new"))
+        tried |= self.world.evidence(candidates.items) < self.world.config.cold_item
+        rows = np.flatnonzero(tried)
+        keys = list(map(str, candidates.items[rows].tolist()))
+        heads = read_heads(await self.world.state.heads(ITEM, keys, HEAD.itemsize)) if keys else read_heads(b"")
+        found = {}
+        for name, column in chances(heads).items():
+            found[name] = np.full(len(candidates), np.nan, np.float32)
+            found[name][rows] = column
+        return found
+
+
+def chances(heads: Blocks) -> dict[str, Floats]:
+    """Return how often items were ever shown, and how many of these times clicked, (n,) float32 each."""
+    totals = {EXPOSED: total(heads, EXPOSURES), CLICKED: total(heads, CREDITED_CLICKS)}
+    return {name: column.astype(np.float32) for name, column in totals.items()}

@@ -21,8 +21,8 @@ POOL = 4
 class Diversity:
     """Orders by relevance and difference, under the request's constraints.
 
-    Behind the slate stands a reserve by score, deep enough to fill it whatever is drawn, then every item that
-    exploration draws from.
+    Behind the slate stands, where slots are explored, a reserve by score, deep enough to fill it whatever is drawn,
+    then every item that exploration draws from.
     """
 
     world: World
@@ -44,14 +44,24 @@ class Diversity:
         gains = self._gains(query, candidates.items[pool], candidates.column("score", 0.0)[pool])
         chosen = pool[greedy(gains, constraints, count)]
         say_short(query, constraints, len(chosen), len(candidates))
-        left = np.ones(len(candidates), np.bool_)
+        detail = {"reranker": query.params.reranker, "diversity": query.params.diversity, "category_cap": most}
+        # Where no stage behind this one fills the slots, rows behind the slate would be shown over a cap.
+        alone = "exploration" in query.params.disabled
+        index = np.concatenate([chosen, *([] if alone else self._reserve(query, candidates, chosen))])
+        return Order(index, np.ones(len(index), np.float32), detail)
+
+    def _reserve(self, query: Query, candidates: Candidates, chosen: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+        """Return the rows that may take the place of chosen ones: by score, then those that can be drawn.
+
+        Of each category as many as one slate may hold, so that something open is left whatever is drawn.
+        """
+        groups, left = self.world.table.primary[candidates.items], np.ones(len(candidates), np.bool_)
         left[chosen] = False
         rest = np.flatnonzero(left)
-        reserve = rest[first_rows(groups[rest], most, RESERVE * count)]
+        most = slots_per_category(query, self.world.table.primaries)
+        reserve = rest[first_rows(groups[rest], most, RESERVE * query.count)]
         left[reserve] = False
-        index = np.concatenate([chosen, reserve, np.flatnonzero(left & needed(candidates))])
-        detail = {"reranker": query.params.reranker, "diversity": query.params.diversity, "category_cap": most}
-        return Order(index, np.ones(len(index), np.float32), detail)
+        return [reserve, np.flatnonzero(left & needed(candidates))]
 
     def _gains(self, query: Query, items: Ordinals, scores: Floats) -> Gains:
         diversity = query.params.diversity
@@ -62,7 +72,7 @@ class Diversity:
 
 
 def first_rows(groups: Ordinals, most: int, size: int) -> NDArray[np.intp]:
-    """Return the first `size` rows, ascending, no group of `groups (n,)` more than `most` times, -1 as often as it comes.
+    """Return the first `size` rows, ascending, no group of `groups (n,)` more than `most` times, -1 always.
 
     However many rows of one category come first, the others are there to fill the slate.
     """

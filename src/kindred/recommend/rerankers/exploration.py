@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kindred.core.candidates import Candidates, Floats, Mask
+from kindred.core.candidates import Candidates, Mask
 from kindred.core.query import Query
 from kindred.core.rng import seeded
 from kindred.pipeline.stages import FailPolicy, Order
@@ -42,8 +42,8 @@ class Exploration:
     policy: FailPolicy = FailPolicy.CLOSED
 
     def enabled(self, query: Query) -> bool:
-        """Say whether any slot is to be explored."""
-        return query.params.exploration > 0
+        """Say yes: without a share of slots to draw it still fills them as the constraints allow."""
+        return True
 
     def order(self, query: Query, candidates: Candidates) -> Order:
         """Return the slate's rows, the probability of each choice, and columns that say how it was made."""
@@ -59,7 +59,8 @@ class Exploration:
             constraints.take(slot.row)
             pools.changed = pools.changed or pools.holds(slot.row)
         say_short(query, constraints, len(slots), len(candidates))
-        query.scratch["policy"] = self.world.config.exploration_policy
+        if query.params.exploration > 0:
+            query.scratch["policy"] = self.world.config.exploration_policy
         columns = {
             EPSILON: np.array([slot.epsilon for slot in slots], np.float32),
             POOL_SIZE: np.array([slot.pool for slot in slots], np.float32),
@@ -99,7 +100,7 @@ class _Pools:
         weights = np.stack([candidates.column(NEW, 0.0), candidates.column(SERENDIPITY, 0.0)]).astype(np.float64)
         self._weights: NDArray[np.float64] = weights
         self._shares = np.array([exploration * (1 - serendipity), exploration * serendipity])
-        self._members: list[bool] = (weights > 0).any(axis=0).tolist()
+        self._members: Mask = weights.sum(axis=0) > 0
         self._seen = -1
         self._q = weights
         self.changed = True
@@ -108,7 +109,7 @@ class _Pools:
 
     def holds(self, row: int) -> bool:
         """Say whether a row can be drawn at all."""
-        return self._members[row]
+        return bool(self._members[row])
 
     def restrict(self, allowed: Mask, changes: int) -> None:
         """Take what is open (n,) into account; nothing to do unless a row of a pool, or a group, was closed since."""

@@ -39,7 +39,7 @@ class Relevance:
 
 
 class Mmr:
-    """`(1 - diversity) * score - diversity * highest cosine to those chosen`, at least 0 (Carbonell, Goldstein 1998)."""
+    """`(1 - diversity) * score - diversity * highest cosine to the chosen` (Carbonell and Goldstein 1998)."""
 
     def __init__(self, scores: Floats, vectors: Floats, diversity: float) -> None:
         """Keep `scores (n,)` in [0, 1] and `vectors (n, d)` of length 1 or 0."""
@@ -74,15 +74,15 @@ class Dpp:
 
     def now(self) -> Floats:
         """Return the gains (n,)."""
-        gains: Floats = self._relevance + self._diversity * np.log(np.maximum(self._volume, _LEAST_VOLUME))
-        return gains
+        volume: Floats = np.log(np.maximum(self._volume, _LEAST_VOLUME))
+        return self._relevance + self._diversity * volume
 
     def take(self, row: int) -> None:
         """Take out of all rows what a row says of them."""
         likeness = self._vectors @ self._vectors[row] - self._factor[:, row] @ self._factor
-        added = likeness / np.sqrt(max(self._volume[row], _LEAST_VOLUME))
+        added: Floats = likeness / np.sqrt(np.maximum(self._volume[row], _LEAST_VOLUME))
         self._factor = np.vstack([self._factor, added])
-        self._volume -= np.square(added)
+        self._volume = self._volume - np.square(added)
 
 
 def greedy(gains: Gains, constraints: Constraints, wanted: int) -> NDArray[np.intp]:

@@ -12,6 +12,7 @@ from kindred.models.blend import normalised
 from kindred.models.vectors import score_vectors
 from kindred.pipeline.stages import FailPolicy
 from kindred.recommend.model_set import CONTENT
+from kindred.recommend.placement_rules import PROMOTED
 from kindred.recommend.sources.lists import country_of
 from kindred.recommend.taste import content_profile, represented, spread, trend
 from kindred.recommend.world import World
@@ -24,8 +25,8 @@ LEAST = 0.02
 class ModelScores:
     """Scores candidates by all models and puts them on one scale: columns `model.<name>`, the best candidate 1.
 
-    `coarse` is their sum by the standard weights; new items and what goes with the item on screen stay in whatever
-    their score, since later stages want them.
+    `coarse` is their sum by the standard weights; new items, what goes with the item on screen and what rules ask for
+    stay in whatever their score, since later stages want them.
     """
 
     world: World
@@ -44,7 +45,7 @@ class ModelScores:
         scaled = normalised(np.stack([*(raw[name] for name in names), on_screen]).astype(np.float32, copy=False))
         weights = self.world.models.blend.weights
         coarse = np.array([max(weights.get(name, 0.0), LEAST) for name in names], np.float32) @ scaled[:-1]
-        wanted = ~(np.isnan(candidates.column("raw.new")) & np.isnan(on_screen))
+        wanted = ~(np.isnan(candidates.column("raw.new")) & np.isnan(candidates.column(PROMOTED)) & np.isnan(on_screen))
         columns = {f"model.{name}": row for name, row in zip((*names, "on_screen"), scaled, strict=True)}
         return {**columns, "coarse": coarse + wanted}
 
