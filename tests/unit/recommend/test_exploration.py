@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import chisquare
 from tests.unit.recommend.slates import query, ranked, world
 
+from kindred.core.bits import Bits
 from kindred.core.candidates import Candidates
 from kindred.core.query import UserFacts
 from kindred.core.rng import seeded
@@ -94,8 +95,7 @@ def crowded(seed, dropped=(), exploration=0.5):
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     made = world(CATEGORIES, vectors, creators=[row % 7 for row in range(20)], serendipity=0.4)
     promoted = np.array([1, 4, 6, 9, 13], np.int32)
-    postings = SimpleNamespace(of=lambda name: promoted)
-    made.table.categories = made.table.tags = postings
+    made.table.with_tags = lambda names: SimpleNamespace(bits=Bits.listed(promoted, 20))
     reserve = ranked(20, new=[8, 11, 14, 19], serendipity=[6, 9, 16])
     reserve.columns["pool.new"][[8, 11, 14, 19]] = [0.1, 0.2, 0.3, 0.4]
     asked = query(6, seed, exploration=exploration, diversity=0.3, category_cap=0.34, creator_spacing=1, rules=PINS)
@@ -165,8 +165,9 @@ def test_nothing_is_explored_without_pools_or_without_a_share():
     assert order.index.tolist() == list(range(5))
     assert order.propensity.tolist() == [1.0] * 5
     assert order.detail["explored"] == []
-    assert not Exploration(world([])).enabled(query(5))
-    assert not Exploration(world([])).enabled(query(5, exploration=0.5, disabled=("exploration",)))
+    asked = query(5)
+    assert Exploration(world([-1] * 9)).order(asked, ranked(9, [7, 8])).columns[EPSILON].tolist() == [0.0] * 5
+    assert "policy" not in asked.scratch
 
 
 def test_each_pool_has_its_share_of_all_slots():

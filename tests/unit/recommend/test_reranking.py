@@ -123,7 +123,7 @@ def test_a_cap_is_never_broken(groups, count, share, diversity, exploration, eve
     asked = query(count, category_cap=share, diversity=diversity, exploration=exploration)
     cap = slots_per_category(asked, made.table.primaries)
     found = ranked(len(groups), new=range(0, len(groups), 3) if every else ())
-    for stage in (Diversity(made), *([Exploration(made)] if exploration else [])):
+    for stage in (Diversity(made), Exploration(made)):
         order = stage.order(asked, found)
         assert len(set(order.index.tolist())) == len(order.index)
         found = found.take(order.index)
@@ -154,7 +154,8 @@ def test_the_pool_reaches_past_a_crowd_of_one_category():
 def test_new_items_stay_for_exploration_however_far_down():
     order = Diversity(world([-1] * 200)).order(query(5, exploration=0.3), ranked(200, new=[3, 150, 199]))
     assert order.index.tolist() == [*range(15), 150, 199]
-    assert Diversity(world([-1] * 200)).order(query(5), ranked(200, new=[150])).index.tolist() == list(range(5))
+    alone = query(5, exploration=0.3, disabled=("exploration",))
+    assert Diversity(world([-1] * 200)).order(alone, ranked(200, new=[150])).index.tolist() == list(range(5))
 
 
 def filled(constraints, order):
