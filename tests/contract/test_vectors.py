@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 from kindred.adapters.local.vector_side import SideSegment
-from kindred.adapters.local.vectors import DESCRIPTION, LIVE, LocalVectorIndexes, VectorConfig
+from kindred.adapters.local.vectors import DESCRIPTION, LocalVectorIndexes, VectorConfig
 from kindred.adapters.memory.vectors import MemoryVectorIndexes
 from kindred.core.errors import BundleCorrupt, StoreFull
 from kindred.ports.vectors import VectorIndexes
 from kindred.testing.vectors_suite import VectorsSuite
 
-FLAT = VectorConfig(exact_rows=0)
-LISTS = VectorConfig(exact_rows=0, flat_rows=0)
+LISTS = VectorConfig(exact_rows=0)
 
 
 class TestMemoryVectors(VectorsSuite):
@@ -30,11 +29,6 @@ class TestExactVectors(VectorsSuite):
         return LocalVectorIndexes()
 
 
-class TestFlatVectors(VectorsSuite):
-    def indexes(self) -> VectorIndexes:
-        return LocalVectorIndexes(FLAT)
-
-
 @pytest.mark.filterwarnings("ignore::UserWarning")
 class TestListVectors(VectorsSuite):
     min_recall = 0.75
@@ -43,26 +37,38 @@ class TestListVectors(VectorsSuite):
         return LocalVectorIndexes(LISTS)
 
 
-@pytest.mark.parametrize("config", [VectorConfig(), FLAT, LISTS])
-@pytest.mark.parametrize("damage", ["cut", "removed", "description", "live"])
+@pytest.mark.parametrize("config", [VectorConfig(), LISTS])
+@pytest.mark.parametrize("damage", ["cut", "removed", "description", "other rows"])
 def test_a_damaged_index_is_corrupt(tmp_path: Path, config: VectorConfig, damage: str) -> None:
     vectors = np.random.default_rng(0).standard_normal((200, 8)).astype(np.float32)
     vectors[3] = 0
     indexes = LocalVectorIndexes(config)
     indexes.build(vectors, tmp_path)
-    indexes.open(tmp_path)
-    rows = next(path for path in tmp_path.iterdir() if path.name not in (DESCRIPTION, LIVE))
-    match damage:
-        case "cut":
-            rows.write_bytes(rows.read_bytes()[:-100])
-        case "removed":
-            rows.unlink()
-        case "description":
-            (tmp_path / DESCRIPTION).write_text('{"kind": "exact"')
-        case "live":
-            (tmp_path / LIVE).unlink()
-    with pytest.raises(BundleCorrupt, match=str(tmp_path)):
-        indexes.open(tmp_path)
+    indexes.open(tmp_path, vectors)
+    for path in [each for each in tmp_path.iterdir() if each.name != DESCRIPTION]:
+        whole = path.read_bytes()
+        match damage:
+            case "cut":
+                path.write_bytes(whole[:-100])
+            case "removed":
+                path.unlink()
+            case "description":
+                (tmp_path / DESCRIPTION).write_text('{"rows": 200')
+            case "other rows":
+                vectors = vectors[:199]
+        with pytest.raises(BundleCorrupt, match=str(tmp_path)):
+            indexes.open(tmp_path, vectors)
+        path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("config", [VectorConfig(), LISTS])
+def test_rows_behind_those_built_are_not_the_indexs(tmp_path: Path, config: VectorConfig) -> None:
+    vectors = np.random.default_rng(0).standard_normal((200, 8)).astype(np.float32)
+    indexes = LocalVectorIndexes(config)
+    indexes.build(vectors, tmp_path)
+    index = indexes.open(tmp_path, np.concatenate([vectors, 9 * vectors]))
+    assert index.size == 200
+    assert max(index.search(vectors[0], 400)[0]) < 200
 
 
 def test_a_full_side_segment_refuses_and_changes_nothing() -> None:

@@ -38,6 +38,9 @@ class VectorIndexes(Protocol):
         """Write an index over `vectors (n, d) float32` into `folder`; return what was measured (recall, seconds)."""
         ...
 
-    def open(self, folder: Path) -> VectorIndex:
-        """Open a written index, memory-mapped; raise BundleCorrupt when files are missing or damaged."""
+    def open(self, folder: Path, vectors: NDArray[np.float32]) -> VectorIndex:
+        """Open a written index, memory-mapped; raise BundleCorrupt when files are missing, damaged or of other rows.
+
+        `vectors (n, d)` are what it was built over, for exact scores, kept and not copied; they may have grown since.
+        """
         ...

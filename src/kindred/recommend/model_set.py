@@ -113,7 +113,7 @@ def open_models(manifest: Manifest, folder: Folder, indexes: VectorIndexes) -> M
         blend=BlendModel.load(layers / "blend"),
         retrievers=retrievers,
         indexes={
-            name: indexes.open(layers.base / name / "index") for name, rows in indexed.items() if rows is not None
+            name: indexes.open(layers.base / name / "index", rows) for name, rows in indexed.items() if rows is not None
         },
         countries={path.name: PopularityModel.load(layers / COUNTRIES / path.name) for path in countries},
         ranker=RankerModel.load(layers / RANKER) if (layers.base / RANKER).is_dir() else None,

@@ -1,24 +1,15 @@
-"""Vector indexes in a bundle's folder: exact when small, 8-bit codes when large, all memory-mapped."""
+"""Vector indexes in a bundle's folder: exact when small, 8-bit codes in lists when large, all memory-mapped."""
 
 import time
 from pathlib import Path
 
-import faiss
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from kindred.adapters.local.vector_bases import (
-    CODES,
-    VECTORS,
-    Base,
-    ExactBase,
-    FaissBase,
-    best,
-    write_exact,
-    write_flat,
-    write_lists,
-)
+from kindred.adapters.local.vector_bases import Base, ExactBase, best
+from kindred.adapters.local.vector_build import write_lists
+from kindred.adapters.local.vector_lists import CODES, ListsBase, Tuning
 from kindred.adapters.local.vector_side import SideSegment
 from kindred.core import files
 from kindred.core.bits import Bits
@@ -28,27 +19,28 @@ from kindred.core.errors import BundleCorrupt, InvalidInput
 
 DESCRIPTION = "index.json"
 LIVE = "live.npy"
+_BLOCK = 65_536
 
 
 class VectorConfig(Config, frozen=True):
     """How indexes are built."""
 
     exact_rows: int = 20_000
-    """Up to here float32 rows are scanned; faster than codes there, and exact."""
-    flat_rows: int = 200_000
-    """Up to here all 8-bit codes are scanned; above they stand in lists (IVF)."""
+    """Up to here float32 rows are scanned, exactly; above, 8-bit codes stand in lists."""
 
 
 class _Description(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands in `index.json`; `bytes` is the size of the file of rows."""
+    """What stands in `index.json`.
 
-    kind: str
+    `bytes`: size of the file of codes. `tuning`: how lists are searched, None where rows are scanned; `measured`: what
+    came of it.
+    """
+
     rows: int
     dimensions: int
-    bytes: int
-    all_live: bool
-    lists: int = 0
-    probes: int = 0
+    bytes: int = 0
+    tuning: Tuning | None = None
+    measured: dict[str, float] = {}
 
 
 class LocalVectorIndex:
@@ -115,68 +107,57 @@ class LocalVectorIndexes:
         """Write an index; return `seconds`, `bytes` and `recall` (of the exact first 100); raise StoreFull."""
         started = time.perf_counter()
         vectors = _checked_vectors(vectors)
-        live: Mask = np.any(vectors, axis=1)
+        live = _live(vectors)
         with files.translating(str(folder)):
             folder.mkdir(parents=True, exist_ok=True)
-            kind, measured = self._write_rows(vectors, live, folder)
-            if not live.all():
-                np.save(folder / LIVE, live, allow_pickle=False)
-            description = _Description(
-                kind=kind,
-                rows=len(vectors),
-                dimensions=vectors.shape[1],
-                bytes=(folder / _FILES[kind]).stat().st_size,
-                all_live=bool(live.all()),
-                lists=int(measured.get("lists", 0)),
-                probes=int(measured.get("probes", 0)),
-            )
+            description = self._write_rows(vectors, live, folder)
             (folder / DESCRIPTION).write_bytes(msgspec.json.encode(description))
-        return {**measured, "bytes": float(description.bytes), "seconds": time.perf_counter() - started}
+        return {
+            **description.measured,
+            "bytes": float(sum(file.stat().st_size for file in folder.iterdir())),
+            "seconds": time.perf_counter() - started,
+        }
 
-    def open(self, folder: Path) -> LocalVectorIndex:
-        """Open an index; raise BundleCorrupt when files are missing or damaged."""
+    def open(self, folder: Path, vectors: NDArray[np.float32]) -> LocalVectorIndex:
+        """Open an index; raise BundleCorrupt when files are missing or damaged, or the vectors are others."""
         try:
             description = msgspec.json.decode((folder / DESCRIPTION).read_bytes(), type=_Description)
-            rows_file = folder / _FILES[description.kind]
-            if rows_file.stat().st_size != description.bytes:
-                raise ValueError(f"{rows_file.name} has {rows_file.stat().st_size} bytes, not {description.bytes}")
-            live = None if description.all_live else np.load(folder / LIVE, allow_pickle=False)
-            base = _open_base(description, rows_file)
-            if base.shape != (description.rows, description.dimensions) or (
-                live is not None and live.shape != (description.rows,)
-            ):
-                raise ValueError(f"the rows are not {description.rows} of {description.dimensions} dimensions")
+            rows = vectors[: description.rows]
+            if rows.shape != (description.rows, description.dimensions):
+                raise ValueError(f"it is of {description.rows} rows of {description.dimensions}, not {vectors.shape}")
+            if description.tuning is None:
+                live = np.load(folder / LIVE, allow_pickle=False)
+                if live.shape != (description.rows,):
+                    raise ValueError(f"{LIVE} is of {len(live)} rows")
+                return LocalVectorIndex(ExactBase(rows), None if live.all() else Bits.of(live))
+            if (size := (folder / CODES).stat().st_size) != description.bytes:
+                raise ValueError(f"{CODES} has {size} bytes, not {description.bytes}")
+            # Rows without a vector stand in no list.
+            return LocalVectorIndex(ListsBase(folder, rows, description.tuning), None)
         except (OSError, ValueError, KeyError, EOFError, RuntimeError) as error:
             raise BundleCorrupt(f"{folder}: the vector index cannot be opened: {error}") from error
-        return LocalVectorIndex(base, None if live is None else Bits.of(live))
 
-    def _write_rows(self, vectors: NDArray[np.float32], live: Mask, folder: Path) -> tuple[str, dict[str, float]]:
-        if len(vectors) <= self._config.exact_rows or not live.any():
-            write_exact(vectors, folder)
-            return "exact", {"recall": 1.0}
-        if len(vectors) <= self._config.flat_rows:
-            return "flat", write_flat(vectors, folder)
-        return "lists", write_lists(vectors, np.flatnonzero(live), folder)
-
-
-_FILES = {"exact": VECTORS, "flat": CODES, "lists": CODES}
+    def _write_rows(self, vectors: NDArray[np.float32], live: Mask, folder: Path) -> _Description:
+        rows, dimensions = vectors.shape
+        if rows <= self._config.exact_rows or not live.any():
+            np.save(folder / LIVE, live, allow_pickle=False)
+            return _Description(rows=rows, dimensions=dimensions, measured={"recall": 1.0})
+        tuning, measured = write_lists(vectors, np.flatnonzero(live), folder)
+        size = (folder / CODES).stat().st_size
+        return _Description(rows=rows, dimensions=dimensions, bytes=size, tuning=tuning, measured=measured)
 
 
-def _open_base(description: _Description, path: Path) -> Base:
-    if description.kind == "exact":
-        # An empty file cannot be mapped.
-        return ExactBase(np.load(path, mmap_mode="r" if description.rows else None, allow_pickle=False))
-    # One query at a time: threads of faiss would fight with those of the requests beside it.
-    faiss.omp_set_num_threads(1)
-    index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
-    return FaissBase(index, description.rows, description.lists, description.probes)
+def _live(vectors: NDArray[np.float32]) -> Mask:
+    """Return which rows are not all zero (n,), block by block, since the vectors may lie on disk."""
+    blocks = [np.any(vectors[start : start + _BLOCK], axis=1) for start in range(0, len(vectors), _BLOCK)]
+    return np.concatenate([np.zeros(0, np.bool_), *blocks])
 
 
 def _checked_vectors(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     vectors = np.ascontiguousarray(vectors, np.float32)
     if vectors.ndim != 2 or vectors.shape[1] == 0:
         raise InvalidInput.at("/vectors", f"must have shape (n, d) with d > 0, has {vectors.shape}")
-    if not np.isfinite(vectors).all():
+    if not all(np.isfinite(vectors[start : start + _BLOCK]).all() for start in range(0, len(vectors), _BLOCK)):
         raise InvalidInput.at("/vectors", "must be finite")
     return vectors
 

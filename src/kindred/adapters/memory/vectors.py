@@ -62,7 +62,7 @@ class MemoryVectorIndexes:
         self._built[folder] = _checked(vectors).copy()
         return {"recall": 1.0, "seconds": 0.0}
 
-    def open(self, folder: Path) -> MemoryVectorIndex:
+    def open(self, folder: Path, vectors: NDArray[np.float32]) -> MemoryVectorIndex:
         """Return an index over what was built for the folder; raise BundleCorrupt when nothing was."""
         if folder not in self._built:
             raise BundleCorrupt(f"{folder}: no vector index was built for it in this process")

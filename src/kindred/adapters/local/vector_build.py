@@ -1,0 +1,71 @@
+"""Writes rows in lists: clusters from a sample, then all rows in blocks, so that memory holds their codes alone."""
+
+from pathlib import Path
+from typing import Any
+
+import faiss as faiss_module
+import numpy as np
+from numpy.typing import NDArray
+
+from kindred.adapters.local.vector_clusters import SAMPLED, Clusters
+from kindred.adapters.local.vector_lists import CODES, LISTS, PROBED, ListsBase, Tuning
+from kindred.adapters.local.vector_tuning import tune
+
+# Its stubs leave out keyword arguments and the methods that it adds in Python.
+faiss: Any = faiss_module
+
+_BLOCK = 65_536
+_PROBED = 16
+
+
+def write_lists(vectors: NDArray[np.float32], live: NDArray[np.intp], folder: Path) -> tuple[Tuning, dict[str, float]]:
+    """Write the `live` rows of `vectors (n, d)` in about 4·√n lists; return how to search them and the recall."""
+    sample = _sample(vectors, live, int(4 * np.sqrt(len(live))) * SAMPLED)
+    clusters = Clusters.train(sample, max(1, int(4 * np.sqrt(len(live)))))
+    index, noise = _empty(clusters, sample[:_BLOCK])
+    for start in range(0, len(live), _BLOCK):
+        ordinals = live[start : start + _BLOCK].astype(np.int64)
+        rows = np.ascontiguousarray(vectors[ordinals])
+        assigned = clusters.assign(rows)
+        index.add_core(len(rows), *(faiss.swig_ptr(each) for each in (rows, ordinals, assigned)))
+    faiss.write_index(index, str(folder / CODES))
+    _write_places(index, len(vectors), folder)
+    del index
+    base = ListsBase(folder, vectors, Tuning(probes=(1, 1, 1), depth=1, exact=0, patience=0.0, noise=noise))
+    measured = tune(vectors, live, base)
+    return base.tuning, {**measured, "lists": float(base.lists), "probes": float(base.tuning.probes[0])}
+
+
+def _sample(vectors: NDArray[np.float32], live: NDArray[np.intp], count: int) -> NDArray[np.float32]:
+    chance = np.random.default_rng(0)
+    chosen = live if len(live) <= count else live[chance.choice(len(live), count, replace=False)]
+    return np.ascontiguousarray(vectors[chance.permutation(chosen)])
+
+
+def _empty(clusters: Clusters, sample: NDArray[np.float32]) -> tuple[Any, float]:
+    """Return an index without rows, whose 8 bits span a sample's residuals, and the standard deviation of its error."""
+    centroids = clusters.centroids
+    quantizer = faiss.IndexFlatL2(centroids.shape[1])
+    quantizer.add(centroids)
+    kind = faiss.ScalarQuantizer.QT_8bit
+    index = faiss.IndexIVFScalarQuantizer(quantizer, *centroids.shape[::-1], kind, faiss.METRIC_INNER_PRODUCT)
+    residuals = sample - centroids[clusters.assign(sample)]
+    index.sq.train(residuals)
+    index.is_trained = True
+    errors = residuals - index.sq.decode(index.sq.compute_codes(residuals))
+    return index, float(np.sqrt(np.mean(errors**2)))
+
+
+def _write_places(index: Any, rows: int, folder: Path) -> None:
+    """Write the list of each ordinal, one beyond the last for none, and some ordinals of each list."""
+    chance = np.random.default_rng(0)
+    lists = np.full(rows, index.nlist, np.min_scalar_type(index.nlist))
+    probed = np.full((index.nlist, _PROBED), rows, np.int32)
+    for number in range(index.nlist):
+        size = index.invlists.list_size(number)
+        if size:
+            ordinals = faiss.rev_swig_ptr(index.invlists.get_ids(number), size)
+            lists[ordinals] = number
+            probed[number] = ordinals[chance.integers(0, size, _PROBED)]
+    np.save(folder / LISTS, lists, allow_pickle=False)
+    np.save(folder / PROBED, probed, allow_pickle=False)

@@ -1,0 +1,212 @@
+"""Rows in lists by cluster (IVF), as 8-bit codes; a filter decides which lists are scanned, or that none is."""
+
+from pathlib import Path
+from typing import Any
+
+import faiss as faiss_module
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from kindred.adapters.local.vector_bases import best
+from kindred.core.bits import Bits
+from kindred.core.candidates import Floats, Ordinals
+
+CODES, LISTS, PROBED = "index.faiss", "lists.npy", "probed.npy"
+SHARES = (1.0, 0.1, 0.01)
+
+# Its stubs leave out keyword arguments and the methods that it adds in Python.
+faiss: Any = faiss_module
+
+# faiss cuts equal scores anywhere, and codes err: so many more are asked for, and a quarter, to be scored exactly.
+_SPARE = 32
+# Of the codes' standard deviations, how far below the last wanted row the last scored one has to be.
+_MARGIN = 2.0
+# Rows are scored in blocks that stay in the processor's cache.
+_BLOCK = 4_096
+# Rows looked at in a filter for each list, where counting all that pass would take longer than searching them.
+_COUNTED = 16
+# Below this many passing rows among those looked at, the share that passes is not known.
+_SEEN = 16
+
+
+class Tuning(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found at the build to keep the recall.
+
+    `probes`: lists to scan for `depth` rows where 100, 10 and 1 % of the rows near the query pass. `exact`: so many
+    passing rows at most are all scored. `patience`: a search ends when the last third of the lists brought at most this
+    share of its rows. `noise`: standard deviation of the codes' inner products with a query of length 1.
+    """
+
+    probes: tuple[int, ...]
+    depth: int
+    exact: int
+    patience: float
+    noise: float
+
+    def lists(self, k: int, share: NDArray[np.float64] | float) -> NDArray[np.float64]:
+        """Return how many lists hold the best k rows where a share of the rows in them passes."""
+        known = np.log(SHARES[::-1])
+        probes = np.exp(np.interp(np.log(np.maximum(share, 1e-9)), known, np.log(self.probes[::-1])))
+        return np.ceil(probes * max(1.0, k / self.depth))
+
+
+class ListsBase:
+    """Product of a query with the centres of all lists, then a scan of the best (Sivic and Zisserman, 2003).
+
+    Codes are of residuals, 8 bits a dimension, as in faiss (Douze et al., 2024); what they find is scored anew from the
+    rows. A filter's share is measured in the lists near the query: they may be scanned, filtered; or of all lists those
+    that hold passing rows, the best first, until more bring nothing; or, when few rows pass, exactly those are scored.
+    """
+
+    def __init__(self, folder: Path, vectors: NDArray[np.float32], tuning: Tuning) -> None:
+        """Map an index over `vectors (n, d)`."""
+        # One query at a time: threads of faiss would fight with those of the requests beside it.
+        faiss.omp_set_num_threads(1)
+        self._index = index = faiss.read_index(str(folder / CODES), faiss.IO_FLAG_MMAP_IFC)
+        # Arithmetic on the mapping's own array type costs more than on a plain view of it.
+        self._vectors = vectors.view(np.ndarray)
+        self.tuning = tuning
+        lists, width = int(index.nlist), int(index.d)
+        centroids = faiss.downcast_index(index.quantizer).get_xb()
+        self._centroids = faiss.rev_swig_ptr(centroids, lists * width).reshape(lists, width)
+        self._list_of, self._probed = (
+            np.load(folder / name, mmap_mode="r", allow_pickle=False).view(np.ndarray) for name in (LISTS, PROBED)
+        )
+        self._sizes = np.array([index.invlists.list_size(number) for number in range(lists)])
+        if index.d != vectors.shape[1] or self._list_of.shape != vectors.shape[:1] or len(self._probed) != lists:
+            raise ValueError(f"the files do not fit {vectors.shape} vectors")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Return how many rows of how many dimensions there are."""
+        return self._vectors.shape[0], self._vectors.shape[1]
+
+    @property
+    def lists(self) -> int:
+        """Return how many lists there are."""
+        return len(self._sizes)
+
+    @property
+    def held(self) -> int:
+        """Return how many rows have a vector."""
+        return int(self._index.ntotal)
+
+    def products(self, query: Floats) -> Floats:
+        """Return the query's inner products with the centres of all lists (lists,)."""
+        found: Floats = self._centroids @ query
+        return found
+
+    def search(self, query: Floats, k: int, allowed: Bits | None) -> tuple[Ordinals, Floats]:
+        """Return allowed rows and their inner products, the k best among them, in any order."""
+        products = self.products(query)
+        if allowed is None:
+            return self._unfiltered(query, k, products)
+        if allowed.count <= max(self.tuning.exact, 2 * k):
+            ordinals = allowed.ordinals()
+            # Rows without a vector stand in no list.
+            return self._scored(query, k, ordinals[self._list_of[ordinals] < self.lists])
+        order = np.argsort(-products)
+        near, share = self._near(k, order, allowed)
+        if share >= 0.5:
+            return self.scan(query, k, order[:near], products, allowed)
+        if near:
+            return self._until_enough(query, k, order, near, products, allowed)
+        passing = self._passing(allowed)[order]
+        holding = order[passing > 0]
+        rows, covered = np.cumsum(self._sizes[holding]), np.cumsum(passing[passing > 0])
+        enough = np.arange(1, len(holding) + 1) >= self.tuning.lists(k, covered / rows)
+        enough &= covered >= k
+        first = int(enough.argmax()) + 1 if enough.any() else len(holding)
+        found = self._until_enough(query, k, holding, first, products, allowed)
+        # Counts of a part of the filter miss lists where few rows pass.
+        return found if len(found[0]) >= k else self.scan(query, k, order, products, allowed)
+
+    def scan(
+        self, query: Floats, k: int, lists: NDArray[np.intp], products: Floats, allowed: Bits | None = None
+    ) -> tuple[Ordinals, Floats]:
+        """Return the k best allowed rows of some lists; `products` are the query's with the centres of all."""
+        selector = None
+        if allowed is not None:
+            selector = faiss.IDSelectorBitmap(len(allowed.packed), faiss.swig_ptr(allowed.packed))
+        error = _MARGIN * self.tuning.noise * float(np.linalg.norm(query))
+        wanted = k + k // 4 + _SPARE
+        while True:
+            wanted = min(wanted, self.held)
+            rows, coded = self._coded(query, wanted, lists, products, selector)
+            ordinals, scores = self._scored(query, k, rows)
+            if len(rows) < wanted or wanted == self.held or coded[-1] + error <= scores[-1]:
+                return ordinals, scores
+            # Rows of nearly equal scores go on behind the last: codes alone cannot tell which of them are best.
+            wanted *= 4
+
+    def _unfiltered(self, query: Floats, k: int, products: Floats) -> tuple[Ordinals, Floats]:
+        found = self.scan(query, k, _first(products, int(self.tuning.lists(k, 1.0))), products)
+        if len(found[0]) < min(k, self.held):
+            return self.scan(query, k, np.arange(self.lists), products)
+        return found
+
+    def _coded(
+        self, query: Floats, k: int, lists: NDArray[np.intp], products: Floats, selector: Any
+    ) -> tuple[Ordinals, Floats]:
+        scores, rows = np.empty(k, np.float32), np.empty(k, np.int64)
+        keys, centres = lists.astype(np.int64), products[lists]
+        parameters = faiss.SearchParametersIVF(sel=selector, nprobe=len(lists))
+        asked, *given = (faiss.swig_ptr(each) for each in (query, keys, centres, scores, rows))
+        self._index.search_preassigned_c(1, asked, k, *given, False, parameters)
+        found = rows >= 0
+        return rows[found].astype(np.int32), scores[found]
+
+    def _scored(self, query: Floats, k: int, ordinals: Ordinals) -> tuple[Ordinals, Floats]:
+        """Return the k best of some rows by their vectors."""
+        scores = np.empty(len(ordinals), np.float32)
+        for start in range(0, len(ordinals), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            scores[block] = self._vectors[ordinals[block]] @ query
+        return best(ordinals, scores, k)
+
+    def _near(self, k: int, order: NDArray[np.intp], allowed: Bits) -> tuple[int, float]:
+        """Return how many lists near the query will do and the share that passes in them; 0 where it is not known."""
+        count, wanted = 0, int(self.tuning.lists(k, 1.0))
+        while wanted > count:
+            count = min(wanted, len(order))
+            probed = self._probed[order[:count]]
+            passes = allowed.has(probed.ravel())
+            if np.count_nonzero(passes) < _SEEN:
+                return 0, 0.0
+            # Larger lists hold more of the rows.
+            share = float(passes.reshape(probed.shape).mean(axis=1) @ self._sizes[order[:count]])
+            share /= max(int(self._sizes[order[:count]].sum()), 1)
+            wanted = min(int(self.tuning.lists(k, share)), len(order))
+        return count, share
+
+    def _passing(self, allowed: Bits) -> NDArray[np.int64]:
+        """Return about how many rows of each list pass (lists,), from at most some 16 a list."""
+        step = allowed.count // (_COUNTED * len(self._sizes)) | 1
+        bits = np.unpackbits(allowed.packed[: (len(self._vectors) + 7) // 8 : step], bitorder="little")
+        found = np.flatnonzero(bits)
+        ordinals = (found >> 3) * (8 * step) + (found & 7)
+        lists = self._list_of[ordinals[ordinals < len(self._vectors)]]
+        return np.bincount(lists, minlength=len(self._sizes))[: len(self._sizes)] * step
+
+    def _until_enough(
+        self, query: Floats, k: int, lists: NDArray[np.intp], count: int, products: Floats, allowed: Bits
+    ) -> tuple[Ordinals, Floats]:
+        """Scan `count` lists, then half as many again, as long as that brings more than a few rows."""
+        found = self.scan(query, k, lists[:count], products, allowed)
+        while count < len(lists):
+            more = lists[count : count + max(count // 2, 1)]
+            count += len(more)
+            ordinals, scores = self.scan(query, k, more, products, allowed)
+            merged = best(np.concatenate([found[0], ordinals]), np.concatenate([found[1], scores]), k)
+            new = np.isin(merged[0], ordinals, assume_unique=True).sum()
+            found = merged
+            if len(found[0]) >= k and new <= self.tuning.patience * k:
+                break
+        return found
+
+
+def _first(products: Floats, count: int) -> NDArray[np.intp]:
+    if count >= len(products):
+        return np.arange(len(products))
+    return np.argpartition(products, len(products) - count)[len(products) - count :]
