@@ -90,6 +90,28 @@ def mean_intervals(
     ]
 
 
+def ratio_interval(
+    above: ArrayLike, below: ArrayLike, *, users: ArrayLike | None = None, bootstrap: Bootstrap | None = None
+) -> Interval:
+    """Return the sum of `above (r,)` over the sum of `below (r,)`, with its interval; users are drawn as one.
+
+    Raises InvalidInput when the lengths differ, and for what is not finite.
+    """
+    top, bottom = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
+    checks.same_length(above=top, below=bottom)
+    pairs = np.stack([top, bottom], axis=1)
+    if not len(pairs) or not np.isfinite(pairs).all():
+        raise InvalidInput.at("above", "and `below` must be finite numbers of at least one row")
+    settings = bootstrap or Bootstrap()
+    checks.at_least("resamples", settings.resamples, MIN_RESAMPLES)
+    tail = (1.0 - checks.share("level", settings.level)) / 2
+    sums, _ = _per_user(pairs, users)
+    low, high = _percentiles(_resample(sums[:, :1], sums[:, 1:], settings), (tail, 1.0 - tail))
+    total = sums.sum(axis=0)
+    mean = quotient(total[:1], total[1:])
+    return Interval(float(mean[0]), float(low[0]), float(high[0]), len(sums))
+
+
 def _per_user(matrix: NDArray[np.float64], users: ArrayLike | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Sum each user's defined values and count them, two (u, m) float64; users without any are dropped."""
     defined = ~np.isnan(matrix)
