@@ -63,6 +63,13 @@ async def test_another_language_builds_another_index(tmp_path: Path) -> None:
     await index.close()
 
 
+async def test_what_was_never_built_is_no_empty_answer(tmp_path: Path) -> None:
+    index = await tantivy.open_text("", tmp_path)
+    with pytest.raises(StoreUnavailable, match="not built yet"):
+        await index.search("star", 5)
+    await index.close()
+
+
 @pytest.mark.parametrize("location", ["?language=klingon", "text?speed=high"])
 async def test_what_an_address_may_say(tmp_path: Path, location: str) -> None:
     with pytest.raises(ConfigError, match="language"):

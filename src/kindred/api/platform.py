@@ -20,6 +20,7 @@ from kindred.recommend.ask import (
     Ask,
     ListAnswer,
     ListAsk,
+    SearchAsk,
     Served,
     SimilarAnswer,
     SimilarAsk,
@@ -41,6 +42,10 @@ class Answers(Protocol):
 
     async def recommend(self, ask: Ask) -> Served:
         """Return a slate; raise NoBundle when nothing was trained."""
+        ...
+
+    async def search(self, asked: SearchAsk) -> Served:
+        """Return what matches a text, best first; raise NoBundle when nothing was trained."""
         ...
 
     async def similar(self, ask: SimilarAsk) -> SimilarAnswer:

@@ -1,16 +1,22 @@
 """From what was asked to what the stages read: defaults ← placement ← request, ids to ordinals."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+
+import msgspec
 
 from kindred.core.config import nearest
 from kindred.core.errors import InvalidInput
-from kindred.core.query import Context, Filters, Params, Query
+from kindred.core.query import Context, Filters, Params, Query, SearchTerms
 from kindred.core.rng import seed_of
 from kindred.ports.catalog import CatalogStore
-from kindred.recommend.ask import Ask
+from kindred.recommend.ask import Ask, SearchAsk
 from kindred.recommend.config import PlacementConfig, RecommendConfig
+from kindred.recommend.search.config import SearchConfig
 
 DEFAULT_PLACEMENT = "home"
+# Nobody's record is read, and nothing is logged as served to nobody.
+_OF_A_USER = ("user_state", "served_log")
 UNKNOWN_ITEM = "unknown_item"
 
 
@@ -92,4 +98,18 @@ async def build_query(
         prefetch=ask.prefetch,
         want_trace=ask.trace,
         failures=[UNKNOWN_ITEM] if ask.item_id is not None and ask.item_id not in found else [],
+    )
+
+
+def as_search(query: Query, asked: SearchAsk, config: SearchConfig) -> Query:
+    """Return a query as a search: results stand by their score alone, and all that was found is ranked."""
+    params = query.params
+    disabled = params.disabled if query.user_id else (*params.disabled, *_OF_A_USER)
+    strength = config.personalisation if asked.personalisation is None else asked.personalisation
+    return replace(
+        query,
+        params=msgspec.structs.replace(
+            params, diversity=0.0, exploration=0.0, ranked=params.candidates, disabled=disabled
+        ),
+        search=SearchTerms(text=asked.text, offset=asked.offset, personalisation=strength),
     )

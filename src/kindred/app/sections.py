@@ -25,6 +25,7 @@ from kindred.models.trending import TrendingConfig
 from kindred.models.two_tower import TwoTowerConfig
 from kindred.pipeline.funnel import Deadlines
 from kindred.recommend.config import PlacementConfig, RecommendConfig
+from kindred.recommend.search.config import SearchConfig
 from kindred.settings.load import Settings
 from kindred.settings.schema import OpenTable, Schema
 from kindred.training.config import GateConfig, IncrementConfig, RelevanceConfig, TrainConfigs, TrainingConfig
@@ -79,6 +80,7 @@ SECTIONS: dict[str, type[Config]] = {
     "stores": StoresConfig,
     "server": ServerConfig,
     "recommend": RecommendConfig,
+    "search": SearchConfig,
     "deadlines": Deadlines,
     "events": EventTypesConfig,
     "consumer": ConsumerConfig,

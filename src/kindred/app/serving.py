@@ -7,7 +7,9 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
-from kindred.app.asking import build_query
+import numpy as np
+
+from kindred.app.asking import as_search, build_query
 from kindred.app.follower import Follower
 from kindred.app.stores import Stores
 from kindred.core.clock import DAY, Clock
@@ -27,6 +29,7 @@ from kindred.recommend.ask import (
     Ask,
     ListAnswer,
     ListAsk,
+    SearchAsk,
     Served,
     ShownItem,
     SimilarAnswer,
@@ -41,6 +44,8 @@ from kindred.recommend.effects.served import ServedLog
 from kindred.recommend.filters.rules import emptied_by
 from kindred.recommend.funnels import build_funnel
 from kindred.recommend.listing import list_items
+from kindred.recommend.search.config import SearchConfig
+from kindred.recommend.search.funnel import build_search_funnel
 from kindred.recommend.similar import similar_items
 from kindred.recommend.similar_users import similar_users
 from kindred.recommend.world import World
@@ -65,8 +70,10 @@ class Serving:
         deadlines: Deadlines,
         meter: Meter,
         record: Callable[[Sequence[Event]], Awaitable[object]],
+        search: SearchConfig | None = None,
     ) -> None:
         """Answer from what `follower` keeps current; `record` takes what was served."""
+        self._search = search or SearchConfig()
         self._stores = stores
         self._follower = follower
         self._clock = clock
@@ -80,14 +87,26 @@ class Serving:
             ServedLog(Gathered(record, GATHER_SECONDS)),
         )
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._built: tuple[World, Funnel] | None = None
+        self._built: tuple[World, Funnel, Funnel] | None = None
 
     async def recommend(self, ask: Ask) -> Served:
         """Answer with a slate; raise NoBundle when nothing was trained."""
         started = time.perf_counter()
-        world, funnel = self._present()
+        world, funnel, _ = self._present()
+        return await self._serve(world, funnel, await self._query(ask), started)
+
+    async def search(self, asked: SearchAsk) -> Served:
+        """Answer with what matches a text, best first; raise NoBundle when nothing was trained."""
+        started = time.perf_counter()
+        world, _, funnel = self._present()
+        query = as_search(await self._query(asked.ask), asked, self._search)
+        return await self._serve(world, funnel, query, started)
+
+    async def _query(self, ask: Ask) -> Query:
         now = self._clock.now()
-        query = await build_query(ask, new_id("rec"), now, self._placements, self._config, self._stores.catalog)
+        return await build_query(ask, new_id("rec"), now, self._placements, self._config, self._stores.catalog)
+
+    async def _serve(self, world: World, funnel: Funnel, query: Query, started: float) -> Served:
         slate = await self._slate(world, funnel, query)
         items = self._shown(world, query, slate)
         self._follow_up(funnel, query, slate)
@@ -102,7 +121,7 @@ class Serving:
             state_version=str(slate.state_version),
             took_ms=round(took * 1000, 3),
             placement=query.placement,
-            trace=slate.trace if ask.trace else None,
+            trace=slate.trace if query.want_trace else None,
         )
 
     async def similar(self, ask: SimilarAsk) -> SimilarAnswer:
@@ -136,7 +155,8 @@ class Serving:
             raise Gone(f"request {request_id!r} is older than 24 hours")
         if record.trace is not None:
             return record.trace
-        _, funnel = self._present()
+        _, recommending, searching = self._present()
+        funnel = recommending if record.search is None else searching
         slate = await self._runner.run(funnel, replay_query(record, request_id))
         trace = slate.trace or Trace(request_id=request_id)
         causes = []
@@ -193,10 +213,12 @@ class Serving:
         """Wait for what follows the answers already given."""
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
-    def _present(self) -> tuple[World, Funnel]:
+    def _present(self) -> tuple[World, Funnel, Funnel]:
+        """Return the present world, and over it the funnel of recommendations and that of searches."""
         world = self._follower.world
         if self._built is None or self._built[0] is not world:
-            self._built = (world, build_funnel(world, self._effects, self._deadlines))
+            search = build_search_funnel(world, self._stores.text, self._search, self._effects, self._deadlines)
+            self._built = (world, build_funnel(world, self._effects, self._deadlines), search)
         return self._built
 
     def _follow_up(self, funnel: Funnel, query: Query, slate: Slate) -> None:
@@ -222,6 +244,7 @@ class Serving:
         items = slate.candidates.items.tolist()
         scores = slate.candidates.column("score", 0.0)
         propensities = slate.candidates.column("propensity", 1.0)
+        text_scores = np.nan_to_num(slate.candidates.column("raw.text", 0.0))
         ratings = [None if math.isnan(r) else round(r, 2) for r in world.ratings_of(slate.candidates.items).tolist()]
         shown = []
         for row, item in enumerate(items):
@@ -240,6 +263,7 @@ class Serving:
                     sources=slate.all_sources[row],
                     propensity=float(propensities[row]),
                     rating=ratings[row],
+                    text_score=float(text_scores[row]),
                 )
             )
         return shown
@@ -263,9 +287,14 @@ async def read_cards(world: World, query: Query, slate: Slate) -> Slate:
 
 
 def explain_shortage(world: World, query: Query, slate: Slate) -> Slate:
-    """Say which rule left a slate short: `under_filled:category`, or `empty_catalogue`."""
+    """Say which rule left a slate short: `under_filled:category`, or `empty_catalogue`.
+
+    A search that finds less than was asked for is whole: nothing else matches.
+    """
     if "under_filled" not in slate.degraded:
         return slate
+    if query.search is not None:
+        return replace(slate, degraded=[said for said in slate.degraded if said != "under_filled"])
     if not world.table.listed.any():
         cause = "empty_catalogue"
     else:

@@ -62,6 +62,17 @@ class Params(msgspec.Struct, frozen=True, kw_only=True):
     rules: tuple[Rule, ...] = ()
 
 
+class SearchTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """What is searched for: `offset` results are passed over; `personalisation` is how much the user's taste may say.
+
+    At 0 the order is the same for everyone, at 1 what the user would never choose stands last.
+    """
+
+    text: str
+    offset: int = 0
+    personalisation: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class UserFacts:
     """What the state knows of a user when the request is made.
@@ -89,6 +100,8 @@ class UserFacts:
 class Query:
     """One request as the stages see it; `received` is when it came (ms), which `context.time` may differ from.
 
+    `search`: what a search is for, None where recommendations are asked for.
+
     `facts` is filled by the query hydrators; `scratch` passes what one stage computed to later ones of the same request
     (such as the solved user vector), under the name of the stage that owns it.
     """
@@ -104,6 +117,7 @@ class Query:
     received: int = 0
     prefetch: bool = False
     want_trace: bool = False
+    search: SearchTerms | None = None
     facts: UserFacts = field(default_factory=UserFacts)
     failures: list[str] = field(default_factory=list)
     scratch: dict[str, Any] = field(default_factory=dict)

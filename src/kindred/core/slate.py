@@ -33,6 +33,8 @@ class ReasonCode(StrEnum):
     POPULAR_IN_COUNTRY = "popular_in_country"
     NEW = "new"
     PROMOTED = "promoted"
+    MATCHES_QUERY = "matches_query"
+    RELATED_TO_QUERY = "related_to_query"
     FROM_CATALOGUE = "from_catalogue"
 
 

@@ -36,13 +36,17 @@ class TextIndex(Resource, Protocol):
     nothing that the catalogue does not: one that is damaged, or was built with other settings, begins anew.
     """
 
-    async def search(self, text: str, k: int, allowed: Bits | None = None) -> tuple[Ordinals, Floats]:
+    async def search(
+        self, text: str, k: int, allowed: Bits | None = None, also: Ordinals | None = None
+    ) -> tuple[Ordinals, Floats]:
         """Return up to k (ordinals int32, scores float32 in (0, 1]) of documents that match `text`, best first.
+
+        Besides the first k, those of `also` that match are found wherever they would stand, if they are allowed.
 
         Documents with all words come first, then, where there are too few, those with some. A word matches in another
         form of it, the last one by its beginning too, and one that no document has by a likely misspelling. A match in
         the title counts more than one in the names, that more than one in the description. `text` is words and nothing
-        else: it has no syntax. Raises StoreUnavailable when the index cannot be read.
+        else: it has no syntax. Raises StoreUnavailable when the index cannot be read, or was never claimed.
         """
         ...
 

@@ -32,11 +32,24 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchAsk:
+    """A search: `ask` says for whom and among what, its `user_id` is empty where nobody is named.
+
+    `offset`: results that are passed over. `personalisation`: in [0, 1], None = as configured.
+    """
+
+    ask: Ask
+    text: str
+    offset: int = 0
+    personalisation: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ShownItem:
     """One item of an answer.
 
     `propensity` is the probability with which it was chosen for its slot. `rating` is the smoothed average, else the
-    catalogue's own.
+    catalogue's own. `text_score`: how well it has the words of a search, in [0, 1].
     """
 
     ordinal: int
@@ -48,6 +61,7 @@ class ShownItem:
     sources: tuple[str, ...]
     propensity: float
     rating: float | None = None
+    text_score: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

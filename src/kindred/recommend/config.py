@@ -40,11 +40,16 @@ STAGES = (
     "diversity",
     "exploration",
     "reasons",
+    "text",
+    "text_content",
+    "relevance",
+    "passed_over",
+    "search_reasons",
     "replay_log",
     "served_log",
 )
 """Every stage that a funnel may have, in order; of the retrieval models a bundle has those it was trained with."""
-ESSENTIAL = ("user_state", "available", "region", "hidden", "model_scores", "blend")
+ESSENTIAL = ("user_state", "available", "region", "hidden", "model_scores", "blend", "relevance", "passed_over")
 """Stages without which an answer would be wrong rather than different: no placement may switch them off."""
 
 

@@ -55,9 +55,11 @@ class TextSuite:
     async def test_an_empty_index_finds_nothing(self, tmp_path: Path) -> None:
         """Nothing was put: nothing is found, and the mark is the first."""
         index = await self.open_index(tmp_path)
+        await index.check()
+        assert await index.mark() == TextMark()
+        assert await index.claim()
         assert await self.found(index, "star") == []
         assert await index.mark() == TextMark()
-        await index.check()
         await index.close()
 
     async def test_all_words_come_before_some(self, tmp_path: Path) -> None:
@@ -130,6 +132,18 @@ class TextSuite:
         assert len(found) == 50
         assert all(worst[each] for each in found)
         await index.close()
+
+    async def test_some_are_found_wherever_they_stand(self, tmp_path: Path) -> None:
+        """Those of `also` that match come beside the first k, with the scores that they have among all."""
+        async with self.filled(tmp_path) as index:
+            items, scores = await index.search("star", 20)
+            last = int(items[-1])
+            asked = np.array([last, 6], np.int32)
+            found, values = await index.search("star", 1, None, asked)
+            assert found.tolist() == [int(items[0]), last]
+            np.testing.assert_allclose(values, [scores[0], scores[-1]], rtol=1e-5)
+            none = Bits.listed(items[:1], 12)
+            assert (await index.search("star", 1, none, asked))[0].tolist() == [int(items[0])]
 
     async def test_k_cuts(self, tmp_path: Path) -> None:
         """At most k, the best of them; none for 0."""

@@ -36,6 +36,7 @@ from kindred.recommend.ask import (
     Ask,
     ListAnswer,
     ListAsk,
+    SearchAsk,
     Served,
     ShownItem,
     SimilarAnswer,
@@ -114,6 +115,11 @@ class PlainAnswers:
         shown = [ShownItem(c.ordinal, c, 0.5, reason, "anchor", "als", ("als", "popular"), 1.0, 3.75) for c in found]
         trace = Trace(request_id="rec_1", stages=[StageTrace(stage="als", kind="source")]) if ask.trace else None
         return Served("rec_1", shown, "standard", [], "b1", "0.0.7", 1.25, ask.placement or "home", trace)
+
+    async def search(self, asked: SearchAsk) -> Served:
+        served = await self.recommend(asked.ask)
+        self.asked[-1] = asked
+        return served
 
     async def similar(self, ask: SimilarAsk) -> SimilarAnswer:
         self._hear(ask)

@@ -8,6 +8,7 @@ from kindred.api.server import create_asgi
 
 CALLS = [
     ("read", "POST", "/api/v1/recommendations", {"user_id": "u"}),
+    ("read", "POST", "/api/v1/search", {"query": "heat"}),
     ("read", "GET", "/api/v1/items/movie_1/similar", None),
     ("read", "GET", "/api/v1/users/u/similar", None),
     ("read", "GET", "/api/v1/trending", None),
@@ -24,6 +25,7 @@ CALLS = [
     ("write", "DELETE", "/api/v1/users/x", None),
     ("admin", "GET", "/api/v1/requests/rec_1/trace", None),
     ("admin", "POST", "/api/v1/recommendations", {"user_id": "u", "trace": True}),
+    ("admin", "POST", "/api/v1/search", {"query": "heat", "trace": True}),
 ]
 
 

@@ -200,3 +200,28 @@ async def test_no_bundle_is_503_and_unforeseen_failures_show_no_insides(
     assert "secret" not in str(found)
     assert found["request_id"] in caplog.text
     assert "secret insides" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "word"),
+    [
+        ({}, "/query", "required"),
+        ({"query": ""}, "/query", "length >= 1"),
+        ({"query": " \t "}, "/query", "at least one word"),
+        ({"query": "x" * 257}, "/query", "length <= 256"),
+        ({"query": "a\u0000b"}, "/query", "control"),
+        ({"query": 7}, "/query", "str"),
+        ({"qury": "heat"}, "/qury", "did you mean `query`"),
+        ({"query": "heat", "user_id": ""}, "/user_id", "1 to 128"),
+        ({"query": "heat", "offset": 901}, "/offset", "<= 900"),
+        ({"query": "heat", "offset": -1}, "/offset", ">= 0"),
+        ({"query": "heat", "personalisation": 1.5}, "/personalisation", "<= 1"),
+        ({"query": "heat", "filters": {"exclude_items": [""]}}, "/filters/exclude_items/0", "1 to 128"),
+    ],
+)
+async def test_bad_searches_name_the_field(
+    app: StandIn, client: httpx.AsyncClient, body: dict[str, Any], pointer: str, word: str
+) -> None:
+    problem = _problem(await client.post("/api/v1/search", json=body), 400)
+    assert any(error["pointer"] == pointer and word in error["detail"] for error in problem["errors"]), problem
+    assert not app.serving.asked

@@ -9,6 +9,22 @@ from tests.e2e.api.stand_in import NOW, StandIn
 from kindred.core.event import Interaction, ProfileErased
 
 
+async def test_a_search_carries_what_the_contract_says(app: StandIn, client: httpx.AsyncClient) -> None:
+    body = {
+        "query": "heat", "user_id": 42, "context": {"device": "tv"}, "filters": {"category": "action"},
+        "count": 2, "offset": 4, "personalisation": 0.25, "prefetch": True,
+    }  # fmt: skip
+    answer = (await client.post("/api/v1/search", json=body)).json()
+    (asked,) = app.serving.asked
+    assert (asked.text, asked.offset, asked.personalisation) == ("heat", 4, 0.25)
+    assert (asked.ask.user_id, asked.ask.placement, asked.ask.count, asked.ask.prefetch) == ("42", "search", 2, True)
+    assert (asked.ask.categories, asked.ask.exclude_seen, asked.ask.device) == (("action",), False, "tv")
+    assert (answer["results"][0]["item_id"], answer["results"][0]["text_score"]) == ("movie_0", 0.0)
+    assert (answer["request_id"], answer["next_offset"]) == ("rec_1", 6 if len(answer["results"]) == 2 else None)
+    await client.post("/api/v1/search", json={"query": "heat"})
+    assert (app.serving.asked[-1].ask.user_id, app.serving.asked[-1].personalisation) == ("", None)
+
+
 async def test_recommendations_carry_what_the_contract_says(app: StandIn, client: httpx.AsyncClient) -> None:
     body = {
         "user_id": 42,

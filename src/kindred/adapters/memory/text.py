@@ -30,8 +30,10 @@ class MemoryText:
         """Return that filters are kept."""
         return Capabilities(filtered_search=True)
 
-    async def search(self, text: str, k: int, allowed: Bits | None = None) -> tuple[Ordinals, Floats]:
-        """Return up to k documents, ties by ordinal."""
+    async def search(
+        self, text: str, k: int, allowed: Bits | None = None, also: Ordinals | None = None
+    ) -> tuple[Ordinals, Floats]:
+        """Return up to k documents and those of `also`, ties by ordinal."""
         asked = _words(text)[:WORDS]
         open_end = text[-1:].isalnum()
         known = [self._known(word, open_end and place == len(asked) - 1) for place, word in enumerate(asked)]
@@ -41,7 +43,9 @@ class MemoryText:
                 value = _value(fields, asked, known, open_end)
                 if value > 0:
                     found[ordinal] = value
-        best = sorted(found, key=lambda ordinal: (-found[ordinal], ordinal))[: max(k, 0)]
+        ranked = sorted(found, key=lambda ordinal: (-found[ordinal], ordinal))
+        wanted = {*ranked[: max(k, 0)], *(() if also is None else also.tolist())}
+        best = [ordinal for ordinal in ranked if ordinal in wanted]
         scores = np.array([found[ordinal] for ordinal in best], np.float32)
         return np.array(best, np.int32), scores
 

@@ -80,10 +80,12 @@ class TantivyText:
         if self._lock is not None:
             self._lock.close()
 
-    async def search(self, text: str, k: int, allowed: Bits | None = None) -> tuple[Ordinals, Floats]:
-        """Return up to k documents; among equal ones at the end of those any may be left out."""
+    async def search(
+        self, text: str, k: int, allowed: Bits | None = None, also: Ordinals | None = None
+    ) -> tuple[Ordinals, Floats]:
+        """Return up to k documents and those of `also`; among equal ones at the end of the k any may be left out."""
         try:
-            return await self._on(self._searching, lambda: self._search(text, k, allowed))
+            return await self._on(self._searching, lambda: self._search(text, k, allowed, also))
         except StoreUnavailable:
             self._report()
             raise
@@ -115,18 +117,27 @@ class TantivyText:
     async def _on(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(threads, work)
 
-    def _search(self, text: str, k: int, allowed: Bits | None) -> tuple[Ordinals, Floats]:
+    def _search(self, text: str, k: int, allowed: Bits | None, also: Ordinals | None) -> tuple[Ordinals, Floats]:
         with self._translating():
             index = self._opened()
+            if index is None:
+                raise StoreUnavailable(f"{self._folder}: the text index is not built yet")
             words = self._analysis.plain.analyze(text)[:WORDS]
-            if index is None or not words or k < 1:
+            if not words or k < 1:
                 return _NOTHING
             searcher = index.searcher()
             passes = Words(self._schema, self._analysis, searcher, words, text[-1].isalnum()).passes()
-            return self._gathered(searcher, passes, k, allowed)
+            if also is not None and allowed is not None:
+                also = also[allowed.has(also)]
+            return self._gathered(searcher, passes, k, allowed, also)
 
     def _gathered(
-        self, searcher: Searcher, passes: Iterator[tuple[Query, bool]], k: int, allowed: Bits | None
+        self,
+        searcher: Searcher,
+        passes: Iterator[tuple[Query, bool]],
+        k: int,
+        allowed: Bits | None,
+        also: Ordinals | None,
     ) -> tuple[Ordinals, Floats]:
         """Return what ever looser queries find: each fills the upper half of the scores that the stricter ones left."""
         (items, scores), top = _NOTHING, np.float32(1)
@@ -135,13 +146,28 @@ class TantivyText:
                 break
             if only_if_nothing and len(items):
                 continue
-            found, raw = self._hits(searcher, query, k, allowed)
+            found, raw = self._with(also, searcher, query, self._hits(searcher, query, k, allowed))
             fresh = ~np.isin(found, items)
             if len(found):
                 items = np.concatenate([items, found[fresh]])
                 scores = np.concatenate([scores, top * (1 + raw[fresh] / raw.max()) / 2])
             top /= 2
-        return items[:k], scores[:k]
+        kept = np.arange(len(items)) < k
+        if also is not None:
+            kept |= np.isin(items, also)
+        return items[kept], scores[kept]
+
+    def _with(
+        self, also: Ordinals | None, searcher: Searcher, query: Query, best: tuple[Ordinals, Floats]
+    ) -> tuple[Ordinals, Floats]:
+        """Return the best hits and those of `also`, in order of their scores."""
+        if also is None or not len(also):
+            return best
+        more = self._ranked(searcher, among(query, self._schema, also.tolist()), len(also))
+        items, first = np.unique(np.concatenate([best[0], more[0]]), return_index=True)
+        scores = np.concatenate([best[1], more[1]])[first]
+        order = np.argsort(-scores, kind="stable")
+        return items[order], scores[order]
 
     def _hits(self, searcher: Searcher, query: Query, k: int, allowed: Bits | None) -> tuple[Ordinals, Floats]:
         """Return the best allowed (ordinals, scores), ties by ordinal; the search goes deeper while too few are."""
@@ -302,7 +328,8 @@ class TantivyText:
     def _report(self) -> None:
         """Tell the process that writes, whichever it is, that the index has to be built anew."""
         with suppress(OSError):
-            (self._folder / _DAMAGED).touch()
+            if (self._folder / _META).exists():
+                (self._folder / _DAMAGED).touch()
 
 
 async def open_text(location: str, home: Path) -> TantivyText:

@@ -2,10 +2,11 @@
 
 from litestar.types import ControllerRouterHandler
 
-from kindred.api.routes import answers, documents, items, operations, people, tracking, users
+from kindred.api.routes import answers, documents, items, operations, people, search, tracking, users
 
 HANDLERS: list[ControllerRouterHandler] = [
     *answers.HANDLERS,
+    *search.HANDLERS,
     *tracking.HANDLERS,
     *items.HANDLERS,
     *users.HANDLERS,

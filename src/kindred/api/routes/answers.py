@@ -56,7 +56,7 @@ async def recommendations(
 
 def _response(served: Served) -> RecommendationResponse:
     return RecommendationResponse(
-        recommendations=[_recommended(shown) for shown in served.items],
+        recommendations=[recommended(shown) for shown in served.items],
         request_id=served.request_id,
         model_version=served.model_version,
         state_version=served.state_version,
@@ -70,7 +70,8 @@ def _response(served: Served) -> RecommendationResponse:
     )
 
 
-def _recommended(shown: ShownItem) -> RecommendedItem:
+def recommended(shown: ShownItem) -> RecommendedItem:
+    """Return an item as an answer shows it."""
     item = shown.catalog_item.item
     return RecommendedItem(
         item_id=item.item_id,

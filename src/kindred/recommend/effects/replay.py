@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from kindred.core.query import Context, Filters, Params, Query
+from kindred.core.query import Context, Filters, Params, Query, SearchTerms
 from kindred.core.rng import seed_of
 from kindred.core.slate import Slate
 from kindred.core.trace import Trace
@@ -28,6 +28,7 @@ class ReplayRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     state_version: str
     user_version: str
     shown: list[int]
+    search: SearchTerms | None = None
     trace: Trace | None = None
 
 
@@ -45,7 +46,7 @@ def replay_query(record: ReplayRecord, request_id: str) -> Query:
     """Return the query that the record answers, with its full trace wanted."""
     values: dict[str, Any] = {
         name: getattr(record, name)
-        for name in ("user_id", "placement", "count", "seed", "received", "context", "filters", "params")
+        for name in ("user_id", "placement", "count", "seed", "received", "context", "filters", "params", "search")
     }
     return Query(request_id=request_id, want_trace=True, **values)
 
@@ -75,6 +76,7 @@ class ReplayLog:
             context=query.context,
             filters=query.filters,
             params=query.params,
+            search=query.search,
             bundle=slate.bundle,
             state_version=str(slate.state_version),
             user_version=str(query.facts.version),
