@@ -83,7 +83,8 @@ def test_reason_codes_are_all_explained() -> None:
 
 
 def test_sources_are_all_explained() -> None:
-    source = (REPOSITORY / "src" / "kindred" / "recommend" / "sources").glob("*.py")
+    room = REPOSITORY / "src" / "kindred" / "recommend"
+    source = [*(room / "sources").glob("*.py"), room / "search" / "sources.py"]
     names = {name for file in source for name in re.findall(r'^    name: str = "(\w+)"', text(file), re.MULTILINE)}
     assert len(names) >= 7
     assert set(first_cells(section("explanations.md", "Sources"))) == names | RETRIEVERS.keys()

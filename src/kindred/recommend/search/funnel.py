@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from kindred.pipeline.funnel import Deadlines, Funnel
-from kindred.pipeline.stages import Effect, Source
+from kindred.pipeline.stages import Effect
 from kindred.ports.text import TextIndex
 from kindred.recommend.filters.rules import RULES, RuleFilter
 from kindred.recommend.hydrators.user import UserState
@@ -26,11 +26,11 @@ def build_search_funnel(
     deadlines: Deadlines | None = None,
 ) -> Funnel:
     """Put the stages over one world in order; nothing is drawn, and no list fills up what too little matches."""
-    favoured: list[Source] = [*(RetrieverSource(world, name) for name in world.models.retrievers), PopularSource(world)]
+    own = [RetrieverSource(world, name) for name in world.models.retrievers]
     return Funnel(
         bundle=world.models.version,
         facts=[UserState(world)],
-        sources=[TextSource(world, text, config, favoured), TextContentSource(world, config)],
+        sources=[TextSource(world, text, config, PopularSource(world), own), TextContentSource(world, config)],
         eligibility=[RuleFilter(world, name) for name in RULES],
         coarse=[ModelScores(world)],
         fine=[Blend(world), Relevance(world, config)],

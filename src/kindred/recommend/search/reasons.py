@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from kindred.core.query import Query
 from kindred.core.slate import Reason, ReasonCode, Slate
 from kindred.pipeline.stages import FailPolicy
-from kindred.recommend.search.sources import TEXT, terms_of
+from kindred.recommend.search.sources import terms_of
 from kindred.recommend.world import World
 
 
@@ -27,4 +27,4 @@ class SearchReasons:
         text = terms_of(query).text
         matches = Reason(code=ReasonCode.MATCHES_QUERY, text=f"Matches “{text}”")
         related = Reason(code=ReasonCode.RELATED_TO_QUERY, text=f"Described like “{text}”")
-        return [matches if source == TEXT else related for source in slate.sources]
+        return [matches if source == "text" else related for source in slate.sources]

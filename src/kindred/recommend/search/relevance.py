@@ -9,7 +9,7 @@ from kindred.core.candidates import Candidates, Floats
 from kindred.core.query import Query
 from kindred.pipeline.stages import FailPolicy, Order
 from kindred.recommend.search.config import SearchConfig
-from kindred.recommend.search.sources import TEXT, TEXT_CONTENT, query_vector, terms_of
+from kindred.recommend.search.sources import query_vector, terms_of
 from kindred.recommend.world import World
 
 
@@ -33,7 +33,7 @@ class Relevance:
 
     def score(self, query: Query, candidates: Candidates) -> Mapping[str, Floats]:
         """Return `score`, `relevance`, both in [0, 1], and what text and content have of it."""
-        by_text = np.nan_to_num(candidates.column(f"raw.{TEXT}", 0.0))
+        by_text = np.nan_to_num(candidates.column("raw.text", 0.0))
         vectors = self.world.content_vectors(candidates.items)
         by_content = self.config.content * np.maximum(vectors @ query_vector(self.world, query), 0)
         by_popularity = self.config.popularity * candidates.column("model.popular", 0.0)
@@ -45,8 +45,8 @@ class Relevance:
         return {
             "score": relevance * (1 - part + part * taste),
             "relevance": relevance,
-            f"share.{TEXT}": by_text / whole,
-            f"share.{TEXT_CONTENT}": by_content / whole,
+            "share.text": by_text / whole,
+            "share.text_content": by_content / whole,
         }
 
     def strength(self, query: Query) -> float:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kindred.core.bits import Bits
 from kindred.core.candidates import Candidates, Floats, Ordinals
 from kindred.core.query import Query, SearchTerms
 from kindred.models.text import ItemText, words
@@ -17,8 +16,6 @@ from kindred.recommend.search.config import SearchConfig
 from kindred.recommend.sources.lists import ranked
 from kindred.recommend.world import World
 
-TEXT, TEXT_CONTENT = "text", "text_content"
-
 
 def terms_of(query: Query) -> SearchTerms:
     """Return what a query searches for, nothing where it is none."""
@@ -27,16 +24,17 @@ def terms_of(query: Query) -> SearchTerms:
 
 @dataclass(frozen=True, slots=True)
 class TextSource:
-    """What matches the words: the best by these alone, and all that `favoured` proposes and matches too.
+    """What matches the words: the best by these alone, and whatever else of everyone's and the user's favourites.
 
-    Where more matches than is ever ranked, the user's and everyone's favourites are among it so.
+    So these are among the results where more matches than is ever ranked.
     """
 
     world: World
     text: TextIndex
     config: SearchConfig
-    favoured: Sequence[Source]
-    name: str = TEXT
+    everyones: Source
+    own: Sequence[Source]
+    name: str = "text"
     policy: FailPolicy = FailPolicy.OPEN
 
     def enabled(self, query: Query) -> bool:
@@ -46,14 +44,15 @@ class TextSource:
     async def propose(self, query: Query) -> Candidates:
         """Return allowed items that match, best first."""
         asked = terms_of(query)
-        mask = Bits.of(allowed(self.world, query))
+        mask = allowed(self.world, query)
         depth = max(self.config.depth, asked.offset + query.count)
         found = await self.text.search(asked.text, depth, mask, await self._favourites(query))
         return ranked(self.name, *found)
 
     async def _favourites(self, query: Query) -> Ordinals:
-        found = [(await source.propose(query)).items for source in self.favoured if source.enabled(query)]
-        return np.unique(np.concatenate([np.empty(0, np.int32), *found])).astype(np.int32)
+        own = self.own if terms_of(query).personalisation > 0 else ()
+        found = [(await source.propose(query)).items for source in (self.everyones, *own) if source.enabled(query)]
+        return np.unique(np.concatenate([np.empty(0, np.int32), *found]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ class TextContentSource:
 
     world: World
     config: SearchConfig
-    name: str = TEXT_CONTENT
+    name: str = "text_content"
     policy: FailPolicy = FailPolicy.OPEN
 
     def enabled(self, query: Query) -> bool:
@@ -74,7 +73,7 @@ class TextContentSource:
         vector = query_vector(self.world, query)
         if not vector.any():
             return Candidates.empty()
-        mask = Bits.of(allowed(self.world, query))
+        mask = allowed(self.world, query)
         items, cosines = self.world.models.indexes[CONTENT].search(vector, self.config.depth, mask)
         near = cosines >= self.config.content_floor
         return ranked(self.name, items[near], cosines[near])
