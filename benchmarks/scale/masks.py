@@ -13,14 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.scale.shop import DAY, Shop, ShopConfig
 from benchmarks.servers import machine
 from kindred.core.candidates import Floats
+from kindred.core.clock import DAY
 from kindred.core.item import CatalogItem, Item
 from kindred.core.query import Context, Filters, Query, UserFacts
 from kindred.recommend.filters.rules import allowed
@@ -30,8 +29,11 @@ from kindred.recommend.items.masks import KeptMask
 NOW = 1_700_000_000_000
 LIMIT = 0.3
 SEEN = 500
-DATED = 20
-"""One item in so many is offered for a year alone, from some moment of the last."""
+PART = 50_000
+DATED = 5
+"""So many of a hundred items go within a year; those of one more in a hundred are for one country."""
+LIMITED_STOCK = 70
+"""More of a hundred items than so many are not counted."""
 
 
 @dataclass
@@ -49,14 +51,32 @@ class Shelf:
 
 
 def items(count: int) -> Iterator[CatalogItem]:
-    """Return a shop's catalogue in the feed's order."""
-    shop, seq = Shop.draw(ShopConfig(items=count, users=1)), 0
-    for part in shop.parts():
-        for item in part.items(NOW):
-            until = NOW + seq * 7_919_000 % (365 * DAY) if seq % DATED == 0 else None
-            seq += 1
-            dated = msgspec.structs.replace(item, available_until=until)
-            yield CatalogItem(ordinal=seq - 1, seq=seq, listed=True, item=dated, updated=NOW)
+    """Return made-up items in the feed's order: two categories of 400 and four tags of 5,000 each, by Zipf's law."""
+    for first in range(0, count, PART):
+        rng, size = np.random.default_rng((42, first)), min(PART, count - first)
+        categories, tags = (np.minimum(rng.zipf(1.3, (size, each)), most) for each, most in ((2, 400), (4, 5_000)))
+        facts = zip(
+            [[f"Category {number}" for number in row] for row in categories.tolist()],
+            [[f"tag-{number}" for number in row] for row in tags.tolist()],
+            rng.uniform(1, 5, size).round(2).tolist(),
+            (NOW - rng.exponential(400 * DAY, size)).astype(np.int64).tolist(),
+            rng.integers(0, 365 * DAY, size).tolist(),
+            rng.integers(0, 100, size).tolist(),
+            strict=True,
+        )
+        for seq, (names, own, rating, created, lasts, chance) in enumerate(facts, start=first + 1):
+            item = Item(
+                item_id=str(seq),
+                categories=names,
+                tags=own,
+                creator=f"creator-{seq % 99_991}",
+                rating=rating,
+                created=created,
+                available_until=NOW + lasts if chance < DATED else None,
+                stock=chance if chance > LIMITED_STOCK else None,
+                regions=["US"] if chance == DATED else [],
+            )
+            yield CatalogItem(ordinal=seq - 1, seq=seq, listed=True, item=item, updated=NOW)
 
 
 @contextmanager

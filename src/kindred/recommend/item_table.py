@@ -176,10 +176,9 @@ class ItemTable:
         self._columns.write(ordinals, rows, primary, secondary)
         self._primaries.update(primary[primary >= 0].tolist())
         self._limited += int(self._columns["limited"][ordinals].sum()) - before
-        for ordinal, item in zip(latest, items, strict=True):
-            self.categories.replace(ordinal, self.categories.codes(item.categories))
-            self.tags.replace(ordinal, self.tags.codes(item.tags))
-            self.countries.replace(ordinal, self.countries.codes(item.regions))
+        self.categories.put(latest, [item.categories for item in items])
+        self.tags.put(latest, [item.tags for item in items])
+        self.countries.put(latest, [item.regions for item in items])
         last = max(changes, key=lambda change: change.seq)
         if last.seq > self.seq:
             self.seq, self.newest = last.seq, last.ordinal

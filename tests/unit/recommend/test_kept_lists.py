@@ -28,7 +28,7 @@ class Scored:
     scores: Floats = field(default_factory=lambda: np.empty(0, np.float32))
 
 
-@given(st.integers(0, 999), st.lists(st.lists(st.integers(0, SIZE + 8), max_size=8), max_size=8), st.integers(1, 30))
+@given(st.integers(0, 999), st.lists(st.lists(st.integers(0, SIZE + 8), max_size=8), max_size=8), st.integers(2, 30))
 def test_popular_lists_follow_their_filter(seed, flips, kept):
     rng = np.random.default_rng(seed)
     model, lists = Scored(rng.integers(0, 5, SIZE).astype(np.float32)), PopularLists()

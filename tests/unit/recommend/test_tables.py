@@ -95,7 +95,7 @@ def test_the_table_is_the_last_change_of_every_item(drawn, now, country):
 def test_postings_forget_what_was_replaced(moves):
     postings, held = Postings(), {}
     for ordinal, new, settle in moves:
-        postings.replace(ordinal, postings.codes(new))
+        postings.put([ordinal], [new])
         held[ordinal] = {n.casefold() for n in new}
         if settle:
             postings.settle(6)

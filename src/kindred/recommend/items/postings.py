@@ -66,43 +66,42 @@ class Postings:
         """Start with no names."""
         self.names: list[str] = []
         self._codes: dict[str, int] = {}
-        self._counts = np.zeros(16, np.int64)
+        self.counts: NDArray[np.int64] = np.zeros(0, np.int64)
         self._by_item = self._by_name = Lists.of([])
         self._loose: dict[int, tuple[int, ...]] = {}
-
-    @property
-    def counts(self) -> NDArray[np.int64]:
-        """Return how many ordinals bear each name."""
-        return self._counts[: len(self.names)]
 
     @property
     def unsettled(self) -> bool:
         """Say whether so much is held item by item that `settle` pays."""
         return len(self._loose) > max(_LOOSE, len(self._by_item) // _LOOSE_SHARE)
 
-    def codes(self, names: Iterable[str]) -> tuple[int, ...]:
-        """Return the codes of names in their order, each once."""
-        return tuple(dict.fromkeys(map(self.code, names)))
-
     def code(self, name: str) -> int:
         """Return the code of a name; a new one gets the next."""
-        key = name.casefold()
-        code = self._codes.get(key)
+        code = self._codes.get(name)
         if code is None:
-            code = self._codes[key] = len(self.names)
-            self.names.append(name)
-            if code >= len(self._counts):
-                self._counts = np.concatenate([self._counts, np.zeros(max(code, 16), np.int64)])
+            key = name.casefold()
+            code = self._codes.get(key)
+            if code is None:
+                code = self._codes[key] = len(self.names)
+                self.names.append(name)
+            # As it is spelled too: folding costs more than looking up.
+            self._codes[name] = code
         return code
 
-    def replace(self, ordinal: int, codes: tuple[int, ...]) -> None:
-        """Let an ordinal bear these names and no others."""
-        before = self._of(ordinal)
-        if codes == before:
-            return
-        self._counts[list(before)] -= 1
-        self._counts[list(codes)] += 1
-        self._loose[ordinal] = codes
+    def put(self, ordinals: Iterable[int], names: Iterable[Sequence[str]]) -> None:
+        """Let each ordinal, distinct, bear its names and no others."""
+        gone: list[int] = []
+        come: list[int] = []
+        for ordinal, own in zip(ordinals, names, strict=True):
+            before, codes = self._of(ordinal), tuple(dict.fromkeys(map(self.code, own))) if own else ()
+            if codes != before:
+                gone += before
+                come += codes
+                self._loose[ordinal] = codes
+        size = len(self.names)
+        counts = np.bincount(come, minlength=size) - np.bincount(gone, minlength=size)
+        counts[: len(self.counts)] += self.counts
+        self.counts = counts
 
     def of(self, name: str) -> Ordinals:
         """Return the ordinals (m,) int32 that bear a name, ascending."""
@@ -168,12 +167,15 @@ class Postings:
         postings._codes = {name.casefold(): code for code, name in enumerate(postings.names)}
         postings._by_item = _load(folder, "item", size)
         postings._by_name = _load(folder, "name", len(postings.names))
-        postings._counts = np.diff(postings._by_name.offsets)
+        postings.counts = np.diff(postings._by_name.offsets)
         return postings
 
     def _of(self, ordinal: int) -> tuple[int, ...]:
         found = self._loose.get(ordinal)
-        return tuple(self._by_item.at(ordinal).tolist()) if found is None else found
+        if found is not None:
+            return found
+        # Most items are new while a catalogue is filled.
+        return tuple(self._by_item.at(ordinal).tolist()) if ordinal < len(self._by_item) else ()
 
 
 def _load(folder: Path, name: str, count: int) -> Lists:
