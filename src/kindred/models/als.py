@@ -176,7 +176,15 @@ class AlsModel:
 
     def represent(self, history: UserHistory) -> Floats:
         """Return the user's folded-in vector (d,) float32."""
-        return self.fold_in(history.items, history.confidence, history.positive).vector
+        return self.solved(history).vector
+
+    def solved(self, history: UserHistory) -> UserSolve:
+        """Fold a history in, once however often it is asked for."""
+        found = history.memo.get("als")
+        if found is None or found[0] is not self:
+            found = history.memo["als"] = self, self.fold_in(history.items, history.confidence, history.positive)
+        solve: UserSolve = found[1]
+        return solve
 
     def spread(self, history: UserHistory) -> tuple[Ordinals, Floats]:
         """Return the items with factors, ascending, and the preference for each, both (c,)."""
@@ -206,7 +214,7 @@ class AlsModel:
 
         -1 and 0 where no history item adds anything; ties go to the earlier item of the history.
         """
-        solve = self.fold_in(history.items, history.confidence, history.positive)
+        solve = self.solved(history)
         parts = self.contributions(solve, candidates)
         if not parts.size:
             return np.full(len(candidates), -1, np.int32), np.zeros(len(candidates), np.float32)

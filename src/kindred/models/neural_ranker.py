@@ -116,6 +116,10 @@ class NetworkHeads(Mapping[str, Head]):
         found: Floats = self.graph.run({"columns": np.ascontiguousarray(columns, np.float32)})[0]
         return found
 
+    def together(self, names: Sequence[str], columns: Floats) -> Floats:
+        """Return the margins (n, h) float32 of h heads for `columns (n, f)`."""
+        return self.margins(columns)[:, [self.names.index(name) for name in names]]
+
     def save(self, folder: Path) -> None:
         """Write the graph, and what stands beside it, into `folder`."""
         save_json(folder, GRAPH, _Stored(self.names, len(self.usual), self.forms))

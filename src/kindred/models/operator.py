@@ -85,10 +85,8 @@ class Operator(Generic[C]):
         """
         items = history.items
         nearest, values = self._spread(items, history.signed)
-        asked = np.zeros(max(self.n_items, int(candidates.max(initial=-1)) + 1), np.bool_)
-        asked[candidates] = True
-        # What pads a row has the value 0 and goes here too.
-        rows, places = np.nonzero(asked[nearest] & (values > 0))
+        # What pads a row has the value 0 and is left out too.
+        rows, places = np.nonzero(np.isin(nearest, candidates) & (values > 0))
         targets, values, sources = nearest[rows, places], values[rows, places], items[known(items, self.n_items)][rows]
         anchors = np.full(len(candidates), -1, np.int32)
         added = np.zeros(len(candidates), np.float32)

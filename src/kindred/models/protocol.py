@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,8 @@ class UserHistory:
 
     `items (h,) int32`, `confidence (h,) float32` (at least 1, from the preference function), `positive (h,) bool`
     (False: disliked), `timestamps (h,) int64` ms of the latest event (-1 unknown), `event_types (h,) int16` of that
-    event into `names`. `as_of`: ms, when the question is asked.
+    event into `names`. `as_of`: ms, when the question is asked. `memo`: what a model worked out of it, by model's name,
+    with the model that did.
     """
 
     items: Ordinals
@@ -46,6 +47,7 @@ class UserHistory:
     event_types: NDArray[np.int16] = field(default_factory=lambda: np.empty(0, np.int16))
     names: tuple[str, ...] = ()
     as_of: int = 0
+    memo: dict[str, tuple[object, Any]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def signed(self) -> Floats:

@@ -1,13 +1,10 @@
 """The learned ranker: gradient-boosted trees over columns of candidates, with calibrated chances per event type."""
 
-import importlib
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, Self
+from typing import Annotated, Literal, Protocol, Self
 
 import msgspec
 import numpy as np
@@ -19,6 +16,7 @@ from kindred.core.errors import BundleCorrupt
 from kindred.models.arrays import load_array, load_json, save_array, save_json
 from kindred.models.layers import Folder, layered
 from kindred.models.neural_ranker import NetworkHeads, NeuralRankerConfig
+from kindred.models.trees import TreeHeads, Trees
 
 ORDER = "order"
 
@@ -151,36 +149,24 @@ class Head(Protocol):
         ...
 
 
-class Trees:
-    """Boosted trees in XGBoost's UBJSON format (Chen and Guestrin 2016), opened when they are first asked."""
+class Heads(Protocol):
+    """Heads by name."""
 
-    def __init__(self, data: bytes) -> None:
-        """Keep the bytes."""
-        self.data = data
+    def __getitem__(self, name: str) -> Head:
+        """Return a head."""
+        ...
 
-    @cached_property
-    def _booster(self) -> Any:
-        booster = xgboost().Booster({"nthread": 1})
-        booster.load_model(bytearray(self.data))
-        return booster
+    def values(self) -> Iterable[Head]:
+        """Return all heads."""
+        ...
 
-    def margins(self, columns: Floats) -> Floats:
-        """Return the sum of the trees (n,) float32 for `columns (n, f)`."""
-        found: Floats = self._booster.inplace_predict(columns, predict_type="margin", validate_features=False)
-        return found
+    def items(self) -> Iterable[tuple[str, Head]]:
+        """Return all heads with their names."""
+        ...
 
-    def gains(self, columns: Floats) -> Floats:
-        """Return what the splits on each column gained in all (f,) float32."""
-        found = np.zeros(columns.shape[1], np.float32)
-        for name, gain in self._booster.get_score(importance_type="total_gain").items():
-            found[int(name.removeprefix("f"))] = gain
-        return found
-
-    def shares(self, columns: Floats) -> Floats:
-        """Return what each column adds to each sum (n, f + 1), the last being the same for all (TreeSHAP, 2018)."""
-        rows = xgboost().DMatrix(columns, nthread=1)
-        found: Floats = self._booster.predict(rows, pred_contribs=True, validate_features=False)
-        return found
+    def together(self, names: Sequence[str], columns: Floats) -> Floats:
+        """Return the margins (n, h) float32 of h heads for `columns (n, f)`; cheaper than asking one after another."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +179,7 @@ class RankerModel:
 
     schema: RankerSchema
     events: tuple[str, ...]
-    heads: Mapping[str, Head]
+    heads: Heads
     curves: Mapping[str, Curve]
     mix: dict[str, float]
     config: RankerConfig
@@ -201,20 +187,18 @@ class RankerModel:
 
     def score(self, columns: Floats, every: bool = False) -> RankerScores:
         """Score candidates by `columns (n, f) float32` in the schema's order; `every`: chances also where not mixed."""
-        chances: dict[str, Floats] = {}
-        if "value" in self.mix or every:
-            chances = {name: self.curves[name](self.heads[name].margins(columns)) for name in self.events}
+        told = self.events if "value" in self.mix or every else ()
+        asked = (*told, ORDER) if ORDER in self.mix else told
+        margins = dict(zip(asked, self.heads.together(asked, columns).T, strict=True)) if asked else {}
+        chances = {name: self.curves[name](margins[name]) for name in told}
         total = np.zeros(len(columns), np.float32)
         for name, part in self.mix.items():
             if name == "value":
                 values = worth(chances, self.config.value)
             else:
-                values = columns[:, self.schema.columns.index("blend")] if name == "blend" else self._order(columns)
+                values = columns[:, self.schema.columns.index("blend")] if name == "blend" else margins[ORDER]
             total += np.float32(part) * centred(values)
         return RankerScores((1 / (1 + np.exp(-total))).astype(np.float32), chances)
-
-    def _order(self, columns: Floats) -> Floats:
-        return self.heads[ORDER].margins(columns)
 
     def shares(self, columns: Floats) -> dict[str, Floats]:
         """Return what each column adds to the margin of each head (n, f + 1), by `ORDER` and event type."""
@@ -247,11 +231,11 @@ class RankerModel:
             at, chance = load_array(folder, f"curve.{number}", np.float32, (2, None))
             curves[name] = Curve(at, chance)
         names = (ORDER, *stored.events)
-        heads: Mapping[str, Head]
+        heads: Heads
         if stored.config.kind == "neural":
             heads = NetworkHeads.load(folder, names)
         else:
-            heads = {name: Trees(_read(folder, number)) for number, name in enumerate(names)}
+            heads = TreeHeads({name: Trees(_read(folder, number)) for number, name in enumerate(names)})
         return cls(stored.schema, stored.events, heads, curves, stored.mix, stored.config, stored.report)
 
 
@@ -269,22 +253,6 @@ def centred(values: Floats) -> Floats:
     spread = float(values.std())
     found: Floats = (values - values.mean()) / np.float32(spread if spread > 0 else 1)
     return found
-
-
-def xgboost() -> Any:
-    """Return the library, loaded at the first call."""
-    loaded = sys.modules.get("xgboost")
-    if loaded is not None:
-        return loaded
-    # It loads scikit-learn for wrappers that nobody here uses, which a server has no room for.
-    hidden = "sklearn" not in sys.modules
-    if hidden:
-        sys.modules["sklearn"] = None  # type: ignore[assignment]
-    try:
-        return importlib.import_module("xgboost")
-    finally:
-        if hidden:
-            del sys.modules["sklearn"]
 
 
 def _read(folder: Folder, number: int) -> bytes:

@@ -14,15 +14,15 @@ from kindred.models.ranker import (
     ORDER,
     Curve,
     Head,
+    Heads,
     RankerConfig,
     RankerModel,
     RankerReport,
     Reliability,
-    Trees,
     centred,
     worth,
-    xgboost,
 )
+from kindred.models.trees import TreeHeads, Trees, xgboost
 from kindred.training.ranking.examples import RankingExamples
 
 DEPTH = 10
@@ -124,13 +124,11 @@ def _unseen_margins(
     return found
 
 
-def _heads(
-    examples: RankingExamples, requests: Mask, config: RankerConfig, seed: int, threads: int
-) -> Mapping[str, Head]:
+def _heads(examples: RankingExamples, requests: Mask, config: RankerConfig, seed: int, threads: int) -> Heads:
     """Learn all heads on some requests (q,); raise ConfigError where that needs an extra that is not installed."""
     if config.kind == "trees":
         names = (ORDER, *examples.events)
-        return {name: _grow(examples, name, requests, config, seed, threads) for name in names}
+        return TreeHeads({name: _grow(examples, name, requests, config, seed, threads) for name in names})
     needed = missing_extra("neural")
     if needed is not None:
         raise ConfigError(f"ranker.kind is 'neural', which needs: {needed}")
