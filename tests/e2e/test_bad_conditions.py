@@ -150,7 +150,7 @@ async def test_a_full_disk_claims_nothing_and_loses_nothing(home: Path, start: S
         for event_id in [*refused, "after"]:
             track(client, "u", "1", event_id=event_id)
     async with opened(home) as stores:
-        await eventually_async(lambda: is_folded(stores), 20)
+        await eventually_async(lambda: is_folded(stores))
         written = [event.event_id for _, event in await logged(stores.log) if isinstance(event, Interaction)]
         assert len(written) == len(set(written)), "an event that was answered by 503 was written all the same"
         assert set(written) == acknowledged | set(refused) | {"after"}
@@ -180,7 +180,7 @@ def test_a_log_that_cannot_be_written_is_said(empty_home: Path) -> None:
     command = [*without, sys.executable, "-m", "kindred", "serve", "--port", str(free_port())]
     try:
         refused = subprocess.run(
-            command, env=environment(empty_home), capture_output=True, text=True, timeout=60, check=False
+            command, env=environment(empty_home), capture_output=True, text=True, timeout=200, check=False
         )
     finally:
         log.chmod(0o755)
@@ -222,7 +222,7 @@ asyncio.run(main())
 def test_a_server_loads_nothing_that_only_training_needs(home: Path, trained_token: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _LOADED, trained_token],
-        env=environment(home), capture_output=True, text=True, timeout=60, check=False,
+        env=environment(home), capture_output=True, text=True, timeout=200, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     statuses, modules = json.loads(done.stdout)

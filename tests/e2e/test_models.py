@@ -80,7 +80,7 @@ async def test_a_neural_bundle_without_its_extra_says_what_to_install(
             answer = server.get("/health/ready")
             return answer if "two_tower" in answer.text else None
 
-        answer = eventually(warned, 30)
+        answer = eventually(warned)
         assert answer.status_code == 200
         assert "pip install 'kindred[onnx]'" in answer.text
         said = recommend(client, "1")

@@ -143,7 +143,7 @@ def test_a_server_serves_refuses_a_second_on_its_port_and_ends_in_order(trained:
         assert str(server.pid) in consumer["said"]
     finally:
         server.send_signal(signal.SIGTERM)
-        _, errors = server.communicate(timeout=20)
+        _, errors = server.communicate(timeout=100)
     assert server.returncode == 0
     assert "Traceback" not in errors
 
@@ -172,6 +172,6 @@ def test_ctrl_c_is_no_accident(trained: Path) -> None:
     server.stdout.readline()
     time.sleep(0.1)
     server.send_signal(signal.SIGINT)
-    _, errors = server.communicate(timeout=20)
+    _, errors = server.communicate(timeout=100)
     assert server.returncode in (0, 130)
     assert "Traceback" not in errors

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import pytest
 from tests.e2e.platform.server import environment, new_token
 
 
@@ -36,7 +35,6 @@ def stop(found: subprocess.Popen[str]) -> int:
     return found.wait(20)
 
 
-@pytest.mark.timeout(90)
 def test_a_server_without_a_consumer_takes_events_that_a_consumer_alone_folds(tmp_path: Path) -> None:
     home = tmp_path / "home"
     headers = {"Authorization": f"Bearer {new_token(home)}"}

@@ -40,7 +40,7 @@ def test_a_run_writes_the_lake_and_learns_and_ends_everything_at_once(home: Path
         assert listed["train"]["started"] is None
     finally:
         process.send_signal(signal.SIGTERM)
-        said = process.communicate(timeout=60)[0]
+        said = process.communicate(timeout=200)[0]
     assert process.returncode == 0, said
     assert "Kindred serves on" in said
     assert LakeEvents(home / "lake").manifest().files
@@ -77,7 +77,7 @@ def events(home: Path, count: int, first: int) -> None:
         "    await log.close()\n"
         "asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))\n"
     )
-    subprocess.run([sys.executable, "-c", script, str(home), str(count), str(first)], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script, str(home), str(count), str(first)], check=True, timeout=200)
 
 
 def written(home: Path) -> list[Path]:

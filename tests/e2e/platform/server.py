@@ -16,8 +16,8 @@ import httpx
 
 from kindred.core.position import Position
 
-START_SECONDS = 60.0
-STOP_SECONDS = 30.0
+START_SECONDS = 180.0
+STOP_SECONDS = 60.0
 _ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
 
 
@@ -28,7 +28,7 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 
 
 def kindred(
-    home: Path, *words: str, check: bool = True, timeout: float = 110.0, **more: str
+    home: Path, *words: str, check: bool = True, timeout: float = 280.0, **more: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command on `home` to its end; fail the test with what it said when it fails and `check`."""
     command = [sys.executable, "-m", "kindred", *words]
@@ -140,16 +140,16 @@ class Server:
     def client(self, **options: Any) -> httpx.Client:
         """Return a client that carries the token."""
         return httpx.Client(
-            base_url=self.url, headers={"Authorization": f"Bearer {self.token}"}, timeout=30.0, **options
+            base_url=self.url, headers={"Authorization": f"Bearer {self.token}"}, timeout=60.0, **options
         )
 
     def async_client(self) -> httpx.AsyncClient:
         """Return an asynchronous client that carries the token."""
-        return httpx.AsyncClient(base_url=self.url, headers={"Authorization": f"Bearer {self.token}"}, timeout=30.0)
+        return httpx.AsyncClient(base_url=self.url, headers={"Authorization": f"Bearer {self.token}"}, timeout=60.0)
 
     def get(self, path: str) -> httpx.Response:
         """Ask for something without a token."""
-        return httpx.get(self.url + path, timeout=30.0)
+        return httpx.get(self.url + path, timeout=60.0)
 
 
 def track(client: httpx.Client, user: str, item: str, event_type: str = "view", **fields: Any) -> Position:
@@ -183,7 +183,7 @@ def ids(said: dict[str, Any]) -> list[str]:
     return [row["item_id"] for row in said["recommendations"]]
 
 
-def eventually(question: Any, seconds: float = 10.0, every: float = 0.01) -> Any:
+def eventually(question: Any, seconds: float = 60.0, every: float = 0.01) -> Any:
     """Ask until the answer is true and return it; fail the test with the last answer after `seconds`."""
     end = time.monotonic() + seconds
     while not (found := question()):
@@ -192,7 +192,7 @@ def eventually(question: Any, seconds: float = 10.0, every: float = 0.01) -> Any
     return found
 
 
-async def eventually_async(question: Any, seconds: float = 10.0, every: float = 0.01) -> Any:
+async def eventually_async(question: Any, seconds: float = 60.0, every: float = 0.01) -> Any:
     """Await an answer until it is true and return it; fail the test after `seconds`."""
     end = time.monotonic() + seconds
     while not (found := await question()):

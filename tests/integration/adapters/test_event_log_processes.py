@@ -34,7 +34,7 @@ async def records(log: EventLog) -> dict[int, str]:
 
 async def test_three_processes_append_at_once(tmp_path: Path, start) -> None:
     writers = [start("append", tmp_path, name, 4, 60) for name in "abc"]
-    parts = [acknowledged(writer.communicate(timeout=60)[0]) for writer in writers]
+    parts = [acknowledged(writer.communicate(timeout=200)[0]) for writer in writers]
     assert [len(part) for part in parts] == [4 * 120] * 3
     log = await open_event_log("log", tmp_path)
     found = await records(log)
@@ -87,7 +87,7 @@ async def test_no_acknowledgement_precedes_its_sync(tmp_path: Path, start) -> No
     trace = tmp_path / "trace"
     options = ("-f", "-y", "-o", str(trace), "-e", "trace=pwrite64,write,fdatasync,fsync")
     writer = start("append", tmp_path, "a", 1, 20, under=("strace", *options))
-    output = writer.communicate(timeout=60)[0]
+    output = writer.communicate(timeout=200)[0]
     if not output and "PTRACE" in (trace.read_text() if trace.exists() else "PTRACE"):
         pytest.skip("strace may not trace here")
     assert len(acknowledged(output)) == 39
@@ -111,7 +111,7 @@ async def test_no_acknowledgement_precedes_its_sync(tmp_path: Path, start) -> No
 
 
 async def test_a_limit_on_files_refuses_and_claims_nothing(tmp_path: Path, start) -> None:
-    lines = start("append-limited", tmp_path, 300_000).communicate(timeout=60)[0].splitlines()
+    lines = start("append-limited", tmp_path, 300_000).communicate(timeout=200)[0].splitlines()
     refused = next(index for index, line in enumerate(lines) if line.startswith("refused"))
     assert refused > 10
     assert [int(line) for line in lines[:refused] + lines[refused + 1 :]] == list(range(refused + 1))
@@ -122,5 +122,5 @@ async def test_a_limit_on_files_refuses_and_claims_nothing(tmp_path: Path, start
 
 async def test_many_openings_at_once_make_one_log(tmp_path: Path, start) -> None:
     writers: list[subprocess.Popen[str]] = [start("append", tmp_path, f"w{number}", 1, 1) for number in range(6)]
-    offsets = [int(writer.communicate(timeout=60)[0].split()[0]) for writer in writers]
+    offsets = [int(writer.communicate(timeout=200)[0].split()[0]) for writer in writers]
     assert sorted(offsets) == list(range(6))

@@ -50,7 +50,7 @@ async def test_every_acknowledged_event_survives_kills_once(
     await kill_under_fire(server, told, kills)
     assert told.uncertain, "no kill met an event in flight: the test proved nothing"
     async with opened(empty_home) as stores:
-        await eventually_async(lambda: is_folded(stores), 20)
+        await eventually_async(lambda: is_folded(stores))
         by_position = dict(await logged(stores.log))
         for timestamp, position in told.acknowledged.items():
             event = by_position[position]

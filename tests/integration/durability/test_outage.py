@@ -41,7 +41,7 @@ async def test_a_store_is_away_for_a_while(platform: Callable[[str], Platform], 
     stop, base = asyncio.Event(), first_time()
     async with server.async_client() as client:
         senders = [asyncio.create_task(Sender(number, base, told).run(client, stop)) for number in range(SENDERS)]
-        await eventually_async(lambda: asyncio.sleep(0, len(told.acknowledged) > 200), 30)
+        await eventually_async(lambda: asyncio.sleep(0, len(told.acknowledged) > 200))
         await asyncio.to_thread(made.engines[engine].kill)
         before, end = len(told.acknowledged), time.monotonic() + seconds
         marks = set()

@@ -148,7 +148,7 @@ def test_killed_processes_leave_nothing_undone(tmp_path: Path) -> None:
             time.sleep(delay)
             process.send_signal(signal.SIGKILL)
     with child(home, mapping) as process:
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=200)
     assert output.splitlines()[-1] == f"done {rows} {rows}"
     (manifest,) = Lake(home / "lake").manifests()
     assert manifest.position is not None

@@ -121,7 +121,7 @@ class World:
         """Fold everything that the log holds, and what that adds to it."""
         ends = None
         while ends != (ends := await all_ends(self.log)):
-            await self.consumer(**config).drain_to(*ends, timeout=20)
+            await self.consumer(**config).drain_to(*ends, timeout=60)
 
     async def again(self) -> "World":
         """Return what a calm fold of the same log makes, record by record as they came, in stores of its own."""

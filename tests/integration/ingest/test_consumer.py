@@ -108,7 +108,7 @@ def test_a_crash_at_any_step_changes_nothing(tmp_path_factory, stream, step, bat
             store.failures[step] = 1
         for _ in range(8):
             try:
-                await torn.consumer(batch=batch).drain_to(*ends, timeout=10)
+                await torn.consumer(batch=batch).drain_to(*ends, timeout=60)
                 break
             except StoreUnavailable:
                 continue

@@ -271,7 +271,7 @@ def test_a_crash_at_any_step_changes_nothing(tmp_path_factory, seed, step, batch
             getattr(world, store).skipped[method] = dice.randrange(4)
             getattr(world, store).carried_out = dice.random() < 0.5
             try:
-                await world.consumer(batch=batch).drain_to(*await world.log.ends(), timeout=10)
+                await world.consumer(batch=batch).drain_to(*await world.log.ends(), timeout=60)
             except StoreUnavailable:
                 continue
         getattr(world, store).failures.clear()

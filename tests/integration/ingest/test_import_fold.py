@@ -121,7 +121,7 @@ async def _interrupted(world, end, real, allowed):
 
     world.state._store.write = write
     with pytest.raises(ConnectionError):
-        await world.consumer().drain_to(end, timeout=10)
+        await world.consumer().drain_to(end, timeout=60)
 
 
 async def test_a_second_marker_of_one_import_changes_nothing(tmp_path):

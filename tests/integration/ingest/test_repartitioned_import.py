@@ -93,7 +93,7 @@ async def test_markers_that_some_partitions_had_folded(tmp_path, before, after):
     """One consumer of several was at work when the epoch ended, and the import is run again behind it."""
     world = world_on(tmp_path / "lake", before)
     made = await imported(world)
-    await world.consumer().drain_to(made[0][1], timeout=20)
+    await world.consumer().drain_to(made[0][1], timeout=60)
     assert [key async for key, _ in world.state.scan(IMPORT)]
     await world.log.repartition(after)
     await world.record(*(marker for marker, _ in made))

@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-import pytest
 from tests.integration.ingest.stores import QUICK, World, happened
 
 from kindred.app.sections import StoresConfig
@@ -44,7 +43,7 @@ async def fold(stores: Stores) -> None:
     """Fold until the log's end stays where it is: a merge adds to it."""
     ends = None
     while ends != (ends := await stores.log.ends()):
-        await Consumer(ingest(stores), stores.leases, QUICK, clock=CLOCK).drain_to(*ends, timeout=20)
+        await Consumer(ingest(stores), stores.leases, QUICK, clock=CLOCK).drain_to(*ends, timeout=60)
 
 
 async def recorded(stores: Stores, *events) -> list[Position]:  # type: ignore[no-untyped-def]
@@ -67,7 +66,6 @@ async def assert_forgotten(stores: Stores) -> None:
     assert await stores.profiles.get(["ann"]) == [None]
 
 
-@pytest.mark.timeout(60)
 async def test_an_older_state_the_dead_letters_and_the_lake_bring_nobody_back(tmp_path: Path) -> None:
     home = tmp_path / "home"
     stores = await open_stores(StoresConfig(), home)

@@ -8,7 +8,6 @@ import lmdb
 import msgspec
 import numpy as np
 import polars as pl
-import pytest
 from tests.integration.ingest.stores import World, happened
 from tests.integration.jobs.test_forgotten import CLOCK, NOW, STAMP, fold, recorded
 
@@ -104,7 +103,6 @@ async def fill_and_erase(stores: Stores) -> None:
         await recorded(stores, msgspec.structs.replace(happened(90 + number, "bob", "i1"), ingested_at=later.now()))
 
 
-@pytest.mark.timeout(90)
 async def test_no_store_of_a_data_folder_names_who_was_forgotten(tmp_path: Path) -> None:
     home = tmp_path / "home"
     stores = await open_stores(StoresConfig(), home)
@@ -130,7 +128,6 @@ async def test_no_store_of_a_data_folder_names_who_was_forgotten(tmp_path: Path)
     assert naming(home) == set()
 
 
-@pytest.mark.timeout(60)
 async def test_no_store_of_a_fleet_names_who_was_forgotten(tmp_path: Path) -> None:
     """Several partitions: her name is gone from the state, the items' log, history and profiles."""
     world = World(tmp_path / "lake", partitions=4)

@@ -134,7 +134,7 @@ async def test_a_standby_takes_over_when_the_consumer_is_killed(fleet: list[Serv
         for user in users[10:]:
             track(client, user, "1")
         async with opened(home) as stores:
-            await eventually_async(lambda: is_folded(stores), 10)
+            await eventually_async(lambda: is_folded(stores))
             for user in users:
                 record = await user_record(stores, user)
                 assert record is not None
@@ -179,7 +179,8 @@ class Load:
                     self.failures.append(answer.text[:500])
                     continue
                 self.answers.append((time.monotonic(), number, answer.json()["model_version"]))
-                time.sleep(0.02)
+                # Servers that are asked without a pause leave a training, which gives way to them, no time at all.
+                time.sleep(0.1)
 
     def served_since(self, moment: float) -> list[set[str]]:
         """Return which bundles each server answered from after `moment`."""
@@ -207,7 +208,7 @@ def await_swap(load: Load, version: str) -> None:
         time.sleep(0.3)
         return load.all_on(version, since)
 
-    eventually(steady, 15.0)
+    eventually(steady)
 
 
 def test_a_new_bundle_and_a_rollback_reach_all_servers_without_a_failed_request(fleet: list[Server]) -> None:
