@@ -14,6 +14,7 @@ from benchmarks import (
     latency,
     tracking,
     tracking_kafka,
+    vector_search,
 )
 from benchmarks.quality import funnel
 from benchmarks.scale import funnel as large
@@ -28,6 +29,7 @@ TABLES = {
     "freshness": freshness.main,
     "import": import_speed.main,
     "quality": funnel.main,
+    "vectors": vector_search.main,
 }
 
 # They need a broker, or a quarter of an hour and more.

@@ -26,6 +26,10 @@ _MARGIN = 2.0
 _BLOCK = 4_096
 # Rows looked at in a filter for each list, where counting all that pass would take longer than searching them.
 _COUNTED = 16
+# Nanoseconds on one core: a row of a scanned list that is not allowed, one that is, a row scored by its ordinal.
+REFUSED, SCANNED, PLACED = 3, 30, 110
+# From this share on, the lists near the query are as good as without a filter.
+_MOST = 0.5
 # Below this many passing rows among those looked at, the share that passes is not known.
 _SEEN = 16
 
@@ -101,26 +105,63 @@ class ListsBase:
         """Return allowed rows and their inner products, the k best among them, in any order."""
         products = self.products(query)
         if allowed is None:
-            return self._unfiltered(query, k, products)
-        if allowed.count <= max(self.tuning.exact, 2 * k):
-            ordinals = allowed.ordinals()
-            # Rows without a vector stand in no list.
-            return self._scored(query, k, ordinals[self._list_of[ordinals] < self.lists])
+            found = self.scan(query, k, _first(products, int(self.tuning.lists(k, 1.0))), products)
+        elif allowed.count <= max(self.tuning.exact, 2 * k):
+            return self._exact(query, k, allowed)
+        else:
+            found = self._filtered(query, k, products, allowed)
+        if len(found[0]) < min(k, self.held):
+            # Lists were chosen by a part of the filter, or for fewer rows.
+            return self.scan(query, k, np.arange(self.lists), products, allowed)
+        return found
+
+    def _filtered(self, query: Floats, k: int, products: Floats, allowed: Bits) -> tuple[Ordinals, Floats]:
         order = np.argsort(-products)
-        near, share = self._near(k, order, allowed)
-        if share >= 0.5:
-            return self.scan(query, k, order[:near], products, allowed)
-        if near:
-            return self._until_enough(query, k, order, near, products, allowed)
-        passing = self._passing(allowed)[order]
-        holding = order[passing > 0]
-        rows, covered = np.cumsum(self._sizes[holding]), np.cumsum(passing[passing > 0])
-        enough = np.arange(1, len(holding) + 1) >= self.tuning.lists(k, covered / rows)
-        enough &= covered >= k
-        first = int(enough.argmax()) + 1 if enough.any() else len(holding)
-        found = self._until_enough(query, k, holding, first, products, allowed)
-        # Counts of a part of the filter miss lists where few rows pass.
-        return found if len(found[0]) >= k else self.scan(query, k, order, products, allowed)
+        first, share = self._near(k, order, allowed)
+        if share >= _MOST:
+            return self.scan(query, k, order[:first], products, allowed)
+        passing = share * self._sizes[order]
+        if not first:
+            passing = self._passing(allowed)[order]
+            order, passing = order[passing > 0], passing[passing > 0]
+            covered = np.cumsum(passing)
+            shares = covered / np.cumsum(self._sizes[order])
+            enough = (np.arange(1, len(order) + 1) >= self.tuning.lists(k, shares)) & (covered >= k)
+            first = int(enough.argmax()) + 1 if enough.any() else len(order)
+        return self._until_enough(query, k, order, first, passing, products, allowed)
+
+    def _until_enough(
+        self,
+        query: Floats,
+        k: int,
+        lists: NDArray[np.intp],
+        count: int,
+        passing: NDArray[np.float64],
+        products: Floats,
+        allowed: Bits,
+    ) -> tuple[Ordinals, Floats]:
+        """Scan `count` lists, then half as many again, as long as the last third of them brings more than a few rows.
+
+        `passing`: how many rows of each list pass. All that pass are scored as soon as that takes less time.
+        """
+        costs = np.cumsum(self._sizes[lists] * REFUSED + passing * SCANNED)
+        found = self.scan(query, k, lists[:count], products, allowed)
+        while count < len(lists):
+            late = np.isin(self._list_of[found[0]], lists[2 * count // 3 : count]).sum()
+            if len(found[0]) >= k and late <= self.tuning.patience * k:
+                break
+            more = lists[count : count + max(count // 2, 1)]
+            count += len(more)
+            if costs[count - 1] > allowed.count * PLACED:
+                return self._exact(query, k, allowed)
+            ordinals, scores = self.scan(query, k, more, products, allowed)
+            found = best(np.concatenate([found[0], ordinals]), np.concatenate([found[1], scores]), k)
+        return found
+
+    def _exact(self, query: Floats, k: int, allowed: Bits) -> tuple[Ordinals, Floats]:
+        ordinals = allowed.ordinals()
+        # Rows without a vector stand in no list.
+        return self._scored(query, k, ordinals[self._list_of[ordinals] < self.lists])
 
     def scan(
         self, query: Floats, k: int, lists: NDArray[np.intp], products: Floats, allowed: Bits | None = None
@@ -138,13 +179,8 @@ class ListsBase:
             if len(rows) < wanted or wanted == self.held or coded[-1] + error <= scores[-1]:
                 return ordinals, scores
             # Rows of nearly equal scores go on behind the last: codes alone cannot tell which of them are best.
-            wanted *= 4
-
-    def _unfiltered(self, query: Floats, k: int, products: Floats) -> tuple[Ordinals, Floats]:
-        found = self.scan(query, k, _first(products, int(self.tuning.lists(k, 1.0))), products)
-        if len(found[0]) < min(k, self.held):
-            return self.scan(query, k, np.arange(self.lists), products)
-        return found
+            dense = (wanted - k) / max(float(scores[-1] - coded[-1]), error / 16)
+            wanted = max(2 * wanted, k + int(1.2 * dense * error))
 
     def _coded(
         self, query: Floats, k: int, lists: NDArray[np.intp], products: Floats, selector: Any
@@ -180,30 +216,14 @@ class ListsBase:
             wanted = min(int(self.tuning.lists(k, share)), len(order))
         return count, share
 
-    def _passing(self, allowed: Bits) -> NDArray[np.int64]:
-        """Return about how many rows of each list pass (lists,), from at most some 16 a list."""
-        step = allowed.count // (_COUNTED * len(self._sizes)) | 1
+    def _passing(self, allowed: Bits) -> NDArray[np.float64]:
+        """Return about how many rows of each list pass (lists,), from some 16 of each."""
+        step = allowed.count // (_COUNTED * self.lists) | 1
         bits = np.unpackbits(allowed.packed[: (len(self._vectors) + 7) // 8 : step], bitorder="little")
         found = np.flatnonzero(bits)
         ordinals = (found >> 3) * (8 * step) + (found & 7)
         lists = self._list_of[ordinals[ordinals < len(self._vectors)]]
-        return np.bincount(lists, minlength=len(self._sizes))[: len(self._sizes)] * step
-
-    def _until_enough(
-        self, query: Floats, k: int, lists: NDArray[np.intp], count: int, products: Floats, allowed: Bits
-    ) -> tuple[Ordinals, Floats]:
-        """Scan `count` lists, then half as many again, as long as that brings more than a few rows."""
-        found = self.scan(query, k, lists[:count], products, allowed)
-        while count < len(lists):
-            more = lists[count : count + max(count // 2, 1)]
-            count += len(more)
-            ordinals, scores = self.scan(query, k, more, products, allowed)
-            merged = best(np.concatenate([found[0], ordinals]), np.concatenate([found[1], scores]), k)
-            new = np.isin(merged[0], ordinals, assume_unique=True).sum()
-            found = merged
-            if len(found[0]) >= k and new <= self.tuning.patience * k:
-                break
-        return found
+        return np.bincount(lists, minlength=self.lists)[: self.lists].astype(np.float64) * step
 
 
 def _first(products: Floats, count: int) -> NDArray[np.intp]:

@@ -7,15 +7,13 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from kindred.adapters.local.vector_cases import Case, Cases, filtered_cases, queries, recall
-from kindred.adapters.local.vector_lists import SHARES, ListsBase, Tuning
+from kindred.adapters.local.vector_lists import PLACED, REFUSED, SCANNED, SHARES, ListsBase, Tuning
 from kindred.core.candidates import Floats
 
 _TARGET = 0.97
 _QUERIES = 24
 _DEPTH = 500
-_PATIENCE = (0.03, 0.01, 0.003)
-# Nanoseconds on one core: a row scored by its place, one of a list that is not allowed, one that is.
-_PLACED, _REFUSED, _SCANNED = 110, 3, 15
+_PATIENCE = (0.15, 0.1, 0.07, 0.05, 0.03, 0.01)
 
 
 def tune(vectors: NDArray[np.float32], live: NDArray[np.intp], base: ListsBase) -> dict[str, float]:
@@ -54,8 +52,8 @@ def _with_exact(tuning: Tuning, base: ListsBase) -> Tuning:
     """Return a tuning with the number of rows up to which it takes less time to score all that pass."""
     passing = np.geomspace(1, base.held, 200)
     shares = passing / base.held
-    scanned = np.minimum(1.5 * tuning.lists(tuning.depth, shares), base.lists) * base.held / base.lists
-    cheaper = passing * _PLACED <= scanned * (_REFUSED + shares * _SCANNED)
+    scanned = np.minimum(tuning.lists(tuning.depth, shares), base.lists) * base.held / base.lists
+    cheaper = passing * PLACED <= scanned * (REFUSED + shares * SCANNED)
     return replace(tuning, exact=int(passing[cheaper].max(initial=0)))
 
 
