@@ -102,12 +102,13 @@ class Bits:
 
     def ordinals(self) -> Ordinals:
         """Return what is in the set, ascending."""
-        bytes_with = np.flatnonzero(self.packed)
+        bytes_with = np.flatnonzero(self.packed != 0)
         if len(bytes_with) * 4 > len(self.packed):
             return np.flatnonzero(self.mask()).astype(np.int32)
         # Most bytes are empty: only the others are looked into.
-        rows, columns = np.nonzero(np.unpackbits(self.packed[bytes_with, None], axis=1, bitorder="little"))
-        return (bytes_with[rows] * 8 + columns).astype(np.int32)
+        found = np.flatnonzero(np.unpackbits(self.packed[bytes_with], bitorder="little").view(np.bool_))
+        ordinals: Ordinals = (bytes_with[found >> 3] * 8 + (found & 7)).astype(np.int32)
+        return ordinals
 
 
 def _cut(packed: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

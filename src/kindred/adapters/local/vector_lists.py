@@ -25,13 +25,16 @@ _MARGIN = 2.0
 # Rows are scored in blocks that stay in the processor's cache.
 _BLOCK = 4_096
 # Rows looked at in a filter for each list, where counting all that pass would take longer than searching them.
-_COUNTED = 16
+_COUNTED = 8
 # Nanoseconds on one core: a row of a scanned list that is not allowed, one that is, a row scored by its ordinal.
-REFUSED, SCANNED, PLACED = 3, 30, 110
+REFUSED, SCANNED, PLACED = 4, 30, 130
 # From this share on, the lists near the query are as good as without a filter.
 _MOST = 0.5
-# Below this many passing rows among those looked at, the share that passes is not known.
+# Below this many passing rows among those looked at, the share that passes is not known in so few lists.
 _SEEN = 16
+_LOOKED_AT = 1_024
+# Where lists far from the query hold what passes, a search comes to cost about four times what it began with.
+_GROWTH = 4
 
 
 class Tuning(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +131,8 @@ class ListsBase:
             shares = covered / np.cumsum(self._sizes[order])
             enough = (np.arange(1, len(order) + 1) >= self.tuning.lists(k, shares)) & (covered >= k)
             first = int(enough.argmax()) + 1 if enough.any() else len(order)
+            if _GROWTH * _cost(self._sizes[order[:first]], passing[:first]).sum() > allowed.count * PLACED:
+                return self._exact(query, k, allowed)
         return self._until_enough(query, k, order, first, passing, products, allowed)
 
     def _until_enough(
@@ -144,7 +149,7 @@ class ListsBase:
 
         `passing`: how many rows of each list pass. All that pass are scored as soon as that takes less time.
         """
-        costs = np.cumsum(self._sizes[lists] * REFUSED + passing * SCANNED)
+        costs = np.cumsum(_cost(self._sizes[lists], passing))
         found = self.scan(query, k, lists[:count], products, allowed)
         while count < len(lists):
             late = np.isin(self._list_of[found[0]], lists[2 * count // 3 : count]).sum()
@@ -203,27 +208,36 @@ class ListsBase:
 
     def _near(self, k: int, order: NDArray[np.intp], allowed: Bits) -> tuple[int, float]:
         """Return how many lists near the query will do and the share that passes in them; 0 where it is not known."""
-        count, wanted = 0, int(self.tuning.lists(k, 1.0))
-        while wanted > count:
-            count = min(wanted, len(order))
+        count, wanted, share = 0, int(self.tuning.lists(k, 1.0)), 0.0
+        while wanted > count and count < self.lists:
+            count = min(wanted, self.lists)
             probed = self._probed[order[:count]]
             passes = allowed.has(probed.ravel())
             if np.count_nonzero(passes) < _SEEN:
-                return 0, 0.0
+                if count >= _LOOKED_AT:
+                    return 0, 0.0
+                wanted = 4 * count
+                continue
             # Larger lists hold more of the rows.
-            share = float(passes.reshape(probed.shape).mean(axis=1) @ self._sizes[order[:count]])
-            share /= max(int(self._sizes[order[:count]].sum()), 1)
-            wanted = min(int(self.tuning.lists(k, share)), len(order))
-        return count, share
+            sizes = self._sizes[order[:count]]
+            share = float(passes.reshape(probed.shape).mean(axis=1) @ sizes) / max(int(sizes.sum()), 1)
+            wanted = int(self.tuning.lists(k, share))
+        return (count, share) if share else (0, 0.0)
 
     def _passing(self, allowed: Bits) -> NDArray[np.float64]:
-        """Return about how many rows of each list pass (lists,), from some 16 of each."""
+        """Return about how many rows of each list pass (lists,), from some of each."""
         step = allowed.count // (_COUNTED * self.lists) | 1
-        bits = np.unpackbits(allowed.packed[: (len(self._vectors) + 7) // 8 : step], bitorder="little")
-        found = np.flatnonzero(bits)
-        ordinals = (found >> 3) * (8 * step) + (found & 7)
-        lists = self._list_of[ordinals[ordinals < len(self._vectors)]]
-        return np.bincount(lists, minlength=self.lists)[: self.lists].astype(np.float64) * step
+        if step == 1:
+            ordinals = allowed.ordinals()
+        else:
+            bits = np.unpackbits(allowed.packed[::step], bitorder="little")
+            found = np.flatnonzero(bits.view(np.bool_))
+            ordinals = (found >> 3) * (8 * step) + (found & 7)
+        return np.bincount(self._list_of[ordinals], minlength=self.lists)[: self.lists].astype(np.float64) * step
+
+
+def _cost(sizes: NDArray[np.int64], passing: NDArray[np.float64]) -> NDArray[np.float64]:
+    return sizes * float(REFUSED) + passing * SCANNED
 
 
 def _first(products: Floats, count: int) -> NDArray[np.intp]:
