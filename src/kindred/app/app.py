@@ -19,6 +19,7 @@ from kindred.models.trending import TrendingConfig
 from kindred.monitoring.prometheus import PrometheusMeter
 from kindred.pipeline.funnel import Deadlines
 from kindred.recommend.config import PlacementConfig, RecommendConfig
+from kindred.recommend.reserves.config import ReservesConfig
 from kindred.recommend.search.config import SearchConfig
 from kindred.settings.load import Settings
 
@@ -112,6 +113,7 @@ async def build_app(settings: Settings, clock: Clock | None = None) -> App:
         meter,
         journal.record,
         settings.section(SearchConfig),
+        settings.section(ReservesConfig),
     )
     text_feed = TextFeed(stores.catalog, stores.text, meter)
     return App(settings, clock, meter, stores, journal, follower, text_feed, serving, consumer, notices)

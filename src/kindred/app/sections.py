@@ -25,6 +25,7 @@ from kindred.models.trending import TrendingConfig
 from kindred.models.two_tower import TwoTowerConfig
 from kindred.pipeline.funnel import Deadlines
 from kindred.recommend.config import PlacementConfig, RecommendConfig
+from kindred.recommend.reserves.config import ReservesConfig
 from kindred.recommend.search.config import SearchConfig
 from kindred.settings.load import Settings
 from kindred.settings.schema import OpenTable, Schema
@@ -81,6 +82,7 @@ SECTIONS: dict[str, type[Config]] = {
     "server": ServerConfig,
     "recommend": RecommendConfig,
     "search": SearchConfig,
+    "reserves": ReservesConfig,
     "deadlines": Deadlines,
     "events": EventTypesConfig,
     "consumer": ConsumerConfig,

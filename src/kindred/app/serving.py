@@ -44,6 +44,8 @@ from kindred.recommend.effects.served import ServedLog
 from kindred.recommend.filters.rules import emptied_by
 from kindred.recommend.funnels import build_funnel
 from kindred.recommend.listing import list_items
+from kindred.recommend.reserves.answers import ReserveAnswers
+from kindred.recommend.reserves.config import ReservesConfig
 from kindred.recommend.search.config import SearchConfig
 from kindred.recommend.search.funnel import build_search_funnel
 from kindred.recommend.similar import similar_items
@@ -71,6 +73,7 @@ class Serving:
         meter: Meter,
         record: Callable[[Sequence[Event]], Awaitable[object]],
         search: SearchConfig | None = None,
+        reserves: ReservesConfig | None = None,
     ) -> None:
         """Answer from what `follower` keeps current; `record` takes what was served."""
         self._search = search or SearchConfig()
@@ -82,6 +85,7 @@ class Serving:
         self._deadlines = deadlines
         self._meter = meter
         self._runner = Runner(meter)
+        self._reserves = ReserveAnswers(self._runner, stores.cache, reserves or ReservesConfig(), config, meter)
         self._effects = (
             ReplayLog(Gathered(stores.traces.put, GATHER_SECONDS), config.trace_share),
             ServedLog(Gathered(record, GATHER_SECONDS)),
@@ -207,11 +211,13 @@ class Serving:
         while True:
             with contextlib.suppress(KindredError):
                 await self._stores.traces.sweep(self._clock.now() - DAY)
+            self._reserves.sweep(self._clock.now())
             await asyncio.sleep(SWEEP_EVERY)
 
     async def drain(self) -> None:
         """Wait for what follows the answers already given."""
         await asyncio.gather(*self._running.values(), return_exceptions=True)
+        await self._reserves.drain()
 
     def _present(self) -> tuple[World, Funnel, Funnel]:
         """Return the present world, and over it the funnel of recommendations and that of searches."""
@@ -231,7 +237,7 @@ class Serving:
 
     async def _slate(self, world: World, funnel: Funnel, query: Query) -> Slate:
         """Make a slate and read its items; while the catalogue is away, the best of those that are in memory."""
-        slate = explain_shortage(world, query, await self._runner.run(funnel, query))
+        slate = explain_shortage(world, query, await self._reserves.slate(world, funnel, query))
         slate = await read_cards(world, query, slate)
         if "catalogue" not in slate.degraded:
             return slate

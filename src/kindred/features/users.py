@@ -2,6 +2,7 @@
 
 import msgspec
 import numpy as np
+import xxhash
 
 from kindred.core.candidates import Ordinals
 from kindred.core.errors import InvalidInput
@@ -88,6 +89,22 @@ def decode_user(data: bytes) -> UserRecord | None:
         return _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"not a user record: {error}") from error
+
+
+def preference_version(record: UserRecord | None) -> int:
+    """Return a number that changes with everything that a record says of its user, but not with what was served.
+
+    So two records with the same number lead to the same ranking, but for what ages; 0 is nothing known.
+    """
+    if record is None:
+        return 0
+    digest = xxhash.xxh3_64()
+    for part in (record.items, record.timestamps, record.codes, record.values, record.seen, record.counters):
+        digest.update(len(part).to_bytes(4, "little"))
+        digest.update(part)
+    small = (record.types, record.interactions, record.profile, record.sessions, record.alias, record.forgotten)
+    digest.update(_encoder.encode(small))
+    return digest.intdigest() or 1
 
 
 def merge_seen(seen: Ordinals, added: Ordinals, config: FoldConfig) -> Ordinals:

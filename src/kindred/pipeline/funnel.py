@@ -69,6 +69,11 @@ class Funnel:
         if len(self.sources) + len(self.fallbacks) > MAX_SOURCES:
             raise ConfigError(f"a funnel has at most {MAX_SOURCES} sources, more are given")
 
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """Return the names of all sources: provenance counts its bits in this order."""
+        return tuple(source.name for source in (*self.sources, *self.fallbacks))
+
     def stages(self) -> list[Stage]:
         """Return all stages in order."""
         last: list[Stage] = [*self.rerankers]

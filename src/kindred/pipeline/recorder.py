@@ -60,8 +60,9 @@ class Recorder:
         )
         self._fail(stage, TimeoutError(f"{stage.name}: not ready within {milliseconds:g} ms"))
 
-    def finish(self) -> Trace:
-        """Stop the clock and return the trace."""
+    def finish(self, state_version: str) -> Trace:
+        """Stop the clock and return the trace of an answer from the state at a position."""
+        self.trace.state_version = state_version
         self.trace.milliseconds = round((time.perf_counter() - self._started) * 1000, 3)
         return self.trace
 

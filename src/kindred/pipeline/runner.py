@@ -91,7 +91,8 @@ class Runner:
 
     async def finish(self, funnel: Funnel, query: Query, ranked: Candidates, recorder: Recorder) -> Slate:
         """Return the slate of candidates that may be shown, best first: reordered, drawn from, and explained."""
-        return await self.show(funnel, query, self.arrange(funnel, query, ranked, recorder), recorder)
+        arranged = self.arrange(funnel, query, ranked, recorder)
+        return await self.tell(funnel, query, self.draw(funnel, query, arranged, recorder), recorder)
 
     def arrange(self, funnel: Funnel, query: Query, ranked: Candidates, recorder: Recorder) -> Candidates:
         """Return the candidates in the order of the slate, with what may take their place behind them.
@@ -101,13 +102,28 @@ class Runner:
         propensity = np.ones(len(ranked), np.float32)
         return self._order(funnel.rerankers, query, ranked.with_columns({"propensity": propensity}), recorder)
 
-    async def show(self, funnel: Funnel, query: Query, arranged: Candidates, recorder: Recorder) -> Slate:
-        """Return the slate of candidates that stand in order: drawn from, cut and explained."""
+    def draw(self, funnel: Funnel, query: Query, arranged: Candidates, recorder: Recorder) -> Candidates:
+        """Return the rows of the slate: drawn where the funnel draws, else the first ones, each with its propensity."""
         draws = [] if funnel.draws is None else [funnel.draws]
         chosen = self._order(draws, query, arranged, recorder)
-        if len(chosen) > query.count:
-            chosen = chosen.take(np.arange(query.count))
-        return await self._slate(funnel, query, chosen, recorder)
+        return chosen if len(chosen) <= query.count else chosen.take(np.arange(query.count))
+
+    async def tell(self, funnel: Funnel, query: Query, chosen: Candidates, recorder: Recorder) -> Slate:
+        """Return the slate of chosen rows, with the sources and the reason of each."""
+        proposed = _provenance(chosen, funnel.source_names)
+        slate = Slate(
+            request_id=query.request_id,
+            candidates=chosen,
+            sources=_largest_shares(chosen, proposed),
+            all_sources=proposed,
+            strategy=str(query.scratch.get("strategy", "standard")),
+            degraded=degraded_by(query, len(chosen)),
+            state_version=query.facts.state_version,
+            bundle=funnel.bundle,
+        )
+        reasons = await self._explain(funnel, query, slate, recorder)
+        trace = recorder.finish(str(slate.state_version))
+        return replace(slate, reasons=reasons, degraded=degraded_by(query, len(chosen)), trace=trace)
 
     async def effects(self, funnel: Funnel, query: Query, slate: Slate) -> None:
         """Run what follows the response, the measuring of its stages too; failures are counted, never raised."""
@@ -164,24 +180,6 @@ class Runner:
                 candidates = candidates.take(order.index).with_columns({**order.columns, "propensity": propensity})
                 note.left = len(candidates)
         return candidates
-
-    async def _slate(self, funnel: Funnel, query: Query, chosen: Candidates, recorder: Recorder) -> Slate:
-        names = [source.name for source in (*funnel.sources, *funnel.fallbacks)]
-        proposed = _provenance(chosen, names)
-        slate = Slate(
-            request_id=query.request_id,
-            candidates=chosen,
-            sources=_largest_shares(chosen, proposed),
-            all_sources=proposed,
-            strategy=str(query.scratch.get("strategy", "standard")),
-            degraded=_degraded(query, len(chosen)),
-            state_version=query.facts.state_version,
-            bundle=funnel.bundle,
-        )
-        reasons = await self._explain(funnel, query, slate, recorder)
-        trace = recorder.finish()
-        trace.state_version = str(slate.state_version)
-        return replace(slate, reasons=reasons, degraded=_degraded(query, len(chosen)), trace=trace)
 
     async def _explain(self, funnel: Funnel, query: Query, slate: Slate, recorder: Recorder) -> list[Reason]:
         if funnel.explainer is None or not len(slate.candidates):
@@ -249,7 +247,8 @@ def _largest_shares(chosen: Candidates, proposed: Sequence[tuple[str, ...]]) -> 
     return found
 
 
-def _degraded(query: Query, shown: int) -> list[str]:
+def degraded_by(query: Query, shown: int) -> list[str]:
+    """Return what a slate of `shown` items lacks: the stages that failed, what they said, and whether it is short."""
     said = list(dict.fromkeys([*query.failures, *query.scratch.get("degraded", ())]))
     # A stage that knows why there are fewer has said so itself.
     explained = shown >= query.count or any(one.startswith("under_filled") for one in said)

@@ -28,6 +28,11 @@ class Cache(Resource, Protocol):
         ...
 
 
+def reserves_key(user_id: str) -> str:
+    """Return under which key a cache holds what was ranked for a user: who forgets the user deletes it."""
+    return f"reserves:{user_id}"
+
+
 class TraceStore(Resource, Protocol):
     """Replay records and traces by request id, kept for a day."""
 

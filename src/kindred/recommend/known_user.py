@@ -8,6 +8,9 @@ from kindred.features.groups import user_key
 from kindred.features.users import UserRecord, decode_user
 from kindred.ports.state import StateStore
 
+KNOWN_USER = "known_user"
+"""Under this name a query's scratch holds its user where they were read before the stages ran."""
+
 
 class KnownUser(NamedTuple):
     """A user under the name at the end of their merges, and what the state holds of them.

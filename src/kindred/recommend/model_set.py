@@ -54,6 +54,11 @@ class ModelSet:
         return self.manifest.version
 
     @property
+    def base(self) -> str:
+        """Return the version of the bundle that lies below all changes."""
+        return self.manifest.base or self.manifest.version
+
+    @property
     def n_items(self) -> int:
         """Return how many catalogue ordinals the bundle covers."""
         return self.manifest.n_items

@@ -231,6 +231,7 @@ async def build(
     placements=None,
     trained: bool = True,
     configs=CONFIGS,
+    reserves=None,
 ) -> Platform:
     """Return a running platform; `config` steers the request path."""
     size = size or Size()
@@ -261,7 +262,7 @@ async def build(
     )
     journal = Journal(stores.log, consumer.wake)
     surfaces = placements or {page: PlacementConfig() for page in ("home", "search", "item_page", "category")}
-    serving = Serving(stores, follower, clock, config, surfaces, Deadlines(), NoMeter(), journal.record)
+    serving = Serving(stores, follower, clock, config, surfaces, Deadlines(), NoMeter(), journal.record, reserves)
     await follower.step()
     return Platform(stores, clock, follower, serving, journal, consumer, columns, user_ids)
 

@@ -13,7 +13,7 @@ from kindred.features.users import UserRecord
 from kindred.features.values.shown import shown_in_vain
 from kindred.models.preference import Interactions, PreferenceConfig, preferences
 from kindred.pipeline.stages import FailPolicy
-from kindred.recommend.known_user import known_user
+from kindred.recommend.known_user import KNOWN_USER, KnownUser, known_user
 from kindred.recommend.world import World
 
 
@@ -33,7 +33,9 @@ class UserState:
         """Return `facts`: the user's record as preferences of now; `record`: the record itself; `rows`: its
         interactions, newest first; `shown`: what was lately shown to the user and not clicked since, and how often.
         """
-        known = await known_user(self.world.state, query.user_id, self.world.partition_of)
+        known: KnownUser | None = query.scratch.get(KNOWN_USER)
+        if known is None:
+            known = await known_user(self.world.state, query.user_id, self.world.partition_of)
         user = known.record
         if user is None or known.version is None:
             return {"facts": UserFacts(state_version=known.watermark)}

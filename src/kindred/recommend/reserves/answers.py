@@ -1,0 +1,249 @@
+"""Answers from reserves: what was ranked a moment ago is finished again, ranked again, or made anew."""
+
+import asyncio
+import contextlib
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+
+from kindred.core.candidates import Candidates
+from kindred.core.errors import KindredError
+from kindred.core.query import Query
+from kindred.core.slate import Slate
+from kindred.core.trace import StageTrace
+from kindred.pipeline.funnel import Funnel
+from kindred.pipeline.runner import Runner, degraded_by
+from kindred.ports.operations import Cache
+from kindred.ports.telemetry import Meter
+from kindred.recommend.config import RecommendConfig
+from kindred.recommend.known_user import KNOWN_USER, KnownUser, known_user
+from kindred.recommend.reserves.config import ReservesConfig
+from kindred.recommend.reserves.near import Arranged, Held, NearReserves, Told
+from kindred.recommend.reserves.request import Request, keepable
+from kindred.recommend.reserves.reserve import Grade, Reserve, candidate_set, cut
+from kindred.recommend.reserves.shared import SharedReserves
+from kindred.recommend.world import World
+
+GRADE = "reserve_grade"
+"""Under this name a query's scratch holds how its answer came about."""
+_NEAR, _SHARED, _NONE = "process", "shared", "none"
+_USER_STATE = "user_state"
+_PENDING = 1_000
+
+
+class ReserveAnswers:
+    """Answers queries by the cheapest way that is right; one computation per key at a time in this process."""
+
+    def __init__(
+        self, runner: Runner, cache: Cache, config: ReservesConfig, recommend: RecommendConfig, meter: Meter
+    ) -> None:
+        """Run what has to be run with `runner`; `recommend` is part of what a reserve is kept under."""
+        self._runner, self._config, self._meter = runner, config, meter
+        self._near, self._shared = NearReserves(config.memory), SharedReserves(cache)
+        self._salt = msgspec.msgpack.encode(recommend)
+        self._flights: dict[tuple[str, int], asyncio.Future[None]] = {}
+        self._writing: set[asyncio.Task[None]] = set()
+
+    async def slate(self, world: World, funnel: Funnel, query: Query) -> Slate:
+        """Answer a query; raise what the Runner raises."""
+        if not self._config.enabled or not keepable(query):
+            return await self._runner.run(funnel, query)
+        recorder = self._runner.begin(funnel, query)
+        known = await _known(world, funnel, query)
+        if known is None:
+            # The funnel reads once more and settles by its own policy what becomes of a user who cannot be read.
+            return await self._runner.run(funnel, query)
+        query.scratch[KNOWN_USER] = known
+        request = Request.of(world, funnel, query, recorder, known, self._salt)
+        return await self._finished(request) or await self._made(request)
+
+    async def precompute(self, world: World, funnel: Funnel, query: Query) -> Grade:
+        """Leave a reserve of a query's user in the shared cache, unless a fresh one is there; say what was found."""
+        recorder = self._runner.begin(funnel, query)
+        known = await known_user(world.state, query.user_id, world.partition_of)
+        query.scratch[KNOWN_USER] = known
+        request = Request.of(world, funnel, query, recorder, known, self._salt)
+        kept = await self._shared.find(*request.key, query.received)
+        if kept is not None and kept.grade(request.version, funnel.bundle, query.received) is Grade.FRESH:
+            return Grade.FRESH
+        await self._runner.ask(funnel, query, recorder)
+        ranked = await self._runner.rank(funnel, query, recorder)
+        reserve = self._reserve(request, ranked, None)
+        if reserve is not None:
+            usable = query.received + round(self._config.precomputed_seconds * 1000)
+            reserve = reserve if query.failures else replace(reserve, until=max(usable, reserve.until))
+            await self._shared.keep(*request.key, reserve, query.received)
+        return Grade.MISS
+
+    def sweep(self, now: int) -> None:
+        """Drop from memory what is past its time at `now` (ms)."""
+        self._near.sweep(now)
+        self._meter.gauge("reserves_kept", len(self._near))
+        self._meter.gauge("reserves_bytes", self._near.size)
+
+    async def drain(self) -> None:
+        """Wait for what is on its way into the shared cache."""
+        await asyncio.gather(*self._writing, return_exceptions=True)
+
+    async def _finished(self, request: Request) -> Slate | None:
+        """Answer from this process's own reserve where it is fresh, having waited for whoever makes it now."""
+        deadlines = request.funnel.deadlines
+        patience = (deadlines.sources + deadlines.features) / 1000
+        while True:
+            held = self._near.find(request.key, request.query.received)
+            if held is not None and self._grade(held.reserve, request) is Grade.FRESH:
+                slate = await self._fresh(request, held, _NEAR)
+                if slate is not None:
+                    return slate
+            flight = self._flights.get(request.key)
+            if flight is None or patience <= 0:
+                return None
+            started = asyncio.get_running_loop().time()
+            await asyncio.wait([flight], timeout=patience)
+            patience -= asyncio.get_running_loop().time() - started
+
+    async def _made(self, request: Request) -> Slate:
+        """Make the answer and the reserve; others who want the same wait meanwhile."""
+        leads = request.keeps and request.key not in self._flights
+        if not leads:
+            return await self._ranked(request)
+        flight = self._flights[request.key] = asyncio.get_running_loop().create_future()
+        try:
+            return await self._ranked(request)
+        finally:
+            del self._flights[request.key]
+            flight.set_result(None)
+
+    async def _ranked(self, request: Request) -> Slate:
+        query, funnel, recorder = request.query, request.funnel, request.recorder
+        held = self._near.find(request.key, query.received)
+        level = _NEAR if held is not None else _SHARED
+        reserve = held.reserve if held is not None else await self._shared.find(*request.key, query.received)
+        await self._runner.ask(funnel, query, recorder)
+        asked = {name: value for name, value in query.scratch.items() if name != KNOWN_USER}
+        grade = Grade.MISS if reserve is None else self._grade(reserve, request)
+        if reserve is not None and grade is Grade.FRESH and held is None:
+            held = self._hold(request, Held(reserve, query.facts, asked))
+            slate = await self._fresh(request, held, _SHARED)
+            if slate is not None:
+                return slate
+        if reserve is not None and grade is Grade.WARM:
+            ranked = await self._runner.score(funnel, query, candidate_set(reserve), recorder)
+            if reserve.fills(len(ranked), query.count):
+                self._keep(request, ranked, reserve, asked)
+                self._note(request, Grade.WARM, level, reserve)
+                return await self._runner.finish(funnel, query, ranked, recorder)
+        ranked = await self._runner.rank(funnel, query, recorder)
+        self._keep(request, ranked, None, asked)
+        self._note(request, Grade.MISS, _NONE, None)
+        return await self._runner.finish(funnel, query, ranked, recorder)
+
+    async def _fresh(self, request: Request, held: Held, level: str) -> Slate | None:
+        """Finish a slate from a reserve as it stands; None where the live masks leave too little of it."""
+        query, funnel, recorder = request.query, request.funnel, request.recorder
+        query.facts = request.positioned(held.facts)
+        query.scratch.update(held.asked)
+        admitted = self._runner.admit(funnel, query, held.reserve.candidates, recorder)
+        if not held.reserve.fills(len(admitted), query.count):
+            return None
+        query.scratch["strategy"] = held.reserve.strategy
+        query.failures.extend(held.reserve.degraded)
+        self._note(request, Grade.FRESH, level, held.reserve)
+        chosen = self._runner.draw(funnel, query, self._arranged(request, held, admitted), recorder)
+        return await self._told(request, held, chosen)
+
+    def _arranged(self, request: Request, held: Held, admitted: Candidates) -> Candidates:
+        """Return the rows let through in the slate's order, as worked out before where nothing has changed since."""
+        query, seq, items = request.query, request.world.table.seq, admitted.items.tobytes()
+        kept = held.arranged.get(query.count)
+        if kept is not None and kept.seq == seq and kept.admitted == items:
+            return kept.candidates
+        arranged = self._runner.arrange(request.funnel, query, admitted, request.recorder)
+        held.arranged[query.count] = Arranged(seq, items, arranged)
+        return arranged
+
+    async def _told(self, request: Request, held: Held, chosen: Candidates) -> Slate:
+        """Return the slate of chosen rows; what no earlier answer has explained is explained now."""
+        query, items = request.query, chosen.items.tolist()
+        strange = [row for row, item in enumerate(items) if item not in held.told]
+        if strange:
+            part = await self._runner.tell(
+                request.funnel, query, chosen.take(np.array(strange, np.intp)), request.recorder
+            )
+            if not part.reasons:
+                return await self._runner.tell(request.funnel, query, chosen, request.recorder)
+            found = zip(part.sources, part.all_sources, part.reasons, strict=True)
+            held.told.update(zip((items[row] for row in strange), map(Told._make, found), strict=True))
+        told = [held.told[item] for item in items]
+        return Slate(
+            request_id=query.request_id,
+            candidates=chosen,
+            sources=[each.source for each in told],
+            all_sources=[each.sources for each in told],
+            reasons=[each.reason for each in told],
+            strategy=held.reserve.strategy,
+            degraded=degraded_by(query, len(chosen)),
+            state_version=query.facts.state_version,
+            bundle=request.funnel.bundle,
+            trace=request.recorder.finish(str(query.facts.state_version)),
+        )
+
+    def _keep(self, request: Request, ranked: Candidates, before: Reserve | None, asked: dict[str, object]) -> None:
+        """Keep what was ranked, here and where others find it."""
+        reserve = self._reserve(request, ranked, before) if request.keeps else None
+        if reserve is None:
+            return
+        self._hold(request, Held(reserve, request.query.facts, asked))
+        if len(self._writing) < _PENDING:
+            write = self._shared.keep(*request.key, reserve, request.query.received)
+            task = asyncio.create_task(write)
+            self._writing.add(task)
+            task.add_done_callback(self._writing.discard)
+
+    def _reserve(self, request: Request, ranked: Candidates, before: Reserve | None) -> Reserve | None:
+        """Return the reserve of what was ranked, from the candidates of an older one (`before`) or new ones."""
+        query, now = request.query, request.query.received
+        if _USER_STATE in query.failures:
+            return None
+        seconds = self._config.seconds if request.user else self._config.anonymous_seconds
+        if query.failures or len(ranked) < query.count:
+            seconds = min(seconds, self._config.nothing_seconds)
+        until = now + round(seconds * 1000)
+        candidates, whole = cut(ranked)
+        return Reserve(
+            version=request.version,
+            bundle=request.funnel.bundle,
+            made=now if before is None else before.made,
+            fresh_until=until if before is None else min(until, before.until),
+            until=until if before is None or query.failures else before.until,
+            wanted=query.count,
+            whole=whole and (before is None or before.whole),
+            strategy=str(query.scratch.get("strategy", "")),
+            degraded=tuple(dict.fromkeys([*query.failures, *query.scratch.get("degraded", ())])),
+            candidates=candidates,
+        )
+
+    def _hold(self, request: Request, held: Held) -> Held:
+        self._near.keep(request.key, held)
+        return held
+
+    def _grade(self, reserve: Reserve, request: Request) -> Grade:
+        return reserve.grade(request.version, request.funnel.bundle, request.query.received)
+
+    def _note(self, request: Request, grade: Grade, level: str, reserve: Reserve | None) -> None:
+        """Count an answer, and leave in its trace how it came about."""
+        query = request.query
+        query.scratch[GRADE] = grade
+        self._meter.count("reserve_answers", grade=grade, level=level)
+        age = {} if reserve is None else {"age": (query.received - reserve.made) / 1000}
+        note = StageTrace(stage="reserve", kind="reserve", detail={"grade": grade, "level": level, **age})
+        request.recorder.trace.stages.append(note)
+
+
+async def _known(world: World, funnel: Funnel, query: Query) -> KnownUser | None:
+    """Read the user; None where that cannot be done in time."""
+    with contextlib.suppress(KindredError, TimeoutError):
+        async with asyncio.timeout(funnel.deadlines.facts / 1000):
+            return await known_user(world.state, query.user_id, world.partition_of)
+    return None

@@ -1,0 +1,80 @@
+"""What one request means to the reserves: whether one may answer it, and under which name it is kept."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import msgspec
+import xxhash
+
+from kindred.core.position import START
+from kindred.core.query import Query, UserFacts
+from kindred.features.users import preference_version
+from kindred.pipeline.funnel import Funnel
+from kindred.pipeline.recorder import Recorder
+from kindred.recommend.known_user import KnownUser
+from kindred.recommend.world import World
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A query on its way, and its user as read when it began.
+
+    `user`: under whom the reserve is kept, empty for all of whom nothing is known; `variant`: a hash of all that
+    ranking depends on besides the user; `version`: the user's preference version.
+    """
+
+    world: World
+    funnel: Funnel
+    query: Query
+    recorder: Recorder
+    known: KnownUser
+    user: str
+    variant: int
+    version: int
+
+    @classmethod
+    def of(cls, world: World, funnel: Funnel, query: Query, recorder: Recorder, known: KnownUser, salt: bytes) -> Self:
+        """Work out what the request is kept under; `salt` stands for the settings."""
+        user = "" if known.record is None else known.user_id
+        variant = variant_of(query, funnel, world.models.base, salt)
+        return cls(world, funnel, query, recorder, known, user, variant, preference_version(known.record))
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Return under what the reserve is kept."""
+        return self.user, self.variant
+
+    @property
+    def keeps(self) -> bool:
+        """Say whether what is ranked may answer others: not when this request left out items that they may want."""
+        return not self.query.filters.exclude_items
+
+    def positioned(self, facts: UserFacts) -> UserFacts:
+        """Return facts of this preference version at the positions that were read."""
+        version = self.known.version or START
+        return replace(facts, version=version, state_version=max(version, self.known.watermark))
+
+
+def keepable(query: Query) -> bool:
+    """Say whether a reserve may answer a query at all.
+
+    A full trace has to be worked out; an item on screen, and a time other than now, belong to one request alone.
+    """
+    alone = query.want_trace or query.context.item is not None or query.context.time != query.received
+    return not alone and not query.failures
+
+
+def variant_of(query: Query, funnel: Funnel, base: str, salt: bytes) -> int:
+    """Return a hash of all that ranking depends on besides the user.
+
+    Ids to leave out are none of it: they are masks, so a reserve serves with and without them.
+    """
+    filters, context = query.filters, query.context
+    if filters.exclude_items:
+        filters = msgspec.structs.replace(filters, exclude_items=())
+    where = (context.page, context.device, context.location, context.session_id)
+    return xxhash.xxh3_64_intdigest(
+        salt + _encode((query.placement, filters, query.params, where, base, funnel.source_names))
+    )

@@ -1,0 +1,157 @@
+"""A reserve: the best ranked items of a user with what finishing a slate reads, and its packed form."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+import numpy as np
+
+from kindred.core.candidates import Candidates
+from kindred.core.errors import InvalidInput
+
+MOST_ROWS = 200
+# What `finish` and the sources behind a warm reserve read; features and single models' scores are made anew.
+_KEPT = ("score", "raw.", "share.")
+
+
+class Grade(StrEnum):
+    """How an answer came about: FRESH ran masks and slots alone, WARM ranked a reserve again, MISS did everything."""
+
+    FRESH = "fresh"
+    WARM = "warm"
+    MISS = "miss"
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """What was ranked, under the user's preference version and the bundle that it was ranked with; times are ms.
+
+    `candidates`: at most 200 rows, best first, and behind them all new items, which exploration draws from. `made`:
+    when the sources were asked. `fresh_until`: until when it stands as it is; `until`: until when it is used at all.
+    `wanted`: items that its request asked for; `whole`: whether every item that was ranked is here.
+    """
+
+    version: int
+    bundle: str
+    made: int
+    fresh_until: int
+    until: int
+    wanted: int
+    whole: bool
+    strategy: str
+    degraded: tuple[str, ...]
+    candidates: Candidates
+
+    def grade(self, version: int, bundle: str, now: int) -> Grade:
+        """Return what the reserve is good for, for a user at `version` and a server with `bundle` at `now` (ms)."""
+        if now >= self.until:
+            return Grade.MISS
+        same = self.version == version and self.bundle == bundle and now < self.fresh_until
+        return Grade.FRESH if same else Grade.WARM
+
+    def fills(self, left: int, count: int) -> bool:
+        """Say whether `left` rows are enough for `count` slots: ranking everything would hardly do better."""
+        if left == len(self.candidates) and self.whole and count <= self.wanted:
+            return True
+        return left >= count + (0 if self.whole else count // 2)
+
+    @property
+    def size(self) -> int:
+        """Return about how many bytes the reserve takes."""
+        return (len(self.candidates.columns) + 2) * 4 * len(self.candidates)
+
+
+def cut(ranked: Candidates) -> tuple[Candidates, bool]:
+    """Return the rows and columns of ranked candidates that a reserve holds, and whether those are all rows."""
+    columns = {name: column for name, column in ranked.columns.items() if name.startswith(_KEPT)}
+    slim = Candidates(ranked.items, columns, ranked.provenance)
+    if len(ranked) <= MOST_ROWS:
+        return slim, True
+    kept = ~np.isnan(slim.column("raw.new"))
+    kept[:MOST_ROWS] = True
+    return slim.take(kept), bool(kept.all())
+
+
+def candidate_set(reserve: Reserve) -> Candidates:
+    """Return the items of a reserve as its sources proposed them, ordinals ascending, to be scored again."""
+    found = reserve.candidates
+    raw = {name: column for name, column in found.columns.items() if name.startswith("raw.")}
+    return Candidates(found.items, raw, found.provenance).take(np.argsort(found.items))
+
+
+class _Packed(msgspec.Struct, array_like=True, gc=False):
+    """A reserve as the shared cache holds it: `columns` are float32 rows one behind the other, in order of `names`."""
+
+    variant: int
+    version: int
+    bundle: str
+    made: int
+    fresh_until: int
+    until: int
+    wanted: int
+    whole: bool
+    strategy: str
+    degraded: tuple[str, ...]
+    names: tuple[str, ...]
+    items: bytes
+    provenance: bytes
+    columns: bytes
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[_Packed]).decode
+
+
+def pack(reserves: Sequence[tuple[int, Reserve]]) -> bytes:
+    """Write a user's reserves, each under its variant."""
+    packed = []
+    for variant, one in reserves:
+        found = one.candidates
+        provenance = np.zeros(len(found), np.uint32) if found.provenance is None else found.provenance
+        columns = b"".join(np.asarray(column, "<f4").tobytes() for column in found.columns.values())
+        packed.append(
+            _Packed(
+                variant,
+                one.version,
+                one.bundle,
+                one.made,
+                one.fresh_until,
+                one.until,
+                one.wanted,
+                one.whole,
+                one.strategy,
+                one.degraded,
+                tuple(found.columns),
+                found.items.astype("<i4").tobytes(),
+                provenance.astype("<u4").tobytes(),
+                columns,
+            )
+        )
+    return _encode(packed)
+
+
+def unpack(data: bytes) -> list[tuple[int, Reserve]]:
+    """Read a user's reserves; raise InvalidInput when the bytes are none."""
+    try:
+        return [(one.variant, _unpacked(one)) for one in _decode(data)]
+    except (msgspec.DecodeError, ValueError) as error:
+        raise InvalidInput(f"not a reserve: {error}") from error
+
+
+def _unpacked(one: _Packed) -> Reserve:
+    items = np.frombuffer(one.items, "<i4")
+    matrix = np.frombuffer(one.columns, "<f4").reshape(len(one.names), len(items))
+    candidates = Candidates(items, dict(zip(one.names, matrix, strict=True)), np.frombuffer(one.provenance, "<u4"))
+    return Reserve(
+        one.version,
+        one.bundle,
+        one.made,
+        one.fresh_until,
+        one.until,
+        one.wanted,
+        one.whole,
+        one.strategy,
+        one.degraded,
+        candidates,
+    )

@@ -1,0 +1,320 @@
+"""Reserves: when they answer, what runs live all the same, and what is never answered from them."""
+
+import asyncio
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.recommend.world import NOW, build, item, publish
+
+from kindred.core.candidates import Candidates
+from kindred.core.errors import InvalidInput, StoreUnavailable
+from kindred.core.event import ProfileErased
+from kindred.core.query import UserFacts
+from kindred.features.groups import user_key
+from kindred.features.users import UserRecord, decode_user, preference_version
+from kindred.ports.operations import reserves_key
+from kindred.recommend.config import RecommendConfig
+from kindred.recommend.reserves.config import ReservesConfig
+from kindred.recommend.reserves.near import Held, NearReserves
+from kindred.recommend.reserves.reserve import MOST_ROWS, Reserve, cut, pack, unpack
+
+CONFIG = RecommendConfig(exploration=0.0, seed=7, trace_share=0.0)
+ON = ReservesConfig(enabled=True)
+
+
+class Grades:
+    """A meter that keeps the grades."""
+
+    def __init__(self):
+        self.said = []
+
+    def count(self, name, amount=1.0, **labels):
+        if name == "reserve_answers":
+            self.said.append((str(labels["grade"]), labels["level"]))
+
+    def observe(self, name, value, **labels):
+        pass
+
+    gauge = observe
+
+
+async def ready(tmp_path, config=CONFIG, reserves=ON, **more):
+    platform = await build(tmp_path, config=config, reserves=reserves, **more)
+    grades = platform.serving._reserves._meter = Grades()
+    return platform, grades.said
+
+
+def ids(served) -> list[str]:
+    return [one.catalog_item.item.item_id for one in served.items]
+
+
+def told(served):
+    return [(one.catalog_item.item.item_id, one.score, one.source, one.sources, one.reason) for one in served.items]
+
+
+async def test_a_fresh_answer_is_the_one_that_ranking_everything_gives(tmp_path):
+    platform, said = await ready(tmp_path)
+    first = await platform.ask("u1", count=12)
+    second = await platform.ask("u1", count=12)
+    assert said == [("miss", "none"), ("fresh", "process")]
+    assert told(second) == told(first)
+    assert (second.strategy, second.degraded) == (first.strategy, first.degraded)
+    assert second.state_version == first.state_version
+    assert second.request_id != first.request_id
+    assert ids(await platform.ask("u1", count=30))[:3] == ids(first)[:3]
+    assert said[-1][0] == "fresh"
+
+
+async def test_another_process_finds_the_reserve_in_the_shared_cache(tmp_path):
+    platform, said = await ready(tmp_path)
+    first = await platform.ask("u1")
+    await platform.serving.drain()
+    platform.serving._reserves._near = NearReserves(1 << 20)
+    assert told(await platform.ask("u1")) == told(first)
+    assert said == [("miss", "none"), ("fresh", "shared")]
+
+
+async def test_an_event_makes_the_reserve_a_candidate_set_and_no_more(tmp_path):
+    platform, said = await ready(tmp_path)
+    before = await platform.ask("u1")
+    await platform.track("u1", ids(before)[0], "purchase")
+    after = await platform.ask("u1")
+    assert [grade for grade, _ in said] == ["miss", "warm"]
+    assert ids(before)[0] not in ids(after)
+    assert {one.ordinal: one.score for one in after.items} != {one.ordinal: one.score for one in before.items}
+    assert (await platform.ask("u1")).items
+    assert said[-1] == ("fresh", "process")
+
+
+async def test_what_the_server_served_does_not_move_the_version(tmp_path):
+    platform, said = await ready(tmp_path)
+    await platform.ask("u1")
+    await platform.serving.drain()
+    (position,) = await platform.stores.log.ends()
+    await platform.consumer.drain_to(position)
+    record = (await platform.stores.state.read([user_key("u1")])).records[0]
+    assert decode_user(record.value).exposures
+    await platform.ask("u1")
+    assert [grade for grade, _ in said] == ["miss", "fresh"]
+
+
+async def test_live_masks_hold_on_every_grade(tmp_path):
+    platform, said = await ready(tmp_path)
+    gone = ids(await platform.ask("u1"))[:3]
+    await platform.stores.catalog.delete([gone[0]], NOW)
+    sold = item(int(gone[1][1:]))
+    await platform.upsert(msgspec.structs.replace(sold, stock=0))
+    fresh = await platform.ask("u1", exclude_items=(gone[2],))
+    assert said[-1][0] == "fresh"
+    assert not set(gone) & set(ids(fresh))
+    assert len(fresh.items) == 20
+    assert gone[2] in ids(await platform.ask("u1"))
+
+
+async def test_one_computation_per_key_under_a_stampede(tmp_path):
+    platform, said = await ready(tmp_path)
+    answers = await asyncio.gather(*(platform.ask("u1") for _ in range(25)))
+    assert [grade for grade, _ in said].count("miss") == 1
+    assert [grade for grade, _ in said].count("fresh") == 24
+    assert len({str(ids(answer)) for answer in answers}) == 1
+
+
+async def test_those_who_wait_go_on_by_themselves_when_the_first_fails(tmp_path):
+    platform, _said = await ready(tmp_path)
+    runner = platform.serving._reserves._runner
+    rank, calls = runner.rank, []
+
+    async def once(*given):
+        calls.append(1)
+        if len(calls) == 1:
+            await asyncio.sleep(0)
+            raise StoreUnavailable("gone")
+        return await rank(*given)
+
+    runner.rank = once
+    answers = await asyncio.gather(*(platform.ask("u1") for _ in range(5)), return_exceptions=True)
+    assert [isinstance(answer, StoreUnavailable) for answer in answers].count(True) == 1
+    assert all(len(answer.items) == 20 for answer in answers if not isinstance(answer, Exception))
+    assert not platform.serving._reserves._flights
+
+
+async def test_time_runs_out(tmp_path):
+    platform, said = await ready(tmp_path)
+    for user, seconds in (("u1", 300), ("nobody", 60)):
+        await platform.ask(user)
+        platform.clock.time_ms += seconds * 1000 - 1
+        await platform.ask(user)
+        platform.clock.time_ms += 1
+        await platform.ask(user)
+        assert [grade for grade, _ in said[-3:]] == ["miss", "fresh", "miss"]
+    # Too little was found: that is not remembered for long.
+    for user, wait in (("u2", 9_999), ("u2", 1)):
+        await platform.ask(user, categories=("action",), exclude_seen=True, count=100)
+        platform.clock.time_ms += wait
+    await platform.ask("u2", categories=("action",), exclude_seen=True, count=100)
+    assert [grade for grade, _ in said[-3:]] == ["miss", "fresh", "miss"]
+
+
+async def test_all_of_whom_nothing_is_known_share_a_reserve(tmp_path):
+    platform, said = await ready(tmp_path)
+    assert ids(await platform.ask("nobody")) == ids(await platform.ask("no-one"))
+    assert [grade for grade, _ in said] == ["miss", "fresh"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"device": "tv"},
+        {"location": "DE"},
+        {"session_id": "s1"},
+        {"page": "search"},
+        {"categories": ("drama",)},
+        {"exclude_seen": False},
+        {"diversity": 0.7},
+        {"exploration": 0.5},
+        {"placement": "category"},
+    ],
+)
+async def test_whatever_ranking_depends_on_is_kept_apart(tmp_path, fields):
+    platform, said = await ready(tmp_path)
+    await platform.ask("u1")
+    await platform.ask("u1", **fields)
+    await platform.ask("u2")
+    assert [grade for grade, _ in said] == ["miss"] * 3
+
+
+@pytest.mark.parametrize("fields", [{"trace": True}, {"time": NOW - 5}, {"item_id": "i3"}])
+async def test_what_is_one_requests_own_goes_past_the_reserves(tmp_path, fields):
+    platform, said = await ready(tmp_path)
+    await platform.ask("u1")
+    await platform.ask("u1", **fields)
+    assert said == [("miss", "none")]
+
+
+async def test_items_left_out_by_one_request_are_there_for_the_next(tmp_path):
+    platform, said = await ready(tmp_path)
+    whole = ids(await build_and_ask(tmp_path / "plain"))
+    await platform.ask("u1", exclude_items=tuple(whole[:5]))
+    assert ids(await platform.ask("u1")) == whole
+    assert [grade for grade, _ in said] == ["miss", "miss"]
+
+
+async def build_and_ask(folder):
+    folder.mkdir()
+    return await (await build(folder, config=CONFIG)).ask("u1")
+
+
+async def test_another_base_begins_anew(tmp_path):
+    platform, said = await ready(tmp_path)
+    await platform.ask("u1")
+    await publish(platform.stores, platform.columns, platform.user_ids, "b2")
+    await platform.follower.step()
+    assert (await platform.ask("u1")).model_version == "b2"
+    assert [grade for grade, _ in said] == ["miss", "miss"]
+
+
+async def test_an_answer_of_which_a_stage_failed_is_kept_for_seconds_and_says_so_again(tmp_path):
+    platform, said = await ready(tmp_path)
+    index = platform.world.models.indexes["content"]
+    search, index.search = index.search, lambda *_: (_ for _ in ()).throw(StoreUnavailable("gone"))
+    assert (await platform.ask("u1")).degraded == ["content"]
+    index.search = search
+    assert (await platform.ask("u1")).degraded == ["content"]
+    platform.clock.time_ms += 10_000
+    assert (await platform.ask("u1")).degraded == []
+    assert [grade for grade, _ in said] == ["miss", "fresh", "miss"]
+
+
+async def test_a_cache_that_fails_costs_time_and_nothing_else(tmp_path):
+    platform, said = await ready(tmp_path, reserves=msgspec.structs.replace(ON, memory=0))
+
+    async def broken(*given):
+        raise StoreUnavailable("gone")
+
+    platform.stores.cache.get = platform.stores.cache.put = broken
+    assert told(await platform.ask("u1")) == told(await platform.ask("u1"))
+    assert [grade for grade, _ in said] == ["miss", "miss"]
+
+
+async def test_slots_are_drawn_anew_from_a_fresh_reserve(tmp_path):
+    platform, said = await ready(tmp_path, config=RecommendConfig(exploration=0.5, trace_share=0.0))
+    for number in range(30):
+        await platform.upsert(msgspec.structs.replace(item(number), item_id=f"new{number}", created=NOW - 1))
+    slates = {tuple(ids(await platform.ask("u1"))) for _ in range(12)}
+    assert [grade for grade, _ in said] == ["miss", *["fresh"] * 11]
+    assert len(slates) > 3
+
+
+async def test_who_is_forgotten_or_another_by_now_is_not_answered_from_before(tmp_path):
+    platform, said = await ready(tmp_path)
+    before = await platform.ask("u1")
+    await platform.serving.drain()
+    assert (await platform.stores.cache.get([reserves_key("u1")]))[0]
+    event = ProfileErased(event_id="x1", timestamp=NOW, ingested_at=NOW, user_id="u1")
+    (position,) = await platform.journal.record([event])
+    await platform.consumer.drain_to(position)
+    after = await platform.ask("u1")
+    assert after.strategy == "cold_start_user"
+    assert ids(after) != ids(before)
+    assert said[-1][0] == "miss"
+
+
+@given(rows=st.integers(0, 400), new=st.integers(0, 40))
+def test_a_reserve_survives_its_packed_form(rows, new):
+    rng = np.random.default_rng(rows)
+    raw = np.full(rows, np.nan, np.float32)
+    raw[rng.permutation(rows)[:new]] = 1
+    columns = {"score": np.sort(rng.random(rows, np.float32))[::-1], "raw.new": raw, "item.age": raw}
+    items = rng.permutation(1000)[:rows].astype(np.int32)
+    candidates, whole = cut(Candidates(items, columns, np.arange(rows, dtype=np.uint32)))
+    assert whole == (rows <= MOST_ROWS or bool((~np.isnan(raw[MOST_ROWS:])).all()))
+    assert set(items[~np.isnan(raw)]) <= set(candidates.items)
+    one = Reserve(2**64 - 1, "b", 1, 2, 3, 20, whole, "standard", ("content",), candidates)
+    ((variant, back),) = unpack(pack([(2**63, one)]))
+    assert variant == 2**63
+    assert (back.version, back.bundle, back.fresh_until, back.until, back.wanted) == (2**64 - 1, "b", 2, 3, 20)
+    assert (back.whole, back.strategy, back.degraded) == (whole, "standard", ("content",))
+    assert back.candidates.items.tolist() == candidates.items.tolist()
+    assert back.candidates.provenance.tolist() == candidates.provenance.tolist()
+    assert set(back.candidates.columns) == {"score", "raw.new"}
+    for name, column in candidates.columns.items():
+        np.testing.assert_array_equal(back.candidates.columns[name], column)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x91\x01", b"no reserve"])
+def test_bytes_that_are_no_reserve_are_refused(data):
+    with pytest.raises(InvalidInput):
+        unpack(data)
+
+
+def test_the_longest_unused_reserves_go_first():
+    platform = Candidates(np.arange(10, dtype=np.int32), {}, np.zeros(10, np.uint32))
+    one = Reserve(1, "b", 0, 10, 10, 5, True, "", (), platform)
+    held = Held(one, UserFacts(), {})
+    near = NearReserves(3 * held.size)
+    for user in "abc":
+        near.keep((user, 1), held)
+    near.find(("a", 1), 5)
+    near.keep(("d", 1), held)
+    assert [near.find((user, 1), 5) is not None for user in "abcd"] == [True, False, True, True]
+    near.sweep(10)
+    assert (len(near), near.size) == (0, 0)
+
+
+def test_the_preference_version_moves_with_all_but_what_was_served():
+    record = UserRecord(items=b"1234", interactions=1)
+    same = msgspec.structs.replace(record, exposures=b"x", outcomes=b"y", places=["home"], recent_offsets=b"12345678")
+    assert preference_version(record) == preference_version(same)
+    others = [
+        UserRecord(),
+        msgspec.structs.replace(record, items=b"1235"),
+        msgspec.structs.replace(record, interactions=2),
+        msgspec.structs.replace(record, seen=b"1234", items=b""),
+        msgspec.structs.replace(record, alias="other"),
+        msgspec.structs.replace(record, sessions=b"12"),
+    ]
+    assert len({preference_version(one) for one in [None, record, *others]}) == len(others) + 2
+    assert preference_version(None) == 0
