@@ -267,7 +267,7 @@ def test_a_reserve_survives_its_packed_form(rows, new):
     rng = np.random.default_rng(rows)
     raw = np.full(rows, np.nan, np.float32)
     raw[rng.permutation(rows)[:new]] = 1
-    columns = {"score": np.sort(rng.random(rows, np.float32))[::-1], "raw.new": raw, "item.age": raw}
+    columns = {"score": np.sort(rng.random(rows, np.float32))[::-1], "pool.new": np.nan_to_num(raw), "item.age": raw}
     items = rng.permutation(1000)[:rows].astype(np.int32)
     candidates, whole = cut(Candidates(items, columns, np.arange(rows, dtype=np.uint32)))
     assert whole == (rows <= MOST_ROWS or bool((~np.isnan(raw[MOST_ROWS:])).all()))
@@ -279,7 +279,7 @@ def test_a_reserve_survives_its_packed_form(rows, new):
     assert (back.whole, back.strategy, back.degraded) == (whole, "standard", ("content",))
     assert back.candidates.items.tolist() == candidates.items.tolist()
     assert back.candidates.provenance.tolist() == candidates.provenance.tolist()
-    assert set(back.candidates.columns) == {"score", "raw.new"}
+    assert set(back.candidates.columns) == {"score", "pool.new"}
     for name, column in candidates.columns.items():
         np.testing.assert_array_equal(back.candidates.columns[name], column)
 

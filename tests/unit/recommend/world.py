@@ -262,7 +262,9 @@ async def build(
     )
     journal = Journal(stores.log, consumer.wake)
     surfaces = placements or {page: PlacementConfig() for page in ("home", "search", "item_page", "category")}
-    serving = Serving(stores, follower, clock, config, surfaces, Deadlines(), NoMeter(), journal.record, reserves)
+    serving = Serving(
+        stores, follower, clock, config, surfaces, Deadlines(), NoMeter(), journal.record, reserves=reserves
+    )
     await follower.step()
     return Platform(stores, clock, follower, serving, journal, consumer, columns, user_ids)
 

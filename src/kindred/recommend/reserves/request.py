@@ -60,10 +60,11 @@ class Request:
 def keepable(query: Query) -> bool:
     """Say whether a reserve may answer a query at all.
 
-    A full trace has to be worked out; an item on screen, and a time other than now, belong to one request alone.
+    A full trace has to be worked out; an item on screen, a search, and a time other than now belong to one request
+    alone.
     """
-    alone = query.want_trace or query.context.item is not None or query.context.time != query.received
-    return not alone and not query.failures
+    alone = query.want_trace or query.search is not None or query.context.item is not None
+    return not alone and query.context.time == query.received and not query.failures
 
 
 def variant_of(query: Query, funnel: Funnel, base: str, salt: bytes) -> int:

@@ -9,10 +9,11 @@ import numpy as np
 
 from kindred.core.candidates import Candidates
 from kindred.core.errors import InvalidInput
+from kindred.recommend.pools import needed
 
 MOST_ROWS = 200
 # What `finish` and the sources behind a warm reserve read; features and single models' scores are made anew.
-_KEPT = ("score", "raw.", "share.")
+_KEPT = ("score", "raw.", "share.", "pool.")
 
 
 class Grade(StrEnum):
@@ -27,7 +28,7 @@ class Grade(StrEnum):
 class Reserve:
     """What was ranked, under the user's preference version and the bundle that it was ranked with; times are ms.
 
-    `candidates`: at most 200 rows, best first, and behind them all new items, which exploration draws from. `made`:
+    `candidates`: at most 200 rows, best first, and behind them all others that slots may need. `made`:
     when the sources were asked. `fresh_until`: until when it stands as it is; `until`: until when it is used at all.
     `wanted`: items that its request asked for; `whole`: whether every item that was ranked is here.
     """
@@ -68,7 +69,7 @@ def cut(ranked: Candidates) -> tuple[Candidates, bool]:
     slim = Candidates(ranked.items, columns, ranked.provenance)
     if len(ranked) <= MOST_ROWS:
         return slim, True
-    kept = ~np.isnan(slim.column("raw.new"))
+    kept = needed(slim)
     kept[:MOST_ROWS] = True
     return slim.take(kept), bool(kept.all())
 
