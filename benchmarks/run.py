@@ -16,7 +16,7 @@ from benchmarks import (
     tracking_kafka,
     vector_search,
 )
-from benchmarks.quality import funnel
+from benchmarks.quality import diversity, funnel
 from benchmarks.scale import funnel as large
 from benchmarks.scale import growth, masks
 
@@ -36,6 +36,7 @@ TABLES = {
 ON_REQUEST = {
     "kafka": tracking_kafka.main,
     "memory": consumer_memory.main,
+    "diversity": diversity.main,
     "large": large.main,
     "growth": growth.main,
     "masks": masks.main,

@@ -41,6 +41,7 @@ from kindred.recommend.config import PlacementConfig, RecommendConfig
 from kindred.recommend.effects.gathered import Gathered
 from kindred.recommend.effects.replay import ReplayLog, decode_replay, replay_query
 from kindred.recommend.effects.served import ServedLog
+from kindred.recommend.effects.spread import ExposureSpread
 from kindred.recommend.filters.rules import emptied_by
 from kindred.recommend.funnels import build_funnel
 from kindred.recommend.listing import list_items
@@ -224,7 +225,8 @@ class Serving:
         world = self._follower.world
         if self._built is None or self._built[0] is not world:
             search = build_search_funnel(world, self._stores.text, self._search, self._effects, self._deadlines)
-            self._built = (world, build_funnel(world, self._effects, self._deadlines), search)
+            effects = (*self._effects, ExposureSpread(world, self._meter))
+            self._built = (world, build_funnel(world, effects, self._deadlines), search)
         return self._built
 
     def _follow_up(self, funnel: Funnel, query: Query, slate: Slate) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kindred.recommend.ask import Served
 
 _COUNT = 20
+_NARROW = 0.3
 
 
 async def look_at_user(app: "App", user_id: str) -> list[Finding]:
@@ -25,7 +26,19 @@ async def look_at_user(app: "App", user_id: str) -> list[Finding]:
     from kindred.recommend.ask import Ask
 
     served = await app.serving.recommend(Ask(user_id=user_id, count=_COUNT, exploration=0.0, prefetch=True, trace=True))
-    return [*found, *_strategy(app, facts, served), *_stages(served), _verdict(user_id, served)]
+    return [*found, *_exposures(served), *_strategy(app, facts, served), *_stages(served), _verdict(user_id, served)]
+
+
+def _exposures(served: "Served") -> list[Finding]:
+    """Say how evenly what the user was shown in the last day is spread over categories."""
+    stages = served.trace.stages if served.trace else ()
+    spread = next((stage.detail["spread"] for stage in stages if "spread" in stage.detail), None)
+    if spread is None:
+        return []
+    said = f"what was shown in the last day is spread over the categories to {spread:.2f} (0: one of them, 1: evenly)"
+    if spread < _NARROW:
+        return [advice("exposures", said, "raise recommend.min_entropy, or diversity, if that is too narrow")]
+    return [ok("exposures", said)]
 
 
 async def _facts(app: "App", user_id: str) -> "UserFacts":

@@ -3,12 +3,15 @@
 Per-user metrics are means over the list's items, (u,) float64, and NaN for an empty list.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kindred.core.errors import InvalidInput
 from kindred.evaluation import checks
-from kindred.evaluation.metrics import lists
+from kindred.evaluation.item_sets import ItemSets
+from kindred.evaluation.metrics import judge, lists
 from kindred.evaluation.undefined import quotient
 
 _BLOCK_CELLS = 8_000_000
@@ -29,6 +32,31 @@ def novelty(ranked: ArrayLike, counts: ArrayLike) -> NDArray[np.float64]:
     """
     seen = checks.ordinals("counts", counts)
     return _list_mean(ranked, -np.log2((seen + 1) / (seen.sum() + len(seen))))
+
+
+def relative_novelty(ranked: ArrayLike, counts: ArrayLike) -> NDArray[np.float64]:
+    """Return `novelty` as a share of that of an item nobody met, (u,) float64, 0 to 1."""
+    seen = checks.ordinals("counts", counts)
+    shares: NDArray[np.float64] = novelty(ranked, seen) / np.log2(max(seen.sum() + len(seen), 2))
+    return shares
+
+
+def serendipitous_share(
+    ranked: ArrayLike, relevant: ItemSets, expected: Sequence[ArrayLike]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return how many hits each list has, and how many of them no primitive list shows, both (u,) int64.
+
+    `ranked (u, k)` and each of `expected (u, m)`, padded with -1: what popularity and likeness alone would have shown;
+    a hit outside them is unexpected and useful (Ge, Delgado-Battenfeld, Jannach 2010). Raises InvalidInput when the
+    lists differ in number.
+    """
+    found = lists(ranked)
+    hits = judge(found, relevant).hits
+    surprising = hits.copy()
+    for each in map(lists, expected):
+        checks.same_length(ranked=found, expected=each)
+        surprising &= ~(found[:, :, None] == each[:, None, :]).any(axis=2)
+    return hits.sum(axis=1), surprising.sum(axis=1)
 
 
 def popularity_percentile(ranked: ArrayLike, counts: ArrayLike) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that names the folder in which several processes keep their measurements."""
 
 SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+SHARES = tuple(tenth / 10 for tenth in range(1, 11))
 SIZES = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_000)
 
 _Metric = TypeVar("_Metric", Counter, Gauge, Histogram)
@@ -24,8 +25,8 @@ class PrometheusMeter:
     """Counts and timings in a registry of their own, so that two apps in one process never mix.
 
     A measurement `name` becomes `kindred_<name>`, with `_total` for counters. Distributions whose name ends with
-    `_seconds` have buckets from 0.5 ms to 10 s, all others buckets of sizes. One name keeps one kind and one set of
-    labels; ValueError says when code breaks that.
+    `_seconds` have buckets from 0.5 ms to 10 s, with `_share` tenths, all others buckets of sizes. One name keeps one
+    kind and one set of labels; ValueError says when code breaks that.
 
     With PROMETHEUS_MULTIPROC_DIR set before this module is loaded, all processes that were given the same folder are
     measured as one: counts and timings are sums, levels carry the process id. What one process tells of itself
@@ -85,7 +86,7 @@ class PrometheusMeter:
     def _register(self, kind: type[_Metric], name: str, labels: list[str]) -> _Metric:
         full, text = f"kindred_{name}", name.replace("_", " ")
         if kind is Histogram:
-            buckets = SECONDS if name.endswith("_seconds") else SIZES
+            buckets = {"seconds": SECONDS, "share": SHARES}.get(name.rpartition("_")[2], SIZES)
             return Histogram(full, text, labels, registry=self.registry, buckets=buckets)
         if kind is Gauge:
             return Gauge(full, text, labels, registry=self.registry, multiprocess_mode="liveall")

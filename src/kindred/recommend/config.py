@@ -47,6 +47,7 @@ STAGES = (
     "search_reasons",
     "replay_log",
     "served_log",
+    "exposure_spread",
 )
 """Every stage that a funnel may have, in order; of the retrieval models a bundle has those it was trained with."""
 ESSENTIAL = ("user_state", "available", "region", "hidden", "model_scores", "blend", "relevance", "passed_over")
@@ -64,22 +65,24 @@ class RecommendConfig(Config, frozen=True, kw_only=True):
     each source. `anchors`: latest history items that item-to-item and content start from. `recency`: factor on an
     anchor's weight per place back in the history, 1 = none. `diversity`: 0 orders by score alone, 1 by difference
     alone. `reranker`: how difference is weighed: mmr by the nearest item already chosen, dpp by all of them together.
-    `category_cap`: largest share of a slate for one primary category, 1 = none. `creator_spacing`: slots that stand
-    between two items of one creator, while another item is left. `exploration`: expected share of slots that are drawn.
-    `serendipity`: the part of that for relevant items unlike the history; the rest is for new and uncertain ones.
-    `exploration_policy`: epsilon draws all of these alike, thompson by how probable it is that they are the best.
-    `exploration_exposures`: after so many an item has had its chance and is judged by what came of them.
-    `new_item_days`: how long an item counts as new. `new_item_interactions`: from so many users on it no longer does.
-    `cold_user`: below so many interactions the strategy is `cold_start_user`. `cold_item`: below so many users an item
-    is cold. `evidence`: the k of n / (n + k), which moves weights smoothly. `content_floor`: cosine below which content
-    does not propose. `seed`: fixes every draw, none = a new one per request. `trace_share`: share of requests whose
-    full trace is kept. `served_log`: whether what was served goes to the log. `session_gap`: seconds of silence that
-    end a session. `session_weight`: part of the score that goes by the latest session. `session_categories`: part of
-    that which goes by the session's categories, the rest by similarity to its items. `session_memory`: seconds until a
-    session that ended says half, 0 = it says nothing any more. `session_boost`: how much more than older items those of
-    the open session count when a user's vector is folded in. `fold_half_life`: seconds until an item of the history
-    counts half in that vector, none = never. `ranker`: whether the ranker orders the candidates where the bundle holds
-    one. `fatigue`: part that a score loses each time that the item was lately shown and nothing came of it.
+    `category_cap`: largest share of a slate for one primary category, 1 = none. `min_entropy`: where what a user was
+    shown in the last day is spread less evenly over categories than this (0 to 1), `diversity` is raised, to 1 for a
+    single category. `creator_spacing`: slots that stand between two items of one creator, while another item is left.
+    `exploration`: expected share of slots that are drawn. `serendipity`: the part of that for relevant items unlike the
+    history; the rest is for new and uncertain ones. `exploration_policy`: epsilon draws all of these alike, thompson by
+    how probable it is that they are the best. `exploration_exposures`: after so many an item has had its chance and is
+    judged by what came of them. `new_item_days`: how long an item counts as new. `new_item_interactions`: from so many
+    users on it no longer does. `cold_user`: below so many interactions the strategy is `cold_start_user`. `cold_item`:
+    below so many users an item is cold. `evidence`: the k of n / (n + k), which moves weights smoothly.
+    `content_floor`: cosine below which content does not propose. `seed`: fixes every draw, none = a new one per
+    request. `trace_share`: share of requests whose full trace is kept. `served_log`: whether what was served goes to
+    the log. `session_gap`: seconds of silence that end a session. `session_weight`: part of the score that goes by the
+    latest session. `session_categories`: part of that which goes by the session's categories, the rest by similarity to
+    its items. `session_memory`: seconds until a session that ended says half, 0 = it says nothing any more.
+    `session_boost`: how much more than older items those of the open session count when a user's vector is folded in.
+    `fold_half_life`: seconds until an item of the history counts half in that vector, none = never. `ranker`: whether
+    the ranker orders the candidates where the bundle holds one. `fatigue`: part that a score loses each time that the
+    item was lately shown and nothing came of it.
     """
 
     candidates: Count = 1000
@@ -90,6 +93,7 @@ class RecommendConfig(Config, frozen=True, kw_only=True):
     diversity: Share = 0.05
     reranker: Reranking = "mmr"
     category_cap: Share = 0.6
+    min_entropy: Share = 0.0
     creator_spacing: Spacing = 0
     exploration: Share = 0.3
     serendipity: Share = 1 / 3

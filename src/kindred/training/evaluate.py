@@ -1,7 +1,7 @@
 """Evaluation end to end: the whole funnel and every source alone, on rows that nothing was trained on."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
@@ -19,6 +19,7 @@ from kindred.core.errors import InvalidInput
 from kindred.evaluation.item_sets import ItemSets
 from kindred.evaluation.splits import per_user_temporal, rolling_origins
 from kindred.models.ranker import RankerReport
+from kindred.recommend.config import RecommendConfig
 from kindred.recommend.model_set import RANKER
 from kindred.training.bundle import trial_models
 from kindred.training.config import TrainConfigs
@@ -104,6 +105,7 @@ class _Run:
     options: EvaluationConfig
     ports: ReplayPorts
     progress: Callable[[str], None]
+    variants: Mapping[str, RecommendConfig] = field(default_factory=dict)
     facts: list[OriginFacts] = field(default_factory=list)
     lists: list[FoldLists] = field(default_factory=list)
 
@@ -155,12 +157,17 @@ class _Run:
         count, exploration = self.options.count, self.configs.recommend.exploration
         now = last_times(fold.train)
         latest = int(now.max())
-        found: dict[str, list[Ordinals]] = {name: [] for name in (FUNNEL, BLEND, EXPLORING, *replay.sources)}
+        variants = {name: replay.under(config) for name, config in self.variants.items()}
+        systems = (FUNNEL, BLEND, EXPLORING, *variants, *replay.sources)
+        found: dict[str, list[Ordinals]] = {name: [] for name in systems}
         for user in users.tolist():
             moment = fold.cut or (int(now[user]) if now[user] >= 0 else latest)
             found[FUNNEL].append(await replay.slate(user, moment, count))
             found[BLEND].append(await replay.slate(user, moment, count, disabled=(RANKER,)))
             found[EXPLORING].append(await replay.slate(user, moment, count, exploration))
+            for name, variant in variants.items():
+                share = variant.world.config.exploration
+                found[name].append(await variant.slate(user, moment, count, share))
             proposed = await replay.propose(user, moment, count)
             for name in replay.sources:
                 part = proposed.parts.get(name)
@@ -199,21 +206,37 @@ async def run_evaluation(
     """
     options = options or EvaluationConfig()
     started = perf_counter()
-    run = _Run(dataset, configs, options, ports, progress)
-    # A replay is many small products: BLAS threads only fight over the cores.
-    with threadpool_limits(limits=1, user_api="blas"):
-        for number, fold in enumerate(_folds(dataset, options)):
-            await run.fold(number, fold)
+    lists, facts = await replayed_folds(dataset, configs, ports, options, progress)
     progress("intervals")
-    tables = tabulated(run.lists, FUNNEL, int(dataset.listed().sum()), options.resamples, options.seed)
+    tables = tabulated(lists, FUNNEL, int(dataset.listed().sum()), options.resamples, options.seed)
     return EvaluationReport(
         protocol=options.protocol,
-        origins=run.facts,
+        origins=facts,
         tables=tables,
         exploration=configs.recommend.exploration,
         seconds=round(perf_counter() - started, 2),
         parameters=configs.parameters(),
     )
+
+
+async def replayed_folds(
+    dataset: Dataset,
+    configs: TrainConfigs,
+    ports: ReplayPorts,
+    options: EvaluationConfig,
+    progress: Callable[[str], None] = silent,
+    variants: Mapping[str, RecommendConfig] | None = None,
+) -> tuple[list[FoldLists], list[OriginFacts]]:
+    """Return the lists of all systems in each split, and what is known of the splits.
+
+    `variants`: more systems by name, the same funnel under other settings of the request path, their exploration too.
+    """
+    run = _Run(dataset, configs, options, ports, progress, variants or {})
+    # A replay is many small products: BLAS threads only fight over the cores.
+    with threadpool_limits(limits=1, user_api="blas"):
+        for number, fold in enumerate(_folds(dataset, options)):
+            await run.fold(number, fold)
+    return run.lists, run.facts
 
 
 def first_training_part(dataset: Dataset, options: EvaluationConfig) -> Dataset:

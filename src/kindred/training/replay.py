@@ -103,6 +103,10 @@ class Replay:
         )
         return cls(world, dataset, TrendClock(dataset.interactions, dataset.n_items, configs.trending), items)
 
+    def under(self, config: RecommendConfig) -> "Replay":
+        """Return a replay of the same models and state under other settings of the request path."""
+        return Replay(replace(self.world, config=config), self._dataset, self._trends, self._items)
+
     @property
     def sources(self) -> list[str]:
         """Return the names of the sources, fallbacks left out."""

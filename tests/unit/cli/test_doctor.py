@@ -174,6 +174,17 @@ async def test_a_failed_source_is_named(stores: Stores, home: Path) -> None:
     assert "5 interactions are folded" in said(found)
 
 
+@pytest.mark.parametrize(("spread", "level"), [(0.1, Level.ADVICE), (0.8, Level.OK)])
+async def test_a_narrow_day_is_named(stores: Stores, home: Path, spread: float, level: Level) -> None:
+    await publish(stores, NOW)
+    answers = GivenAnswers([shown(1)])
+    answers.stages = [StageTrace(stage="diversity", kind="rerank", detail={"spread": spread})]
+    app: Any = given_app(answers, stores, load_settings(SCHEMA, {}, home))
+    found = await look_at_user(app, "u1")
+    assert levels(found)["exposures"] is level
+    assert f"to {spread:.2f}" in said(found)
+
+
 async def test_nobody_gets_personal_items_without_a_bundle(stores: Stores, home: Path) -> None:
     app: Any = given_app(GivenAnswers(), stores, load_settings(SCHEMA, {}, home))
     assert "kindred train" in said(await look_at_user(app, "u1"))

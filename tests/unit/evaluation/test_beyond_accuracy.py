@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from kindred.core.errors import InvalidInput
 from kindred.evaluation import beyond_accuracy as beyond
+from kindred.evaluation.item_sets import from_pairs
 
 N_ITEMS = 9
 LISTS = st.lists(
@@ -93,3 +94,18 @@ def test_novelty_prefers_the_rarer_item_and_stays_finite():
 def test_malformed_inputs_are_refused(call, message):
     with pytest.raises(InvalidInput, match=message):
         call()
+
+
+def test_relative_novelty_is_one_for_what_nobody_met():
+    counts = [0, 7, 0]
+    assert beyond.relative_novelty([[0, 2]], counts)[0] == pytest.approx(1.0)
+    assert beyond.relative_novelty([[1, -1]], counts)[0] == pytest.approx(-math.log2(8 / 10) / math.log2(10))
+
+
+def test_serendipitous_hits_are_those_that_no_primitive_list_shows():
+    relevant = from_pairs(np.array([0, 0, 0, 1]), np.array([1, 2, 3, 4]), 2)
+    hits, surprising = beyond.serendipitous_share([[1, 2, 3, 5], [4, 6, -1, -1]], relevant, [[[1], [6]], [[9], [-1]]])
+    assert hits.tolist() == [3, 1]
+    assert surprising.tolist() == [2, 1]
+    with pytest.raises(InvalidInput, match="lengths"):
+        beyond.serendipitous_share([[1]], from_pairs(np.array([0]), np.array([1]), 1), [[[1], [2]]])

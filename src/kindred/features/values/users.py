@@ -245,13 +245,13 @@ def _taste(reading: UserReading) -> dict[str, Any]:
     return {
         "favourite_categories": [(names.categories[code], share) for code, share in reading.favourites],
         "engagement_score": 1.0 - math.exp(-active / 20),
-        "diversity_score": _entropy(counts[counts > 0], len(names.categories)),
+        "diversity_score": spread(counts[counts > 0], len(names.categories)),
         "prefers_new_content": reading.novelty or 0.0,
         "price_affinity": reading.mean(reading.items.price) or 0.0,
     }
 
 
-def _entropy(counts: NDArray[Any], categories: int) -> float:
+def spread(counts: NDArray[Any], categories: int) -> float:
     """Return the entropy of counts over the largest that they can have (Shannon 1948), 0 to 1."""
     total = counts.sum()
     most = math.log(min(int(total), categories)) if total and categories else 0.0

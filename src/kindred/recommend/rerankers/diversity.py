@@ -9,6 +9,7 @@ from kindred.core.candidates import Candidates, Floats, Ordinals
 from kindred.core.query import Query
 from kindred.pipeline.stages import FailPolicy, Order
 from kindred.recommend.pools import needed
+from kindred.recommend.rerankers.bubble import raised, spread_of
 from kindred.recommend.rerankers.constraints import Constraints, say_short, slots_per_category
 from kindred.recommend.rerankers.greedy import Dpp, Gains, Mmr, Relevance, greedy
 from kindred.recommend.world import World
@@ -41,10 +42,14 @@ class Diversity:
         pins = Constraints.of(self.world, query, candidates.items).pins
         pool = np.union1d(pool, np.array(pins, np.intp))
         constraints = Constraints.of(self.world, query, candidates.items[pool])
-        gains = self._gains(query, candidates.items[pool], candidates.column("score", 0.0)[pool])
+        spread = spread_of(self.world, query)
+        diversity = raised(query.params.diversity, spread, self.world.config.min_entropy)
+        gains = self._gains(query, candidates.items[pool], candidates.column("score", 0.0)[pool], diversity)
         chosen = pool[greedy(gains, constraints, count)]
         say_short(query, constraints, len(chosen), len(candidates))
-        detail = {"reranker": query.params.reranker, "diversity": query.params.diversity, "category_cap": most}
+        detail = {"reranker": query.params.reranker, "diversity": diversity, "category_cap": most}
+        if spread is not None:
+            detail["spread"] = spread
         # Where no stage behind this one fills the slots, rows behind the slate would be shown over a cap.
         alone = "exploration" in query.params.disabled
         index = np.concatenate([chosen, *([] if alone else self._reserve(query, candidates, chosen))])
@@ -63,8 +68,7 @@ class Diversity:
         left[reserve] = False
         return [reserve, np.flatnonzero(left & needed(candidates))]
 
-    def _gains(self, query: Query, items: Ordinals, scores: Floats) -> Gains:
-        diversity = query.params.diversity
+    def _gains(self, query: Query, items: Ordinals, scores: Floats, diversity: float) -> Gains:
         if diversity <= 0:
             return Relevance(scores)
         kind = Dpp if query.params.reranker == "dpp" else Mmr
