@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kindred.core.bits import Bits
@@ -20,7 +22,7 @@ def ordinals(*values: int) -> Ordinals:
 
 
 class VectorsSuite:
-    """The suite of the VectorIndexes port; it needs pytest.
+    """The suite of the VectorIndexes port; it needs pytest and hypothesis.
 
     `min_recall` is what a lossy index must still find of the exact first 20 of 600 rows.
     """
@@ -80,6 +82,38 @@ class VectorsSuite:
             "none": np.zeros(len(vectors), np.bool_),
         }[family]
         assert self.recall(self.index(vectors, tmp_path), vectors, allowed) >= self.min_recall
+
+    def test_no_filter_is_broken_and_far_ones_are_answered(self, tmp_path: Path) -> None:
+        """Whatever passes, at random, near the query or far from it: only that, as much as wanted, the best of it."""
+        draw = np.random.default_rng(6)
+        centres = 3 * draw.standard_normal((40, DIMENSIONS))
+        vectors = (centres[draw.integers(0, 40, 3_000)] + draw.standard_normal((3_000, DIMENSIONS))).astype(np.float32)
+        index = self.index(vectors, tmp_path)
+        shares: dict[str, list[float]] = {}
+
+        @settings(max_examples=60, deadline=None)
+        @given(
+            st.integers(0, 2**32 - 1),
+            st.sampled_from(["random", "near", "far"]),
+            st.sampled_from([0.5, 0.1, 0.01, 0.001]),
+            st.sampled_from([1, 20, 300]),
+        )
+        def answered(seed: int, family: str, share: float, k: int) -> None:
+            chance = np.random.default_rng(seed)
+            query = vectors[chance.integers(0, len(vectors), 3)].sum(axis=0)
+            scores = vectors @ query
+            place = {"random": chance.random(len(vectors)), "near": -scores, "far": scores}[family]
+            allowed = place <= np.partition(place, int(share * len(vectors)))[int(share * len(vectors))]
+            wanted = np.sort(scores[allowed])[::-1][:k]
+            found, products = index.search(query, k, Bits.of(allowed))
+            assert allowed[found].all()
+            assert len(found) == len(set(found.tolist())) == len(wanted)
+            np.testing.assert_allclose(products, scores[found], rtol=1e-4, atol=1e-4)
+            near = wanted[-1] - 1e-4 * abs(wanted[-1])
+            shares.setdefault(family, []).append(np.count_nonzero(products >= near) / len(wanted))
+
+        answered()
+        assert min(np.mean(each) for each in shares.values()) >= 0.95
 
     def test_ties_are_broken_by_ordinal(self, tmp_path: Path) -> None:
         """Equal rows come in order of their ordinals, also where k cuts them, in the base and in newer rows."""

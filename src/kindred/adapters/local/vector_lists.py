@@ -22,6 +22,8 @@ faiss: Any = faiss_module
 _SPARE = 32
 # Of the codes' standard deviations, how far below the last wanted row the last scored one has to be.
 _MARGIN = 2.0
+# However many rows of equal scores there are, so many times what is wanted are scored at most.
+_DEEPEST = 128
 # Rows are scored in blocks that stay in the processor's cache.
 _BLOCK = 4_096
 # Rows looked at in a filter for each list, where counting all that pass would take longer than searching them.
@@ -109,16 +111,15 @@ class ListsBase:
         products = self.products(query)
         if allowed is None:
             found = self.scan(query, k, _first(products, int(self.tuning.lists(k, 1.0))), products)
-        elif allowed.count <= max(self.tuning.exact, 2 * k):
+            enough = len(found[0]) >= min(k, self.held)
+            return found if enough else self.scan(query, k, np.arange(self.lists), products)
+        if allowed.count <= max(self.tuning.exact, 2 * k):
             return self._exact(query, k, allowed)
-        else:
-            found = self._filtered(query, k, products, allowed)
-        if len(found[0]) < min(k, self.held):
-            # Lists were chosen by a part of the filter, or for fewer rows.
-            return self.scan(query, k, np.arange(self.lists), products, allowed)
-        return found
+        found = self._filtered(query, k, products, allowed)
+        return found if len(found[0]) in (0, k) else self._exact(query, k, allowed)
 
     def _filtered(self, query: Floats, k: int, products: Floats, allowed: Bits) -> tuple[Ordinals, Floats]:
+        """Return the k best of the lists that hold what passes; fewer where those lists hold no more."""
         order = np.argsort(-products)
         first, share = self._near(k, order, allowed)
         if share >= _MOST:
@@ -172,20 +173,21 @@ class ListsBase:
         self, query: Floats, k: int, lists: NDArray[np.intp], products: Floats, allowed: Bits | None = None
     ) -> tuple[Ordinals, Floats]:
         """Return the k best allowed rows of some lists; `products` are the query's with the centres of all."""
+        if len(lists) == 0:
+            return np.empty(0, np.int32), np.empty(0, np.float32)
         selector = None
         if allowed is not None:
             selector = faiss.IDSelectorBitmap(len(allowed.packed), faiss.swig_ptr(allowed.packed))
-        error = _MARGIN * self.tuning.noise * float(np.linalg.norm(query))
-        wanted = k + k // 4 + _SPARE
+        error = _MARGIN * self.tuning.noise * float(np.linalg.norm(query)) + 1e-12
+        wanted, most = min(k + k // 4 + _SPARE, self.held), min(_DEEPEST * k, self.held)
         while True:
-            wanted = min(wanted, self.held)
             rows, coded = self._coded(query, wanted, lists, products, selector)
             ordinals, scores = self._scored(query, k, rows)
-            if len(rows) < wanted or wanted == self.held or coded[-1] + error <= scores[-1]:
+            if len(rows) < wanted or wanted >= most or coded[-1] + error <= scores[-1]:
                 return ordinals, scores
             # Rows of nearly equal scores go on behind the last: codes alone cannot tell which of them are best.
             dense = (wanted - k) / max(float(scores[-1] - coded[-1]), error / 16)
-            wanted = max(2 * wanted, k + int(1.2 * dense * error))
+            wanted = min(max(2 * wanted, k + int(1.2 * dense * error)), most)
 
     def _coded(
         self, query: Floats, k: int, lists: NDArray[np.intp], products: Floats, selector: Any

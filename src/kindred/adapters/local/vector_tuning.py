@@ -19,9 +19,8 @@ _PATIENCE = (0.15, 0.1, 0.07, 0.05, 0.03, 0.01)
 def tune(vectors: NDArray[np.float32], live: NDArray[np.intp], base: ListsBase) -> dict[str, float]:
     """Set how `base` searches; return the least recall of any family and share of filters, and that without one.
 
-    Recall is of the exact first 500 in float32, of a tenth of the rows where that is less.
-
-    Tuned for 0.97, so that queries which were not there keep 0.95.
+    Recall is of the exact first 500 in float32, of a tenth of the rows where that is less; tuned for 0.97, so that
+    queries which were not there keep 0.95.
     """
     depth = max(1, min(_DEPTH, len(live) // 10))
     cases = filtered_cases(vectors, live, queries(vectors, live, _QUERIES, seed=1), depth)
@@ -40,7 +39,8 @@ def _probes(cases: Cases, base: ListsBase) -> tuple[int, ...]:
     """Return the fewest lists, to a tenth, that keep the recall for each share of rows that pass at random."""
     probes: list[int] = []
     for share in SHARES:
-        some = cases["all" if share == 1.0 else "random", share]
+        # Of few rows, a share may be none.
+        some = cases.get(("random", share), cases["all", 1.0])
         count = probes[-1] if probes else 1
         while count < base.lists and recall(some, _scan(base, count)) < _TARGET:
             count = min(count + max(count // 10, 1), base.lists)

@@ -1,0 +1,88 @@
+"""An index in lists finds what a filter leaves, wherever it lies, and says how much of it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from kindred.adapters.local.vector_cases import filtered_cases, queries, recall
+from kindred.adapters.local.vector_lists import ListsBase
+from kindred.adapters.local.vectors import LocalVectorIndex, LocalVectorIndexes
+from kindred.core.bits import Bits
+
+ROWS, DIMENSIONS = 24_000, 16
+
+
+@pytest.fixture(scope="module")
+def vectors() -> NDArray[np.float32]:
+    draw = np.random.default_rng(0)
+    centres = draw.standard_normal((80, DIMENSIONS))
+    rows = centres[draw.integers(0, 80, ROWS)] + 0.4 * draw.standard_normal((ROWS, DIMENSIONS))
+    rows *= draw.lognormal(0, 0.5, (ROWS, 1))
+    rows[draw.random(ROWS) < 0.2] = 0
+    return rows.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def built(vectors: NDArray[np.float32], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
+    folder = tmp_path_factory.mktemp("index")
+    return folder, LocalVectorIndexes().build(vectors, folder)
+
+
+@pytest.fixture
+def index(built: tuple[Path, dict[str, float]], vectors: NDArray[np.float32]) -> LocalVectorIndex:
+    return LocalVectorIndexes().open(built[0], vectors)
+
+
+def test_the_measured_recall_holds_for_other_queries(
+    built: tuple[Path, dict[str, float]], index: LocalVectorIndex, vectors: NDArray[np.float32]
+) -> None:
+    assert built[1]["recall"] >= 0.97
+    live = np.flatnonzero(vectors.any(axis=1))
+    cases = filtered_cases(vectors, live, queries(vectors, live, 12, seed=9), 500)
+    assert len(cases) >= 10
+    for name, some in cases.items():
+        found = recall(some, lambda case: index.search(case.query, case.depth, case.allowed)[1])
+        assert found >= 0.95, name
+
+
+def test_fewer_lists_than_all_are_scanned(built: tuple[Path, dict[str, float]]) -> None:
+    assert built[1]["probes"] < built[1]["lists"] / 2
+
+
+def test_a_filter_over_rows_without_a_vector_leaves_nothing(
+    index: LocalVectorIndex, vectors: NDArray[np.float32]
+) -> None:
+    empty = ~vectors.any(axis=1)
+    assert len(index.search(vectors[np.argmin(empty)], 500, Bits.of(empty))[0]) == 0
+    one = empty.copy()
+    one[np.argmin(empty)] = True
+    assert index.search(vectors[np.argmin(empty)], 500, Bits.of(one))[0].tolist() == [np.argmin(empty)]
+
+
+def test_more_than_the_lists_tuned_for_may_be_asked(index: LocalVectorIndex, vectors: NDArray[np.float32]) -> None:
+    live = np.flatnonzero(vectors.any(axis=1))
+    found, scores = index.search(vectors[live[0]], ROWS)
+    assert np.array_equal(np.sort(found), live)
+    assert (np.diff(scores) <= 0).all()
+    half = np.arange(ROWS) % 2 == 0
+    some = index.search(vectors[live[0]], len(live) // 2, Bits.of(half))[0]
+    assert half[some].all()
+    assert len(some) >= 0.99 * min(len(live) // 2, half[live].sum())
+
+
+def test_equal_rows_end_a_search(tmp_path: Path) -> None:
+    rows = np.ones((30_000, 4), np.float32)
+    LocalVectorIndexes().build(rows, tmp_path)
+    index = LocalVectorIndexes().open(tmp_path, rows)
+    found, scores = index.search(rows[0], 10, Bits.of(np.arange(30_000) % 2 == 1))
+    assert (found % 2 == 1).all()
+    np.testing.assert_allclose(scores, 4.0)
+    assert len(found) == 10
+
+
+def test_lists_hold_every_row_once(built: tuple[Path, dict[str, float]], vectors: NDArray[np.float32]) -> None:
+    base = LocalVectorIndexes().open(built[0], vectors)._base
+    assert isinstance(base, ListsBase)
+    assert base.held == vectors.any(axis=1).sum()
