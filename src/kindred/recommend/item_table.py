@@ -134,7 +134,8 @@ class ItemTable:
         """Return which items may be shown in a country, or None when no item is limited."""
         if not self._limited:
             return None
-        wanted = [country] if country else []
+        # Countries that no item names share one mask.
+        wanted = [country] if country and country in self.countries else []
 
         def open_there(rows: Ordinals | None) -> Mask:
             limited: Mask = self._columns["limited"][slice(None) if rows is None else rows]

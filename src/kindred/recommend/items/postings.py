@@ -75,6 +75,10 @@ class Postings:
         """Say whether so much is held item by item that `settle` pays."""
         return len(self._loose) > max(_LOOSE, len(self._by_item) // _LOOSE_SHARE)
 
+    def __contains__(self, name: str) -> bool:
+        """Say whether any ordinal bears, or once bore, a name."""
+        return name.casefold() in self._codes
+
     def code(self, name: str) -> int:
         """Return the code of a name; a new one gets the next."""
         code = self._codes.get(name)
