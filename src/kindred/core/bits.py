@@ -91,14 +91,17 @@ class Bits:
 
     def last(self, k: int) -> Ordinals:
         """Return the k highest ordinals in the set, descending; only as much of it is looked at as that needs."""
-        span, end = max(k, 64), len(self.packed)
-        while True:
-            start = max(end - span, 0)
-            tail = np.unpackbits(self.packed[start:], bitorder="little")
-            found = np.flatnonzero(tail)
-            if len(found) >= k or start == 0:
-                return (found[::-1][: max(k, 0)] + start * 8).astype(np.int32)
+        if k <= 0:
+            return np.empty(0, np.int32)
+        # About as much of the end as holds twice so many; a thin set is looked through as a whole.
+        span = 64 + 2 * k * len(self.packed) // max(self.count, 1)
+        while span < len(self.packed):
+            start = len(self.packed) - span
+            found = np.flatnonzero(np.unpackbits(self.packed[start:], bitorder="little"))
+            if len(found) >= k:
+                return (found[::-1][:k] + start * 8).astype(np.int32)
             span *= 8
+        return self.ordinals()[::-1][:k]
 
     def ordinals(self) -> Ordinals:
         """Return what is in the set, ascending."""

@@ -28,6 +28,7 @@ class Newcomers:
         self._few = few
         self._items = np.empty(0, np.int32)
         self._times = np.empty(0, np.int64)
+        self._cut = False
         self._since: int | None = None
         self._version = 0
 
@@ -46,17 +47,39 @@ class Newcomers:
     def follow(self, first: int) -> None:
         """Bring the list up to date for what was created since `first` (ms).
 
-        It is made anew once in a day of that moment's movement; else what changed is looked at alone.
+        It is made anew once in a day of that moment's movement, and where half of it is gone; else what changed is
+        looked at alone.
         """
         changed = self._table.changes.since(self._version)
         self._version = self._table.changes.version
         if self._since is None or changed is None or not self._since <= first < self._since + DAY:
-            self._since = first
-            self._items, self._times = self._newest_first(self._created_since(first))
+            self._make(first)
         elif len(changed):
-            kept = ~np.isin(self._items, changed)
-            fresh = changed[self._times_of(changed) >= self._since]
-            self._items, self._times = self._newest_first(np.concatenate([self._items[kept], fresh]))
+            self._replace(changed, self._since)
+            if self._cut and len(self._items) <= POOL // 2:
+                self._make(self._since)
+
+    def _make(self, first: int) -> None:
+        """Make the list by a pass over the catalogue."""
+        self._since, rows = first, self._created_since(first)
+        self._items, self._times = self._newest_first(rows)
+        self._cut = len(self._items) == POOL
+
+    def _replace(self, changed: Ordinals, since: int) -> None:
+        """Take some ordinals (m,) out of the list, and put in those that belong there now."""
+        gone = np.flatnonzero(np.isin(self._items, changed))
+        items, times = np.delete(self._items, gone), np.delete(self._times, gone)
+        fresh, moments = self._newest_first(changed[self._times_of(changed) >= since])
+        if self._cut:
+            # Behind the last of the list there may be others that are not on it.
+            last, end = self._items[-1], self._times[-1]
+            later = (moments > end) | ((moments == end) & (fresh < last))
+            fresh, moments = fresh[later], moments[later]
+        if len(fresh):
+            items, times = np.concatenate([items, fresh]), np.concatenate([times, moments])
+            order = np.lexsort((items, -times))[:POOL]
+            items, times = items[order], times[order]
+        self._items, self._times, self._cut = items, times, self._cut or len(items) == POOL
 
     def _created_since(self, first: int) -> Ordinals:
         """Return all items created since a moment (m,), by a pass over the catalogue."""

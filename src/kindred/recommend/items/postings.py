@@ -107,32 +107,23 @@ class Postings:
         counts[: len(self.counts)] += self.counts
         self.counts = counts
 
-    def of(self, name: str) -> Ordinals:
-        """Return the ordinals (m,) int32 that bear a name, ascending."""
-        code = self._codes.get(name.casefold())
-        if code is None:
-            return np.empty(0, np.int32)
-        # In this order: `settle` empties the one last.
-        loose, settled = self._loose, self._by_name.at(code)
-        if not loose:
-            return settled
-        bearing = np.array([ordinal for ordinal, codes in loose.items() if code in codes], np.int32)
-        kept = settled[~np.isin(settled, np.fromiter(loose, np.int32, len(loose)))]
-        return np.union1d(kept, bearing).astype(np.int32, copy=False)
-
     def bears(self, ordinal: int, name: str) -> bool:
         """Say whether an ordinal bears a name."""
         return self._codes.get(name.casefold()) in self._of(ordinal)
 
     def any_of(self, names: Sequence[str], size: int, rows: Ordinals | None = None) -> Mask:
         """Return which of some ordinals (m,), of [0, size) for None, bear at least one of the names."""
-        if rows is None:
-            mask = np.zeros(size, np.bool_)
-            for name in names:
-                mask[self.of(name)] = True
-            return mask
-        wanted = {self._codes.get(name.casefold()) for name in names}
-        return np.fromiter((not wanted.isdisjoint(self._of(row)) for row in rows.tolist()), np.bool_, len(rows))
+        wanted = {self._codes[key] for key in map(str.casefold, names) if key in self._codes}
+        if rows is not None:
+            return self._bearing(wanted, rows)
+        # In this order: `settle` empties the one last.
+        loose, by_name = self._loose, self._by_name
+        mask = np.zeros(size, np.bool_)
+        for code in wanted:
+            mask[by_name.at(code)] = True
+        changed = np.fromiter(loose, np.int32, len(loose))
+        mask[changed] = self._bearing(wanted, changed)
+        return mask
 
     def settle(self, size: int) -> None:
         """Put everything of ordinals [0, size) into arrays; meant to run where nothing else changes this."""
@@ -173,6 +164,9 @@ class Postings:
         postings._by_name = _load(folder, "name", len(postings.names))
         postings.counts = np.diff(postings._by_name.offsets)
         return postings
+
+    def _bearing(self, wanted: set[int], rows: Ordinals) -> Mask:
+        return np.fromiter((not wanted.isdisjoint(self._of(row)) for row in rows.tolist()), np.bool_, len(rows))
 
     def _of(self, ordinal: int) -> tuple[int, ...]:
         found = self._loose.get(ordinal)
