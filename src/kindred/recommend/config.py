@@ -34,6 +34,7 @@ STAGES = (
     "features",
     "blend",
     "ranker",
+    "timeliness",
     "rules",
     "pools",
     "retired",
@@ -68,6 +69,9 @@ class RecommendConfig(Config, frozen=True, kw_only=True):
     `category_cap`: largest share of a slate for one primary category, 1 = none. `min_entropy`: where what a user was
     shown in the last day is spread less evenly over categories than this (0 to 1), `diversity` is raised, to 1 for a
     single category. `creator_spacing`: slots that stand between two items of one creator, while another item is left.
+    `freshness`: how much more an item of
+    today counts than an old one, 1 = twice as much, e times less every 30 days. `season`: power of how much more than
+    usual happened to an item in this month of earlier years, by which its score is multiplied, 0 = none.
     `exploration`: expected share of slots that are drawn. `serendipity`: the part of that for relevant items unlike the
     history; the rest is for new and uncertain ones. `exploration_policy`: epsilon draws all of these alike, thompson by
     how probable it is that they are the best. `exploration_exposures`: after so many an item has had its chance and is
@@ -95,6 +99,8 @@ class RecommendConfig(Config, frozen=True, kw_only=True):
     category_cap: Share = 0.6
     min_entropy: Share = 0.0
     creator_spacing: Spacing = 0
+    freshness: Annotated[float, Meta(ge=0, le=10)] = 0.0
+    season: Share = 0.0
     exploration: Share = 0.3
     serendipity: Share = 1 / 3
     exploration_policy: Literal["epsilon", "thompson"] = "epsilon"

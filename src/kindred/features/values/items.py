@@ -148,7 +148,7 @@ def _watched(reading: ItemReading) -> dict[str, NDArray[Any]]:
     hourly, usual = sums["views_1h"] + 1, sums["views_7d"] / HOURS_OF_WEEK + 1
     active = np.log1p(sums["active_30d"])
     hour = HOURS_OF_WEEK * (sums["week_hour"] + 1) / (sums["events"] + HOURS_OF_WEEK)
-    month = MONTHS_OF_YEAR * (sums["month"] + HOURS_OF_WEEK / MONTHS_OF_YEAR) / (sums["events"] + HOURS_OF_WEEK)
+    month = month_share(sums["month"], sums["events"])
     return {
         **{f"views_{window}": column for window, column in zip(windows, views, strict=True)},
         **{f"ctr_{window}": column for window, column in ctr.items()},
@@ -160,3 +160,11 @@ def _watched(reading: ItemReading) -> dict[str, NDArray[Any]]:
         "popularity_score": active / (active + _TYPICAL_ACTIVITY),
         "seasonal_score": np.sqrt(hour * month),
     }
+
+
+def month_share(month: Numbers, events: Numbers) -> Numbers:
+    """Return how much more than in an average month happened to items (n,), of events in this month and of all.
+
+    Smoothed by 168 events spread evenly over the year.
+    """
+    return MONTHS_OF_YEAR * (month + HOURS_OF_WEEK / MONTHS_OF_YEAR) / (events + HOURS_OF_WEEK)

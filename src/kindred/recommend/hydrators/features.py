@@ -9,11 +9,13 @@ from kindred.core.candidates import Candidates, Floats
 from kindred.core.query import Query
 from kindred.features.groups import ITEM
 from kindred.features.item_blocks import HEAD, Blocks, read_heads, total
-from kindred.features.item_counters import CREDITED_CLICKS, EXPOSURES
+from kindred.features.item_counters import CREDITED_CLICKS, EXPOSURES, month_of
+from kindred.features.values.items import month_share
 from kindred.features.values.slate import all_values
 from kindred.pipeline.stages import FailPolicy
 from kindred.recommend.posteriors import CLICKED, EXPOSED
 from kindred.recommend.ranking import candidate_columns, request_values, wants_ranker
+from kindred.recommend.scorers.timeliness import MONTH
 from kindred.recommend.world import World
 
 
@@ -21,7 +23,7 @@ from kindred.recommend.world import World
 class CandidateFeatures:
     """Reads what the ranker looks at: columns `item.<feature>`, `pair.<feature>`; values of the request in `scratch`.
 
-    Of items that exploration may try also how often they were shown and clicked.
+    Of items that exploration may try also how often they were shown and clicked, and how the month suits them.
 
     `every`: all of them, also where the bundle holds no ranker, for training.
     """
@@ -33,12 +35,13 @@ class CandidateFeatures:
 
     def enabled(self, query: Query) -> bool:
         """Say whether anybody will look at them."""
-        return self.every or wants_ranker(self.world, query) or query.params.exploration > 0
+        tried = query.params.exploration > 0 or self.world.config.season > 0
+        return self.every or tried or wants_ranker(self.world, query)
 
     async def columns(self, query: Query, candidates: Candidates) -> Mapping[str, Floats]:
         """Return columns (n,) float32; raise what the state store raises."""
         if not (self.every or wants_ranker(self.world, query)):
-            return await self._chances(candidates)
+            return await self._few(query, candidates)
         keys = list(map(str, candidates.items.tolist()))
         heads = read_heads(await self.world.state.heads(ITEM, keys, HEAD.itemsize))
         attributes = self.world.table.attributes()
@@ -48,24 +51,30 @@ class CandidateFeatures:
         ranker = self.world.models.ranker
         if ranker is not None and not self.every:
             columns = {name: column for name, column in columns.items() if name in ranker.schema.columns}
-        columns = {**columns, **chances(heads)}
+        columns = {**columns, **counted(heads, query.context.time)}
         return {name: np.asarray(column, np.float32) for name, column in columns.items()}
 
-    async def _chances(self, candidates: Candidates) -> Mapping[str, Floats]:
-        """Return what exploration alone looks at, read of those items that it may try."""
+    async def _few(self, query: Query, candidates: Candidates) -> Mapping[str, Floats]:
+        """Return what is looked at without a ranker, read of no more items than exploration and seasons need."""
         tried = ~np.isnan(candidates.column("raw.new"))
         tried |= self.world.evidence(candidates.items) < self.world.config.cold_item
-        rows = np.flatnonzero(tried)
+        rows = np.flatnonzero(tried | (self.world.config.season > 0))
         keys = list(map(str, candidates.items[rows].tolist()))
-        heads = read_heads(await self.world.state.heads(ITEM, keys, HEAD.itemsize)) if keys else read_heads(b"")
+        heads = read_heads(await self.world.state.heads(ITEM, keys, HEAD.itemsize) if keys else b"")
         found = {}
-        for name, column in chances(heads).items():
+        for name, column in counted(heads, query.context.time).items():
             found[name] = np.full(len(candidates), np.nan, np.float32)
             found[name][rows] = column
         return found
 
 
-def chances(heads: Blocks) -> dict[str, Floats]:
-    """Return how often items were ever shown, and how many of these times clicked, (n,) float32 each."""
-    totals = {EXPOSED: total(heads, EXPOSURES), CLICKED: total(heads, CREDITED_CLICKS)}
-    return {name: column.astype(np.float32) for name, column in totals.items()}
+def counted(heads: Blocks, now: int) -> dict[str, Floats]:
+    """Return of n items how often they were ever shown, and clicked of these times, and how this month suits them."""
+    months = heads["months"].astype(np.float64)
+    month = months[:, int(month_of(np.array([now]))[0])]
+    columns = {
+        EXPOSED: total(heads, EXPOSURES),
+        CLICKED: total(heads, CREDITED_CLICKS),
+        MONTH: month_share(month, months.sum(axis=1)),
+    }
+    return {name: column.astype(np.float32) for name, column in columns.items()}
