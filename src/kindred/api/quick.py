@@ -27,8 +27,8 @@ TRACK_BATCH = "/api/v1/track/batch"
 
 _LIMITS = {TRACK: SINGLE_LIMIT, TRACK_BATCH: BATCH_LIMIT}
 _encode = msgspec.json.Encoder().encode
-_JSON = (b"content-type", b"application/json")
-_PROBLEM = (b"content-type", MEDIA_TYPE.encode())
+JSON = (b"content-type", b"application/json")
+PROBLEM = (b"content-type", MEDIA_TYPE.encode())
 
 
 class QuickTracking:
@@ -42,40 +42,23 @@ class QuickTracking:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one call."""
-        token = self._welcome(scope)
+        token = welcome(scope, self._verifier, WRITE) if scope.get("path") in _LIMITS else None
         if token is None:
             await self.inner(scope, receive, send)
             return
         path = scope["path"]
-        body, messages = await _read(receive, _LIMITS[path])
+        body, messages = await read_body(receive, _LIMITS[path])
         events = None if body is None else self._events(path, body, token)
         if events is None:
-            await self.inner(scope, _again(messages, receive), send)
+            await self.inner(scope, again(messages, receive), send)
             return
         scope["path_template"] = path
         try:
-            answer = await (self._single(events[0]) if path == TRACK else self._batch(events))
+            said = await (self._single(events[0]) if path == TRACK else self._batch(events))
         except KindredError as error:
-            await _answer(send, error.status, _encode(problem(error)), _PROBLEM, headers_of(error))
+            await answer(send, error.status, _encode(problem(error)), PROBLEM, headers_of(error))
         else:
-            await _answer(send, 202, answer, _JSON)
-
-    def _welcome(self, scope: Scope) -> Token | None:
-        """Return the token of a call that this way may take: JSON, no parameters, a verified token that may write."""
-        if scope["type"] != ScopeType.HTTP or scope["path"] not in _LIMITS or scope["method"] != "POST":
-            return None
-        if scope["query_string"] or scope["root_path"]:
-            return None
-        authorization = None
-        for name, value in scope["headers"]:
-            if name == b"authorization":
-                authorization = value
-            elif name == b"content-type" and not value.startswith(b"application/json"):
-                return None
-        if authorization is None:
-            return None
-        token = self._verifier.recall(authorization.decode("latin-1"))
-        return token if token is not None and (WRITE in token.scopes or ADMIN in token.scopes) else None
+            await answer(send, 202, said, JSON)
 
     def _events(self, path: str, body: bytes, token: Token) -> list[Interaction] | None:
         """Read what was sent and spend its rate; None for what has to be read carefully, or is over the rate."""
@@ -102,6 +85,22 @@ class QuickTracking:
         return _encode(BatchOutcome(accepted=len(tracked), rejected=0, results=[element(*each) for each in tracked]))
 
 
+def welcome(scope: Scope, verifier: TokenVerifier, needed: str) -> Token | None:
+    """Return the token of a call that a short way may take: a POST of JSON, no parameters, a token with the scope."""
+    if scope["type"] != ScopeType.HTTP or scope["method"] != "POST" or scope["query_string"] or scope["root_path"]:
+        return None
+    authorization = None
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            authorization = value
+        elif name == b"content-type" and not value.startswith(b"application/json"):
+            return None
+    if authorization is None:
+        return None
+    token = verifier.recall(authorization.decode("latin-1"))
+    return token if token is not None and (needed in token.scopes or ADMIN in token.scopes) else None
+
+
 def event_outcome(event: Interaction, position: Position, repeated: bool) -> EventOutcome:
     """Say what became of one event."""
     return EventOutcome(event_id=event.event_id, status=_status(repeated), position=str(position))
@@ -116,7 +115,7 @@ def _status(repeated: bool) -> Literal["queued", "duplicate"]:
     return "duplicate" if repeated else "queued"
 
 
-async def _read(receive: Receive, limit: int) -> tuple[bytes | None, list[HTTPReceiveMessage]]:
+async def read_body(receive: Receive, limit: int) -> tuple[bytes | None, list[HTTPReceiveMessage]]:
     """Return the body, None where it is cut off or over `limit`, and the messages that it came in."""
     messages: list[HTTPReceiveMessage] = []
     parts: list[bytes] = []
@@ -133,7 +132,7 @@ async def _read(receive: Receive, limit: int) -> tuple[bytes | None, list[HTTPRe
     return None, messages
 
 
-def _again(messages: list[HTTPReceiveMessage], receive: Receive) -> Receive:
+def again(messages: list[HTTPReceiveMessage], receive: Receive) -> Receive:
     """Return a `receive` that gives the messages once more, then whatever comes."""
     left = iter(messages)
 
@@ -145,9 +144,10 @@ def _again(messages: list[HTTPReceiveMessage], receive: Receive) -> Receive:
     return replay
 
 
-async def _answer(
+async def answer(
     send: Send, status: int, body: bytes, kind: tuple[bytes, bytes], more: dict[str, str] | None = None
 ) -> None:
+    """Send a whole answer."""
     headers = [kind, (b"content-length", b"%d" % len(body))]
     headers += [(name.lower().encode(), value.encode()) for name, value in (more or {}).items()]
     await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -22,6 +22,7 @@ from kindred.api.limits import HttpConfig, RateLimit
 from kindred.api.platform import Platform
 from kindred.api.problems import on_exception, on_http_exception, on_kindred_error
 from kindred.api.quick import QuickTracking
+from kindred.api.quick_recommend import QuickRecommendations
 from kindred.api.routes import HANDLERS
 from kindred.api.tokens import TokenVerifier
 from kindred.api.tracker import Tracker
@@ -53,7 +54,8 @@ def create_asgi(app: Platform, rules: EventRules | None = None, config: HttpConf
         openapi_config=None,
         logging_config=None,
     )
-    return Edge(QuickTracking(litestar, tracker, verifier), app.meter)
+    tracking = QuickTracking(litestar, tracker, verifier)
+    return Edge(QuickRecommendations(tracking, app, verifier, limit), app.meter)
 
 
 async def serve(

@@ -117,13 +117,14 @@ async def test_a_batch_is_let_in_like_a_call_and_then_paid_for(app: StandIn, way
 
 async def test_only_what_is_plain_takes_the_short_way(app: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     reached: list[str] = []
-    inner = app.asgi._inner.inner
+    tracking = app.asgi._inner.inner
+    inner = tracking.inner
 
     async def framework(scope: Any, receive: Any, send: Any) -> None:
         reached.append(scope["path"])
         await inner(scope, receive, send)
 
-    app.asgi._inner.inner = framework
+    tracking.inner = framework
     async with app.client("write") as client, app.client("read") as reader, app.client(None) as nobody:
         assert (await client.post(TRACK, json=EVENT)).status_code == 202
         assert len(reached) == 1, "the token was not known yet"

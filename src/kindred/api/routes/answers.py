@@ -51,10 +51,11 @@ async def recommendations(
     """Recommend items to a user, each with its reason."""
     if data.trace:
         require_admin(request)
-    return _response(await platform.serving.recommend(to_ask(data)))
+    return answered(await platform.serving.recommend(to_ask(data)))
 
 
-def _response(served: Served) -> RecommendationResponse:
+def answered(served: Served) -> RecommendationResponse:
+    """Return a slate as it is answered."""
     return RecommendationResponse(
         recommendations=[recommended(shown) for shown in served.items],
         request_id=served.request_id,
