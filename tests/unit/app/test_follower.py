@@ -16,6 +16,7 @@ from kindred.models.preference import PreferenceConfig
 from kindred.ports.telemetry import NoMeter
 from kindred.recommend.config import RecommendConfig
 from kindred.recommend.item_table import ITEMS
+from kindred.recommend.items import postings
 from kindred.recommend.side import ContentSide
 
 
@@ -123,3 +124,14 @@ async def test_a_damaged_copy_of_the_catalogue_is_read_anew(platform, monkeypatc
     await follower.step()
     assert min(asked) == 0
     assert follower.table.size == 120
+
+
+async def test_many_changes_are_put_into_arrays_and_nothing_is_lost(platform, monkeypatch):
+    monkeypatch.setattr(postings, "_LOOSE", 3)
+    changed = [msgspec.structs.replace(item(n), categories=["Fresh"], tags=[]) for n in range(0, 120, 2)]
+    await platform.upsert(*changed)
+    table = platform.follower.table
+    assert not table.unsettled
+    assert table.in_categories(["fresh"]).bits.ordinals().tolist() == list(range(0, 120, 2))
+    assert not table.in_categories(["action"]).bits.has(np.array([0, 10])).any()
+    assert table.in_categories(["action"]).bits.has(np.array([5, 15])).all()
