@@ -7,17 +7,20 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 from tests.unit.recommend.slates import query, ranked, world
+from tests.unit.recommend.world import build
 
 from kindred.core.bits import Bits
 from kindred.core.candidates import Candidates
 from kindred.core.query import UserFacts
 from kindred.core.rng import seeded
 from kindred.core.rules import Rule
+from kindred.recommend.config import PlacementConfig, RecommendConfig
 from kindred.recommend.pools import Pools, Retired, needed
 from kindred.recommend.posteriors import DRAWS, choice_frequencies, posterior, promising
 from kindred.recommend.rerankers.constraints import slots_per_category
 from kindred.recommend.rerankers.diversity import Diversity
 from kindred.recommend.rerankers.exploration import EPSILON, PINNED, POOL_SIZE, Exploration
+from kindred.recommend.reserves.config import ReservesConfig
 
 
 def fits(counts: dict, expected: dict, draws: int) -> bool:
@@ -279,3 +282,43 @@ def test_thompson_draws_by_what_exposures_brought():
     wins, losses = posterior(found)
     assert wins.tolist() == [16, 1, 1]
     assert losses.tolist() == [184, 199, 49]
+
+
+async def test_what_is_served_from_a_warm_reserve_is_drawn_as_logged(tmp_path, monkeypatch):
+    """The whole way of a request: MMR, a cap, a pin and a filter, over a reserve that an event has made warm."""
+    ids = map("rec_{}".format, range(10**6))
+    monkeypatch.setattr("kindred.app.serving.new_id", lambda kind: next(ids))
+    pin = Rule(kind="pin", items=("i119",), slot=2)
+    config = RecommendConfig(cold_item=40, diversity=0.2, trace_share=0.0)
+    placement = PlacementConfig(rules=(pin,), category_cap=0.5, exploration=0.5, count=4)
+    platform = await build(
+        tmp_path, config=config, placements={"home": placement}, reserves=ReservesConfig(enabled=True)
+    )
+    graded = []
+    platform.serving._reserves._meter = SimpleNamespace(
+        count=lambda name, **labels: graded.append(str(labels["grade"])), observe=lambda *_, **__: None
+    )
+    excluded = tuple(f"i{number}" for number in range(0, 40, 3))
+    await platform.ask("u1")
+    await platform.track("u1", "i5", "purchase")
+    await platform.ask("u1")
+    after, logged, prefixes = defaultdict(Counter), defaultdict(dict), Counter()
+    for _ in range(900):
+        shown = (await platform.ask("u1", exclude_items=excluded)).items
+        slate = [one.catalog_item.item for one in shown]
+        assert slate[1].item_id == "i119"
+        assert shown[1].propensity == 1.0
+        assert max(Counter(one.category for one in slate).values()) <= 2
+        assert not {one.item_id for one in slate} & {*excluded, "i5"}
+        for slot, one in enumerate(shown):
+            prefix = tuple(each.item_id for each in slate[:slot])
+            prefixes[prefix] += 1
+            after[prefix][one.ordinal] += 1
+            assert logged[prefix].setdefault(one.ordinal, one.propensity) == one.propensity
+    assert graded[:3] == ["miss", "warm", "fresh"]
+    assert set(graded[3:]) == {"fresh"}
+    tested = [prefix for prefix, n in prefixes.items() if n >= 200]
+    assert {len(prefix) for prefix in tested} >= {0, 1, 2}
+    for prefix in tested:
+        assert fits(after[prefix], logged[prefix], prefixes[prefix]), prefix
+    assert len(after[()]) > 5
