@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 # Its stubs leave out keyword arguments and the methods that it adds in Python.
 faiss: Any = faiss_module
 
-SAMPLED = 48
+SAMPLED = 96
 """Rows that k-means sees for each cluster."""
 _COARSE_ROUNDS, _FINE_ROUNDS = 10, 8
 _NEAREST = 3
@@ -64,7 +64,7 @@ class Clusters:
 
 def _k_means(rows: NDArray[np.float32], clusters: int, rounds: int) -> NDArray[np.float32]:
     k_means = faiss.Kmeans(
-        rows.shape[1], clusters, niter=rounds, seed=0, min_points_per_centroid=1, max_points_per_centroid=4 * SAMPLED
+        rows.shape[1], clusters, niter=rounds, seed=0, min_points_per_centroid=1, max_points_per_centroid=2 * SAMPLED
     )
     k_means.train(rows)
     centroids: NDArray[np.float32] = k_means.centroids

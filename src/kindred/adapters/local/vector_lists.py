@@ -30,8 +30,6 @@ _BLOCK = 4_096
 _COUNTED = 8
 # Nanoseconds on one core: a row of a scanned list that is not allowed, one that is, a row scored by its ordinal.
 REFUSED, SCANNED, PLACED = 4, 30, 130
-# From this share on, the lists near the query are as good as without a filter.
-_MOST = 0.5
 # Below this many passing rows among those looked at, the share that passes is not known in so few lists.
 _SEEN = 16
 _LOOKED_AT = 1_024
@@ -42,9 +40,9 @@ _GROWTH = 4
 class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     """What was found at the build to keep the recall.
 
-    `probes`: lists to scan for `depth` rows where 100, 10 and 1 % of the rows near the query pass. `exact`: so many
-    passing rows at most are all scored. `patience`: a search ends when the last third of the lists brought at most this
-    share of its rows. `noise`: standard deviation of the codes' inner products with a query of length 1.
+    `probes`: lists to begin with for `depth` rows where 100, 10 and 1 % of the rows near the query pass. `patience`: a
+    search ends when the last third of the lists brought at most this share of its rows. `exact`: up to so many passing
+    rows all are scored. `noise`: standard deviation of the codes' inner products with a query of length 1.
     """
 
     probes: tuple[int, ...]
@@ -64,8 +62,9 @@ class ListsBase:
     """Product of a query with the centres of all lists, then a scan of the best (Sivic and Zisserman, 2003).
 
     Codes are of residuals, 8 bits a dimension, as in faiss (Douze et al., 2024); what they find is scored anew from the
-    rows. A filter's share is measured in the lists near the query: they may be scanned, filtered; or of all lists those
-    that hold passing rows, the best first, until more bring nothing; or, when few rows pass, exactly those are scored.
+    rows. The best lists are scanned until more of them bring little, since queries differ in how many they need. Where
+    a filter leaves next to nothing near the query, only lists that hold passing rows count; where few rows pass,
+    exactly those are scored.
     """
 
     def __init__(self, folder: Path, vectors: NDArray[np.float32], tuning: Tuning) -> None:
@@ -108,33 +107,33 @@ class ListsBase:
 
     def search(self, query: Floats, k: int, allowed: Bits | None) -> tuple[Ordinals, Floats]:
         """Return allowed rows and their inner products, the k best among them, in any order."""
-        products = self.products(query)
-        if allowed is None:
-            found = self.scan(query, k, _first(products, int(self.tuning.lists(k, 1.0))), products)
-            enough = len(found[0]) >= min(k, self.held)
-            return found if enough else self.scan(query, k, np.arange(self.lists), products)
-        if allowed.count <= max(self.tuning.exact, 2 * k):
+        if allowed is not None and allowed.count <= max(self.tuning.exact, 2 * k):
             return self._exact(query, k, allowed)
-        found = self._filtered(query, k, products, allowed)
-        return found if len(found[0]) in (0, k) else self._exact(query, k, allowed)
-
-    def _filtered(self, query: Floats, k: int, products: Floats, allowed: Bits) -> tuple[Ordinals, Floats]:
-        """Return the k best of the lists that hold what passes; fewer where those lists hold no more."""
+        products = self.products(query)
         order = np.argsort(-products)
-        first, share = self._near(k, order, allowed)
-        if share >= _MOST:
-            return self.scan(query, k, order[:first], products, allowed)
-        passing = share * self._sizes[order]
-        if not first:
-            passing = self._passing(allowed)[order]
-            order, passing = order[passing > 0], passing[passing > 0]
-            covered = np.cumsum(passing)
-            shares = covered / np.cumsum(self._sizes[order])
-            enough = (np.arange(1, len(order) + 1) >= self.tuning.lists(k, shares)) & (covered >= k)
-            first = int(enough.argmax()) + 1 if enough.any() else len(order)
-            if _GROWTH * _cost(self._sizes[order[:first]], passing[:first]).sum() > allowed.count * PLACED:
-                return self._exact(query, k, allowed)
-        return self._until_enough(query, k, order, first, passing, products, allowed)
+        first, share = int(self.tuning.lists(k, 1.0)), 1.0
+        if allowed is not None:
+            first, share = self._near(k, order, allowed)
+            if not first:
+                return self._far(query, k, order, products, allowed)
+        return self._until_enough(query, k, order, first, share * self._sizes[order], products, allowed)
+
+    def _far(
+        self, query: Floats, k: int, order: NDArray[np.intp], products: Floats, allowed: Bits
+    ) -> tuple[Ordinals, Floats]:
+        """Search the lists that hold what passes, or all that passes where that takes less time or those hold less."""
+        passing = self._passing(allowed)[order]
+        order, passing = order[passing > 0], passing[passing > 0]
+        if len(order) == 0:
+            return np.empty(0, np.int32), np.empty(0, np.float32)
+        covered = np.cumsum(passing)
+        shares = covered / np.cumsum(self._sizes[order])
+        enough = (np.arange(1, len(order) + 1) >= self.tuning.lists(k, shares)) & (covered >= k)
+        first = int(enough.argmax()) + 1 if enough.any() else len(order)
+        if _GROWTH * _cost(self._sizes[order[:first]], passing[:first]).sum() > allowed.count * PLACED:
+            return self._exact(query, k, allowed)
+        found = self._until_enough(query, k, order, first, passing, products, allowed)
+        return found if len(found[0]) == k else self._exact(query, k, allowed)
 
     def _until_enough(
         self,
@@ -144,7 +143,7 @@ class ListsBase:
         count: int,
         passing: NDArray[np.float64],
         products: Floats,
-        allowed: Bits,
+        allowed: Bits | None,
     ) -> tuple[Ordinals, Floats]:
         """Scan `count` lists, then half as many again, as long as the last third of them brings more than a few rows.
 
@@ -158,7 +157,7 @@ class ListsBase:
                 break
             more = lists[count : count + max(count // 2, 1)]
             count += len(more)
-            if costs[count - 1] > allowed.count * PLACED:
+            if allowed is not None and costs[count - 1] > allowed.count * PLACED:
                 return self._exact(query, k, allowed)
             ordinals, scores = self.scan(query, k, more, products, allowed)
             found = best(np.concatenate([found[0], ordinals]), np.concatenate([found[1], scores]), k)
@@ -173,8 +172,6 @@ class ListsBase:
         self, query: Floats, k: int, lists: NDArray[np.intp], products: Floats, allowed: Bits | None = None
     ) -> tuple[Ordinals, Floats]:
         """Return the k best allowed rows of some lists; `products` are the query's with the centres of all."""
-        if len(lists) == 0:
-            return np.empty(0, np.int32), np.empty(0, np.float32)
         selector = None
         if allowed is not None:
             selector = faiss.IDSelectorBitmap(len(allowed.packed), faiss.swig_ptr(allowed.packed))
@@ -240,9 +237,3 @@ class ListsBase:
 
 def _cost(sizes: NDArray[np.int64], passing: NDArray[np.float64]) -> NDArray[np.float64]:
     return sizes * float(REFUSED) + passing * SCANNED
-
-
-def _first(products: Floats, count: int) -> NDArray[np.intp]:
-    if count >= len(products):
-        return np.arange(len(products))
-    return np.argpartition(products, len(products) - count)[len(products) - count :]

@@ -11,9 +11,10 @@ from kindred.adapters.local.vector_lists import PLACED, REFUSED, SCANNED, SHARES
 from kindred.core.candidates import Floats
 
 _TARGET = 0.97
+_BEGUN = 0.94
 _QUERIES = 24
 _DEPTH = 500
-_PATIENCE = (0.15, 0.1, 0.07, 0.05, 0.03, 0.01)
+_PATIENCE = (0.08, 0.05, 0.03, 0.01)
 
 
 def tune(vectors: NDArray[np.float32], live: NDArray[np.intp], base: ListsBase) -> dict[str, float]:
@@ -36,13 +37,13 @@ def tune(vectors: NDArray[np.float32], live: NDArray[np.intp], base: ListsBase) 
 
 
 def _probes(cases: Cases, base: ListsBase) -> tuple[int, ...]:
-    """Return the fewest lists, to a tenth, that keep the recall for each share of rows that pass at random."""
+    """Return the fewest lists, to a tenth, that a search may begin with, for each share of rows that pass at random."""
     probes: list[int] = []
     for share in SHARES:
         # Of few rows, a share may be none.
         some = cases.get(("random", share), cases["all", 1.0])
         count = probes[-1] if probes else 1
-        while count < base.lists and recall(some, _scan(base, count)) < _TARGET:
+        while count < base.lists and recall(some, _scan(base, count)) < _BEGUN:
             count = min(count + max(count // 10, 1), base.lists)
         probes.append(count)
     return tuple(probes)
@@ -52,7 +53,7 @@ def _with_exact(tuning: Tuning, base: ListsBase) -> Tuning:
     """Return a tuning with the number of rows up to which it takes less time to score all that pass."""
     passing = np.geomspace(1, base.held, 200)
     shares = passing / base.held
-    scanned = np.minimum(tuning.lists(tuning.depth, shares), base.lists) * base.held / base.lists
+    scanned = np.minimum(1.5 * tuning.lists(tuning.depth, shares), base.lists) * base.held / base.lists
     cheaper = passing * PLACED <= scanned * (REFUSED + shares * SCANNED)
     return replace(tuning, exact=int(passing[cheaper].max(initial=0)))
 
