@@ -12,11 +12,12 @@ from benchmarks import (
     freshness,
     import_speed,
     latency,
+    search_speed,
     tracking,
     tracking_kafka,
     vector_search,
 )
-from benchmarks.quality import diversity, funnel
+from benchmarks.quality import diversity, funnel, search
 from benchmarks.scale import funnel as large
 from benchmarks.scale import growth, masks
 
@@ -38,6 +39,8 @@ ON_REQUEST = {
     "memory": consumer_memory.main,
     "diversity": diversity.main,
     "large": large.main,
+    "search": search_speed.main,
+    "search-quality": search.main,
     "growth": growth.main,
     "masks": masks.main,
 }

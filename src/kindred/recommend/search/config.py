@@ -13,7 +13,7 @@ class SearchConfig(Config, frozen=True, kw_only=True):
     """
 
     depth: Count = 300
-    personalisation: Share = 0.5
-    content: Amount = 0.1
+    personalisation: Share = 0.75
+    content: Amount = 0.6
     content_floor: Share = 0.5
-    popularity: Amount = 0.2
+    popularity: Amount = 0.1
