@@ -77,17 +77,18 @@ class Batch(Generic[T]):
 
 
 class BatchBody(StrictBody[T], Generic[T]):
-    """Reads `{"<field>": [...]}` or the bare list into a `Batch`; subclasses name the field and the element."""
+    """Reads `{"<field>": [...]}` or the bare list into a `Batch`; subclasses name the field, and how many it holds."""
 
     field: ClassVar[str]
+    most: ClassVar[int] = BATCH_ELEMENTS
 
     def decode_bytes(self, value: bytes) -> Any:
-        """Read the batch; raise InvalidInput when it is no list, empty, or has over 1,000 elements."""
+        """Read the batch; raise InvalidInput when it is no list, empty, or has more elements than it may."""
         bare = value.lstrip()[:1] == b"["
         at = "" if bare else f"/{self.field}"
         parts = decode(list[msgspec.Raw], value) if bare else self._wrapped(value)
-        if not 1 <= len(parts) <= BATCH_ELEMENTS:
-            raise InvalidInput.at(at, f"must have 1 to {BATCH_ELEMENTS} elements, has {len(parts)}")
+        if not 1 <= len(parts) <= self.most:
+            raise InvalidInput.at(at, f"must have 1 to {self.most} elements, has {len(parts)}")
         kind = Any if self.plain else get_args(self.model_type)[0]
         return Batch([_element(kind, part, f"{at}/{place}") for place, part in enumerate(parts)])
 
@@ -103,7 +104,7 @@ class BatchBody(StrictBody[T], Generic[T]):
             type=OpenAPIType.ARRAY,
             items=schema_creator.for_field_definition(element),
             min_items=1,
-            max_items=BATCH_ELEMENTS,
+            max_items=cls.most,
         )
         return Schema(
             type=OpenAPIType.OBJECT,

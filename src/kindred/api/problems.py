@@ -103,8 +103,13 @@ def _parameter_faults(request: Request[Any, Any, Any], error: ValidationExceptio
 
 
 def on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Answer what nobody foresaw without showing its insides, and log it under an id that the answer carries."""
+    """Answer what nobody foresaw."""
+    return respond(unforeseen(request, error))
+
+
+def unforeseen(request: Request[Any, Any, Any], error: BaseException) -> Problem:
+    """Describe what nobody foresaw without showing its insides, and log it under an id that the problem carries."""
     request_id = new_id("err")
     _log.error("%s: %s %s failed", request_id, request.method, request.scope.get("path_template"), exc_info=error)
     known = KindredError(f"something went wrong that is our fault; the log has it under {request_id}")
-    return respond(msgspec.structs.replace(problem(known), request_id=request_id))
+    return msgspec.structs.replace(problem(known), request_id=request_id)

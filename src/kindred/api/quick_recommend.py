@@ -66,7 +66,7 @@ class QuickRecommendations:
         """Read a question and spend its rate; None for what has to be read carefully, or is over the rate."""
         try:
             asked = decode(RecommendationRequest, body)
-            if asked.trace or asked.page_token is not None or asked.return_fields is not None:
+            if asked.trace or asked.return_fields is not None:
                 return None
             ask = to_ask(asked)
             self._limit.spend(token.token_id)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from kindred.app.follower import Follower
 from kindred.app.notices import Notices
+from kindred.app.page_tokens import PageTokens, read_secret
 from kindred.app.sections import StoresConfig, consumer_config, preference_config
 from kindred.app.serving import Serving
 from kindred.app.stores import Stores, open_stores
@@ -112,6 +113,7 @@ async def build_app(settings: Settings, clock: Clock | None = None) -> App:
         settings.section(Deadlines),
         meter,
         journal.record,
+        PageTokens(read_secret(settings.home)),
         settings.section(SearchConfig),
         settings.section(ReservesConfig),
     )

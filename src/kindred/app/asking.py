@@ -5,19 +5,23 @@ from dataclasses import replace
 
 import msgspec
 
+from kindred.app.page_tokens import Page
 from kindred.core.config import nearest
 from kindred.core.errors import InvalidInput
-from kindred.core.query import Context, Filters, Params, Query, SearchTerms
+from kindred.core.query import Boost, Context, Filters, Params, Query, SearchTerms
 from kindred.core.rng import seed_of
-from kindred.ports.catalog import CatalogStore
 from kindred.recommend.ask import Ask, SearchAsk
 from kindred.recommend.config import PlacementConfig, RecommendConfig
 from kindred.recommend.search.config import SearchConfig
+from kindred.recommend.where.grammar import canonical_text
+from kindred.recommend.where.passing import let_through
+from kindred.recommend.world import World
 
 DEFAULT_PLACEMENT = "home"
 # Nobody's record is read, and nothing is logged as served to nobody.
 _OF_A_USER = ("user_state", "served_log")
 UNKNOWN_ITEM = "unknown_item"
+BUNDLE_CHANGED = "bundle_changed"
 
 
 def placement_of(ask: Ask, placements: Mapping[str, PlacementConfig]) -> str:
@@ -53,6 +57,10 @@ def params_of(ask: Ask, placement: PlacementConfig, config: RecommendConfig) -> 
         disabled=placement.disabled if config.served_log else (*placement.disabled, "served_log"),
         weights=placement.weights,
         rules=placement.rules,
+        boosts=tuple(
+            Boost(where=canonical_text(each.where, f"/boosts/{place}/where"), factor=each.factor)
+            for place, each in enumerate(ask.boosts)
+        ),
     )
 
 
@@ -61,17 +69,22 @@ async def build_query(
     request_id: str,
     now: int,
     placements: Mapping[str, PlacementConfig],
-    config: RecommendConfig,
-    catalog: CatalogStore,
+    world: World,
+    page: Page | None = None,
 ) -> Query:
-    """Return the query of a request; ids that the catalogue does not know exclude nothing.
+    """Return the query of a request that goes on behind `page`; ids that the catalogue does not know exclude nothing.
 
-    Raises InvalidInput for an unknown placement; an unknown item on screen degrades the answer.
+    Raises InvalidInput for an unknown placement and for expressions that cannot be used; an unknown item on screen and
+    a bundle that is not the page's degrade the answer.
     """
-    name = placement_of(ask, placements)
+    name, config = placement_of(ask, placements), world.config
     placement = placements[name]
     ids = [*ask.exclude_items, *([] if ask.item_id is None else [ask.item_id])]
-    found = {item.item.item_id: item.ordinal for item in await catalog.get(ids) if item is not None} if ids else {}
+    known = await world.catalog.get(ids) if ids else []
+    found = {item.item.item_id: item.ordinal for item in known if item is not None}
+    failures = [UNKNOWN_ITEM] if ask.item_id is not None and ask.item_id not in found else []
+    if page is not None and page.bundle != world.models.version:
+        failures.append(BUNDLE_CHANGED)
     return Query(
         user_id=ask.user_id,
         request_id=request_id,
@@ -91,14 +104,29 @@ async def build_query(
             min_rating=ask.min_rating,
             tags=ask.tags,
             exclude_items=tuple(found[item_id] for item_id in ask.exclude_items if item_id in found),
+            where=None if ask.where is None else canonical_text(ask.where, "/filters/where"),
         ),
         params=params_of(ask, placement, config),
-        seed=seed_of(request_id) if config.seed is None else config.seed,
+        seed=_seed(request_id, config, page),
         received=now,
         prefetch=ask.prefetch,
         want_trace=ask.trace,
-        failures=[UNKNOWN_ITEM] if ask.item_id is not None and ask.item_id not in found else [],
+        shown=ask.shown + (() if page is None else page.shown),
+        where=await let_through(world, _expressions(ask)),
+        failures=failures,
     )
+
+
+def _expressions(ask: Ask) -> dict[str, str]:
+    """Return what is asked for by expressions as it was written, so that errors name places in that."""
+    where = {} if ask.where is None else {"/filters/where": ask.where}
+    return where | {f"/boosts/{place}/where": each.where for place, each in enumerate(ask.boosts)}
+
+
+def _seed(request_id: str, config: RecommendConfig, page: Page | None) -> int:
+    if page is not None:
+        return seed_of("page", page.seed)
+    return seed_of(request_id) if config.seed is None else config.seed
 
 
 def as_search(query: Query, asked: SearchAsk, config: SearchConfig) -> Query:

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from kindred.app.asking import as_search, build_query
+from kindred.app.asking import as_search, build_query, placement_of
 from kindred.app.follower import Follower
+from kindred.app.page_tokens import Page, PageTokens
 from kindred.app.stores import Stores
 from kindred.core.clock import DAY, Clock
 from kindred.core.errors import Gone, KindredError, NotFound, StoreUnavailable
@@ -51,6 +52,7 @@ from kindred.recommend.search.config import SearchConfig
 from kindred.recommend.search.funnel import build_search_funnel
 from kindred.recommend.similar import similar_items
 from kindred.recommend.similar_users import similar_users
+from kindred.recommend.where.passing import asked_by, let_through
 from kindred.recommend.world import World
 
 GATHER_SECONDS = 0.1
@@ -73,10 +75,12 @@ class Serving:
         deadlines: Deadlines,
         meter: Meter,
         record: Callable[[Sequence[Event]], Awaitable[object]],
+        pages: PageTokens,
         search: SearchConfig | None = None,
         reserves: ReservesConfig | None = None,
     ) -> None:
-        """Answer from what `follower` keeps current; `record` takes what was served."""
+        """Answer from what `follower` keeps current; `record` takes what was served, `pages` say how it goes on."""
+        self._pages = pages
         self._search = search or SearchConfig()
         self._stores = stores
         self._follower = follower
@@ -98,18 +102,22 @@ class Serving:
         """Answer with a slate; raise NoBundle when nothing was trained."""
         started = time.perf_counter()
         world, funnel, _ = self._present()
-        return await self._serve(world, funnel, await self._query(ask), started)
+        query = await self._query(world, ask)
+        served = await self._serve(world, funnel, query, started)
+        return replace(served, next_page_token=self._behind(ask, query, served))
 
     async def search(self, asked: SearchAsk) -> Served:
         """Answer with what matches a text, best first; raise NoBundle when nothing was trained."""
         started = time.perf_counter()
         world, _, funnel = self._present()
-        query = as_search(await self._query(asked.ask), asked, self._search)
+        query = as_search(await self._query(world, asked.ask), asked, self._search)
         return await self._serve(world, funnel, query, started)
 
-    async def _query(self, ask: Ask) -> Query:
-        now = self._clock.now()
-        return await build_query(ask, new_id("rec"), now, self._placements, self._config, self._stores.catalog)
+    async def _query(self, world: World, ask: Ask) -> Query:
+        now, page = self._clock.now(), None
+        if ask.page_token is not None:
+            page = self._pages.read(ask.page_token, ask, placement_of(ask, self._placements), now)
+        return await build_query(ask, new_id("rec"), now, self._placements, world, page)
 
     async def _serve(self, world: World, funnel: Funnel, query: Query, started: float) -> Served:
         slate = await self._slate(world, funnel, query)
@@ -160,9 +168,10 @@ class Serving:
             raise Gone(f"request {request_id!r} is older than 24 hours")
         if record.trace is not None:
             return record.trace
-        _, recommending, searching = self._present()
-        funnel = recommending if record.search is None else searching
-        slate = await self._runner.run(funnel, replay_query(record, request_id))
+        world, recommending, searching = self._present()
+        funnel, query = recommending if record.search is None else searching, replay_query(record, request_id)
+        query.where = await let_through(world, asked_by(query))
+        slate = await self._runner.run(funnel, query)
         trace = slate.trace or Trace(request_id=request_id)
         causes = []
         if funnel.bundle != record.bundle:
@@ -228,6 +237,13 @@ class Serving:
             effects = (*self._effects, ExposureSpread(world, self._meter))
             self._built = (world, build_funnel(world, effects, self._deadlines), search)
         return self._built
+
+    def _behind(self, ask: Ask, query: Query, served: Served) -> str | None:
+        """Return the token of the next page; None where this one is not full, so that nothing is left."""
+        if len(served.items) < query.count:
+            return None
+        shown = (*query.shown, *(item.ordinal for item in served.items))
+        return self._pages.write(ask, query.placement, Page(served.model_version, query.seed, shown), query.received)
 
     def _follow_up(self, funnel: Funnel, query: Query, slate: Slate) -> None:
         if len(self._running) >= PENDING_EFFECTS:

@@ -66,6 +66,11 @@ class InvalidInput(KindredError):
         """Build the error for a single field."""
         return cls(faults=(Fault(pointer, detail),))
 
+    def within(self, pointer: str, *shared: str) -> "InvalidInput":
+        """Return the same error of an input that stands at `pointer` of a larger one, but for fields of the larger."""
+        at = ["" if fault.pointer.startswith(shared) else pointer for fault in self.faults]
+        return type(self)(faults=[Fault(a + f.pointer, f.detail) for a, f in zip(at, self.faults, strict=True)])
+
 
 class NotAvailableYet(InvalidInput):
     """A documented field whose capability this release does not have."""

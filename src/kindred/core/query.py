@@ -31,13 +31,24 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
-    """What an answer must satisfy; `exclude_items` are ordinals, a category matches any of an item's categories."""
+    """What an answer must satisfy; `exclude_items` are ordinals, a category matches any of an item's categories.
+
+    `where`: the canonical text of an expression over item attributes.
+    """
 
     categories: tuple[str, ...] = ()
     exclude_seen: bool = True
     min_rating: float | None = None
     tags: tuple[str, ...] = ()
     exclude_items: tuple[int, ...] = ()
+    where: str | None = None
+
+
+class Boost(msgspec.Struct, frozen=True, kw_only=True):
+    """Multiplies the score of what `where`, an expression, lets through."""
+
+    where: str
+    factor: float
 
 
 class Params(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +58,8 @@ class Params(msgspec.Struct, frozen=True, kw_only=True):
     by difference alone. `reranker`: how difference is weighed, mmr or dpp. `category_cap`: largest share of a slate for
     one primary category. `creator_spacing`: slots between two items of one creator. `exploration`: expected share of
     slots that are drawn. `disabled`: names of stages that do not run. `weights`: by family of models or by model, over
-    the learned and cold-start ones where given. `rules`: the placement's.
+    the learned and cold-start ones where given. `rules`: the placement's. `boosts`: what the request
+    itself raises and lowers, its expressions in canonical text.
     """
 
     candidates: int = 1000
@@ -60,6 +72,7 @@ class Params(msgspec.Struct, frozen=True, kw_only=True):
     disabled: tuple[str, ...] = ()
     weights: Mapping[str, float] = {}
     rules: tuple[Rule, ...] = ()
+    boosts: tuple[Boost, ...] = ()
 
 
 class SearchTerms(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +113,9 @@ class UserFacts:
 class Query:
     """One request as the stages see it; `received` is when it came (ms), which `context.time` may differ from.
 
-    `search`: what a search is for, None where recommendations are asked for.
+    `search`: what a search is for, None where recommendations are asked for. `shown` are ordinals that stand in what
+    this answer continues: on earlier pages, or in rows above it. `where` holds what each expression of the filters and
+    boosts lets through now, by its text.
 
     `facts` is filled by the query hydrators; `scratch` passes what one stage computed to later ones of the same request
     (such as the solved user vector), under the name of the stage that owns it.
@@ -118,6 +133,8 @@ class Query:
     prefetch: bool = False
     want_trace: bool = False
     search: SearchTerms | None = None
+    shown: tuple[int, ...] = ()
+    where: Mapping[str, Any] = field(default_factory=dict)
     facts: UserFacts = field(default_factory=UserFacts)
     failures: list[str] = field(default_factory=list)
     scratch: dict[str, Any] = field(default_factory=dict)

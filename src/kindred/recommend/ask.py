@@ -3,13 +3,18 @@
 from dataclasses import dataclass, field
 
 from kindred.core.item import CatalogItem
+from kindred.core.query import Boost
 from kindred.core.slate import Reason
 from kindred.core.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A question for a slate; ids are the catalogue's own, `time` is milliseconds since 1970 UTC (None = now)."""
+    """A question for a slate; ids are the catalogue's own, `time` is milliseconds since 1970 UTC (None = now).
+
+    `where` and those of `boosts` are expressions as they were written; `shown` are ordinals that stand above the answer
+    already.
+    """
 
     user_id: str
     placement: str | None = None
@@ -24,6 +29,10 @@ class Ask:
     min_rating: float | None = None
     tags: tuple[str, ...] = ()
     exclude_items: tuple[str, ...] = ()
+    where: str | None = None
+    boosts: tuple[Boost, ...] = ()
+    page_token: str | None = None
+    shown: tuple[int, ...] = ()
     count: int | None = None
     diversity: float | None = None
     exploration: float | None = None
@@ -77,6 +86,7 @@ class Served:
     took_ms: float
     placement: str
     trace: Trace | None = None
+    next_page_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,14 +27,17 @@ STAGES = (
     "category",
     "tags",
     "min_rating",
+    "where",
     "seen",
     "hidden",
     "excluded",
+    "shown",
     "model_scores",
     "features",
     "blend",
     "ranker",
     "timeliness",
+    "boosts",
     "rules",
     "pools",
     "retired",
@@ -51,7 +54,18 @@ STAGES = (
     "exposure_spread",
 )
 """Every stage that a funnel may have, in order; of the retrieval models a bundle has those it was trained with."""
-ESSENTIAL = ("user_state", "available", "region", "hidden", "model_scores", "blend", "relevance", "passed_over")
+ESSENTIAL = (
+    "user_state",
+    "available",
+    "region",
+    "where",
+    "hidden",
+    "shown",
+    "model_scores",
+    "blend",
+    "relevance",
+    "passed_over",
+)
 """Stages without which an answer would be wrong rather than different: no placement may switch them off."""
 
 

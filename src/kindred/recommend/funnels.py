@@ -13,6 +13,7 @@ from kindred.recommend.pools import Pools, Retired
 from kindred.recommend.rerankers.diversity import Diversity
 from kindred.recommend.rerankers.exploration import Exploration
 from kindred.recommend.scorers.blend import Blend
+from kindred.recommend.scorers.boosts import Boosts
 from kindred.recommend.scorers.models import ModelScores
 from kindred.recommend.scorers.ranker import Ranker
 from kindred.recommend.scorers.timeliness import Timeliness
@@ -47,7 +48,7 @@ def build_funnel(world: World, effects: Sequence[Effect] = (), deadlines: Deadli
         eligibility=[RuleFilter(world, name) for name in RULES],
         coarse=[ModelScores(world)],
         hydrators=[CandidateFeatures(world)],
-        fine=[Blend(world), Ranker(world), Timeliness(world), Rules(world), Pools(world)],
+        fine=[Blend(world), Ranker(world), Timeliness(world), Boosts(), Rules(world), Pools(world)],
         filters=[Retired(world)],
         rerankers=[Diversity(world)],
         draws=Exploration(world),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 import numpy as np
@@ -13,6 +13,7 @@ from kindred.core.candidates import Floats, Mask, Ordinals
 from kindred.core.item import CatalogItem
 from kindred.features.values.attributes import WORDS, ItemAttributes, Names
 from kindred.models.arrays import load_array, load_json, save_array, save_json
+from kindred.recommend.items.attributes import Attributes
 from kindred.recommend.items.availability import Availability, Edges
 from kindred.recommend.items.changes import Changes
 from kindred.recommend.items.columns import Columns
@@ -46,6 +47,7 @@ class ItemTable:
         self.seq = 0
         self.newest = -1
         self.categories, self.tags, self.countries = Postings(), Postings(), Postings()
+        self.metadata = Attributes()
         self.changes = Changes()
         self.masks = MaskCache(self.changes)
         self._columns = Columns()
@@ -108,6 +110,10 @@ class ItemTable:
     def updated(self) -> NDArray[np.int64]:
         """Return when each item last changed (size,) int64 ms."""
         return self._columns["updated"]
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return a column (size,) by its name."""
+        return self._columns[name]
 
     def attributes(self) -> ItemAttributes:
         """Return what features are made of: views of the columns; tags, vectors and learned scores are left out."""
@@ -183,6 +189,7 @@ class ItemTable:
         last = max(changes, key=lambda change: change.seq)
         if last.seq > self.seq:
             self.seq, self.newest = last.seq, last.ordinal
+        self.metadata.apply(dict(zip(latest, items, strict=True)))
         self.changes.add(ordinals)
 
     @property

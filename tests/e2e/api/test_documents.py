@@ -68,7 +68,7 @@ async def test_problem_types_lead_to_their_explanation(client: httpx.AsyncClient
         await client.get("/nowhere"),
         await client.patch("/docs"),
         await client.post("/api/v1/recommendations", content=b"{"),
-        await client.post("/api/v1/recommendations", json={"user_id": "u", "page_token": "t"}),
+        await client.post("/api/v1/recommendations", json={"user_id": "u", "experiment_id": "t"}),
     ):
         path, _, anchor = answer.json()["type"].partition("#")
         assert path == "/docs/errors"

@@ -144,7 +144,7 @@ async def served_columns(platform, user: int) -> tuple[Query, Candidates]:
     device, placement, country = PLACES[user]
     ask = Ask(user_id=f"nu{user}", placement=placement, device=device, location=country and f"{country}-13")
     surfaces = {page: PlacementConfig() for page in ("home", "search")}
-    query = await build_query(ask, "r", platform.clock.now(), surfaces, CONFIG, platform.stores.catalog)
+    query = await build_query(ask, "r", platform.clock.now(), surfaces, platform.world)
     kept = Kept()
     live = build_funnel(platform.world, deadlines=Deadlines())
     fine = [*(stage for stage in live.fine if stage.name != "ranker"), kept]

@@ -39,7 +39,7 @@ async def platform(tmp_path):
 async def asked(platform, user_id="u1", **fields):
     """Return a query with the user's facts read."""
     ask = Ask(user_id=user_id, **fields)
-    query = await build_query(ask, "rec_x", NOW, {"home": PlacementConfig()}, CONFIG, platform.stores.catalog)
+    query = await build_query(ask, "rec_x", NOW, {"home": PlacementConfig()}, platform.world)
     found = dict(await UserState(platform.world).hydrate(query))
     query.facts = found.pop("facts")
     query.scratch.update(found)

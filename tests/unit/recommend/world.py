@@ -21,6 +21,7 @@ from kindred.adapters.memory.tokens import MemoryTokens
 from kindred.adapters.memory.traces import MemoryTraces
 from kindred.adapters.memory.vectors import MemoryVectorIndexes
 from kindred.app.follower import Follower
+from kindred.app.page_tokens import PageTokens
 from kindred.app.serving import Serving
 from kindred.app.stores import Stores
 from kindred.core.bundle import Manifest
@@ -262,8 +263,9 @@ async def build(
     )
     journal = Journal(stores.log, consumer.wake)
     surfaces = placements or {page: PlacementConfig() for page in ("home", "search", "item_page", "category")}
+    pages = PageTokens(b"s" * 32)
     serving = Serving(
-        stores, follower, clock, config, surfaces, Deadlines(), NoMeter(), journal.record, reserves=reserves
+        stores, follower, clock, config, surfaces, Deadlines(), NoMeter(), journal.record, pages, reserves=reserves
     )
     await follower.step()
     return Platform(stores, clock, follower, serving, journal, consumer, columns, user_ids)

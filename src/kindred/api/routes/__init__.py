@@ -2,10 +2,11 @@
 
 from litestar.types import ControllerRouterHandler
 
-from kindred.api.routes import answers, documents, items, operations, people, search, tracking, users
+from kindred.api.routes import answers, documents, items, operations, people, search, slates, tracking, users
 
 HANDLERS: list[ControllerRouterHandler] = [
     *answers.HANDLERS,
+    *slates.HANDLERS,
     *search.HANDLERS,
     *tracking.HANDLERS,
     *items.HANDLERS,

@@ -1,5 +1,6 @@
 """Recommendations, similar items, similar users, trending and popular."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from litestar import Request, get, post
@@ -43,7 +44,7 @@ Metric = Literal["hybrid", "collaborative", "content"]
     return_dto=None,
     status_code=200,
     request_max_body_size=SINGLE_LIMIT,
-    **described(READ, "answers", 413, 422),
+    **described(READ, "answers", 410, 413, 422),
 )
 async def recommendations(
     data: JSONBody[RecommendationRequest], platform: Injected, request: Request[Any, Any, Any]
@@ -51,13 +52,13 @@ async def recommendations(
     """Recommend items to a user, each with its reason."""
     if data.trace:
         require_admin(request)
-    return answered(await platform.serving.recommend(to_ask(data)))
+    return answered(await platform.serving.recommend(to_ask(data)), data.return_fields)
 
 
-def answered(served: Served) -> RecommendationResponse:
-    """Return a slate as it is answered."""
+def answered(served: Served, fields: Sequence[str] | None = None) -> RecommendationResponse:
+    """Return a slate as it is answered, with only those fields of the metadata where some are asked for."""
     return RecommendationResponse(
-        recommendations=[recommended(shown) for shown in served.items],
+        recommendations=[recommended(shown, fields) for shown in served.items],
         request_id=served.request_id,
         model_version=served.model_version,
         state_version=served.state_version,
@@ -65,15 +66,16 @@ def answered(served: Served) -> RecommendationResponse:
         experiments={},
         strategy=served.strategy,
         degraded=served.degraded,
-        next_page_token=None,
+        next_page_token=served.next_page_token,
         took_ms=round(served.took_ms, 3),
         trace=served.trace,
     )
 
 
-def recommended(shown: ShownItem) -> RecommendedItem:
-    """Return an item as an answer shows it."""
+def recommended(shown: ShownItem, fields: Sequence[str] | None = None) -> RecommendedItem:
+    """Return an item as an answer shows it, with only those fields of its metadata where some are asked for."""
     item = shown.catalog_item.item
+    known = metadata(item, shown.rating)
     return RecommendedItem(
         item_id=item.item_id,
         title=item.title or item.item_id,
@@ -86,7 +88,7 @@ def recommended(shown: ShownItem) -> RecommendedItem:
         sources=shown.sources,
         category=item.category,
         categories=item.categories,
-        metadata=metadata(item, shown.rating),
+        metadata=known if fields is None else {name: known[name] for name in fields if name in known},
     )
 
 

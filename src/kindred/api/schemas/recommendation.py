@@ -1,6 +1,6 @@
 """Body and answer of `POST /api/v1/recommendations`."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -8,10 +8,15 @@ from msgspec import Meta
 from kindred.api.decoding import Faults
 from kindred.api.schemas.fields import LOCATION, Id, Name, Names, Time, read_time
 from kindred.core.errors import Fault, NotAvailableYet
+from kindred.core.query import Boost as AskedBoost
 from kindred.core.trace import Trace
 from kindred.recommend.ask import Ask
+from kindred.recommend.where.grammar import MAX_LENGTH
 
 Share = Annotated[float, Meta(ge=0, le=1)]
+Where: TypeAlias = Annotated[
+    str, Meta(min_length=1, max_length=MAX_LENGTH, description="an expression over item attributes; see the guide")
+]
 
 
 class RequestContext(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,15 +37,21 @@ class RequestFilters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     exclude_seen: bool = True
     min_rating: Annotated[float, Meta(ge=0, le=1000)] | None = None
     tags: Names = ()
-    where: Annotated[str, Meta(description="not available yet")] | None = None
+    where: Where | None = None
     exclude_items: Annotated[tuple[Id, ...], Meta(max_length=1000)] = ()
 
 
 class Boost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Raises or lowers what matches."""
+    """Multiplies the score of what an expression lets through."""
 
-    where: str
+    where: Where
     factor: Annotated[float, Meta(ge=0.1, le=10)]
+
+
+Boosts: TypeAlias = Annotated[tuple[Boost, ...], Meta(max_length=10)]
+ReturnFields: TypeAlias = Annotated[
+    tuple[Name, ...], Meta(max_length=100, description="names of the metadata to return; default: all")
+]
 
 
 class RecommendationRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,12 +63,12 @@ class RecommendationRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     count: Annotated[int, Meta(ge=1, le=100)] = 20
     placement: Name | None = None
     experiment_id: Annotated[str, Meta(description="not available yet")] | None = None
-    boosts: Annotated[tuple[Boost, ...], Meta(max_length=10, description="not available yet")] | None = None
-    return_fields: Annotated[tuple[str, ...], Meta(description="not available yet")] | None = None
+    boosts: Boosts = ()
+    return_fields: ReturnFields | None = None
     prefetch: Annotated[bool, Meta(description="the answer is not an exposure")] = False
     diversity: Share | None = None
     exploration: Share | None = None
-    page_token: Annotated[str, Meta(description="not available yet")] | None = None
+    page_token: Annotated[str, Meta(max_length=4096, description="`next_page_token` of the page before")] | None = None
     trace: Annotated[bool, Meta(description="include the decision trace; needs the admin scope")] = False
 
 
@@ -95,8 +106,9 @@ class RecommendationResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def to_ask(body: RecommendationRequest) -> Ask:
-    """Read a body into a question; raise NotAvailableYet for fields of later releases, InvalidInput for bad ids."""
-    _refuse_later_fields(body)
+    """Read a body into a question; raise NotAvailableYet for a field of a later release, InvalidInput for bad ids."""
+    if body.experiment_id is not None:
+        raise NotAvailableYet(faults=[Fault("/experiment_id", "is not available yet; leave it out")])
     faults = Faults()
     context, filters = body.context, body.filters
     item_id = None if context.item_id is None else faults.identifier(context.item_id, "/context/item_id")
@@ -116,6 +128,9 @@ def to_ask(body: RecommendationRequest) -> Ask:
         min_rating=filters.min_rating,
         tags=filters.tags,
         exclude_items=faults.identifiers(filters.exclude_items, "/filters/exclude_items"),
+        where=filters.where,
+        boosts=tuple(AskedBoost(where=each.where, factor=each.factor) for each in body.boosts),
+        page_token=body.page_token,
         count=body.count,
         diversity=body.diversity,
         exploration=body.exploration,
@@ -124,16 +139,3 @@ def to_ask(body: RecommendationRequest) -> Ask:
     )
     faults.done()
     return ask
-
-
-def _refuse_later_fields(body: RecommendationRequest) -> None:
-    later = {
-        "/experiment_id": body.experiment_id,
-        "/boosts": body.boosts,
-        "/return_fields": body.return_fields,
-        "/page_token": body.page_token,
-        "/filters/where": body.filters.where,
-    }
-    present = [pointer for pointer, value in later.items() if value is not None]
-    if present:
-        raise NotAvailableYet(faults=[Fault(p, "is not available yet; leave it out") for p in present])

@@ -14,7 +14,10 @@ from kindred.pipeline.stages import FailPolicy
 
 
 class ReplayRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A request as it was asked and answered; `trace` is there where it was asked for or sampled."""
+    """A request as it was asked and answered; `trace` is there where it was asked for or sampled.
+
+    `shown` is what it answered, `before` what stood on earlier pages or in rows above.
+    """
 
     user_id: str
     placement: str
@@ -29,6 +32,7 @@ class ReplayRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     user_version: str
     shown: list[int]
     search: SearchTerms | None = None
+    before: tuple[int, ...] = ()
     trace: Trace | None = None
 
 
@@ -48,7 +52,7 @@ def replay_query(record: ReplayRecord, request_id: str) -> Query:
         name: getattr(record, name)
         for name in ("user_id", "placement", "count", "seed", "received", "context", "filters", "params", "search")
     }
-    return Query(request_id=request_id, want_trace=True, **values)
+    return Query(request_id=request_id, want_trace=True, shown=record.before, **values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class ReplayLog:
             state_version=str(slate.state_version),
             user_version=str(query.facts.version),
             shown=slate.candidates.items.tolist(),
+            before=query.shown,
             trace=slate.trace if sampled else None,
         )
         await self.keep([(query.request_id, query.received, encode_replay(record))])

@@ -11,6 +11,7 @@ from kindred.core.candidates import Candidates, Mask, Ordinals
 from kindred.core.query import Query
 from kindred.pipeline.stages import FailPolicy
 from kindred.recommend.items.masks import KeptMask
+from kindred.recommend.where.passing import passing
 from kindred.recommend.world import World
 
 Shared: TypeAlias = Callable[[World, Query], KeptMask | None]
@@ -46,6 +47,12 @@ def min_rating(world: World, query: Query) -> KeptMask | None:
     return None if least is None else world.rated(least)
 
 
+def where(world: World, query: Query) -> KeptMask | None:
+    """Keep what the request's expression over attributes lets through."""
+    wanted = query.filters.where
+    return None if wanted is None else passing(query, wanted)
+
+
 def seen(world: World, query: Query) -> Ordinals | None:
     """Leave out what the user has already interacted with."""
     known = query.facts.seen
@@ -63,15 +70,21 @@ def excluded(world: World, query: Query) -> Ordinals | None:
     return np.array(named, np.int32) if named else None
 
 
+def shown(world: World, query: Query) -> Ordinals | None:
+    """Leave out what stands on the pages before this one, or in the rows above it."""
+    return np.array(query.shown, np.int32) if query.shown else None
+
+
 SHARED: dict[str, Shared] = {
     "available": available,
     "region": region,
     "category": category,
     "tags": tags,
     "min_rating": min_rating,
+    "where": where,
 }
 """Rules that give the mask of what may be shown, or None where they do not apply to a request."""
-OWN: dict[str, Own] = {"seen": seen, "hidden": hidden, "excluded": excluded}
+OWN: dict[str, Own] = {"seen": seen, "hidden": hidden, "excluded": excluded, "shown": shown}
 """Rules that give the ordinals that may not be shown, or None where they do not apply to a request."""
 RULES = (*SHARED, *OWN)
 

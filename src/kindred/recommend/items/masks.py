@@ -52,6 +52,10 @@ class MaskCache:
         self._bytes = 0
         self._kept: dict[Key, tuple[object, KeptMask]] = {}
 
+    def __contains__(self, key: Key) -> bool:
+        """Say whether a filter's mask is kept, current or not."""
+        return key in self._kept
+
     def of(self, key: Key, size: int, rows: Rows) -> KeptMask:
         """Return a filter's mask over [0, size), current with all changes; `rows` says what passes."""
         version, kept = self._kept.get(key, (None, None))

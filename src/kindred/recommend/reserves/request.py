@@ -49,7 +49,7 @@ class Request:
     @property
     def keeps(self) -> bool:
         """Say whether what is ranked may answer others: not when this request left out items that they may want."""
-        return not self.query.filters.exclude_items
+        return not self.query.filters.exclude_items and not self.query.shown
 
     def positioned(self, facts: UserFacts) -> UserFacts:
         """Return facts of this preference version at the positions that were read."""

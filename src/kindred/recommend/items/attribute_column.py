@@ -1,0 +1,257 @@
+"""The column of one attribute over the catalogue: numbers as they are, texts by code, lists as pairs."""
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from enum import Flag, auto
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kindred.core.candidates import Mask, Ordinals
+from kindred.recommend.items.values import Moment, Value, read_moment
+
+SIGNS: dict[str, Callable[[Any, Any], Any]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_FIRST = 1024
+_WORD_BYTES = 150
+_PARTS_KEPT = 16
+_NO_MOMENT = np.iinfo(np.int64).min
+
+
+class Kinds(Flag):
+    """What an attribute holds, in one item or another."""
+
+    NOTHING = 0
+    NUMBER = auto()
+    TEXT = auto()
+    BOOL = auto()
+    DATE = auto()
+    LIST = auto()
+
+
+class Readable(Protocol):
+    """A column that terms can ask; each answer is a mask over some ordinals (m,), over [0, size) for None."""
+
+    def within(self, values: Sequence[Value], rows: Ordinals | None, size: int) -> Mask:
+        """Return which items hold one of some values."""
+        ...
+
+    def ordered(self, sign: str, bound: Value, rows: Ordinals | None, size: int) -> Mask:
+        """Return which items hold a number or a moment on the side of `bound` that `sign` says."""
+        ...
+
+    def contains(self, part: Value, rows: Ordinals | None, size: int) -> Mask:
+        """Return which items hold a list with this element, or a text with this part."""
+        ...
+
+    def has(self, rows: Ordinals | None, size: int) -> Mask:
+        """Return which items hold anything."""
+        ...
+
+
+Word: TypeAlias = str | bool | float
+
+
+class Column:
+    """An attribute's values by ordinal.
+
+    `numbers (n,) float64` (NaN = none), `codes (n,) int32` into `words` (-1 = none), both there once a value of their
+    kind came; lists are `pairs`: rows and codes, (m,) int32 each. Texts compare without regard to case. Another thread
+    may read while this one puts: arrays and words only grow, or are replaced as a whole.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing known."""
+        self._numbers: NDArray[np.float64] | None = None
+        self._codes: NDArray[np.int32] | None = None
+        self._listed: NDArray[np.bool_] | None = None
+        self._pairs = (np.empty(0, np.int32), np.empty(0, np.int32))
+        self._pending: list[tuple[int, int]] = []
+        self._words: list[Word] = []
+        self._code_of: dict[tuple[type, Word], int] = {}
+        self._moments: NDArray[np.int64] = np.empty(0, np.int64)
+        self._matches: dict[str, Mask] = {}
+        self._room = _FIRST
+
+    @property
+    def nbytes(self) -> int:
+        """Return about how many bytes it takes."""
+        arrays = (self._numbers, self._codes, self._listed, *self._pairs)
+        return sum(each.nbytes for each in arrays if each is not None) + len(self._words) * _WORD_BYTES
+
+    def put(self, ordinals: Sequence[int], values: Sequence[object]) -> None:
+        """Take over the values of distinct items; what is no number, text, bool or list of them counts as none."""
+        rows = np.array(ordinals, np.int32)
+        self._cover(int(rows.max(initial=-1)) + 1)
+        self._put_numbers(rows, values)
+        self._put_codes(rows, values)
+        self._put_lists(rows, values)
+
+    def settle(self) -> None:
+        """Make what was put readable, as one step however much it is."""
+        if self._pending:
+            rows, codes = np.array(self._pending, np.int32).T
+            self._pairs = (np.concatenate([self._pairs[0], rows]), np.concatenate([self._pairs[1], codes]))
+            self._pending = []
+
+    def within(self, values: Sequence[Value], rows: Ordinals | None, size: int) -> Mask:
+        """Return which items hold one of some values; a moment is any text that means it."""
+        found = _none(rows, size)
+        numbers = [each for each in values if isinstance(each, float)]
+        moments = [each.milliseconds for each in values if isinstance(each, Moment)]
+        if numbers and self._numbers is not None:
+            found |= np.isin(_part(self._numbers, rows, size), numbers)
+        if self._codes is None:
+            return found
+        wanted = np.zeros(len(self._words) + 1, np.bool_)
+        wanted[[self._code(each) for each in values if isinstance(each, str | bool)]] = True
+        if moments:
+            known = self._known_moments()
+            wanted[: len(known)] |= np.isin(known, moments)
+        wanted[-1] = False
+        return found | _of_codes(wanted, _part(self._codes, rows, size))
+
+    def ordered(self, sign: str, bound: Value, rows: Ordinals | None, size: int) -> Mask:
+        """Return which items hold a number, or a text that means a moment, on one side of `bound`."""
+        if isinstance(bound, Moment):
+            if self._codes is None:
+                return _none(rows, size)
+            known = self._known_moments()
+            right = SIGNS[sign](known, bound.milliseconds) & (known != _NO_MOMENT)
+            return _of_codes(np.append(right, False), _part(self._codes, rows, size))
+        if self._numbers is None:
+            return _none(rows, size)
+        mask: Mask = SIGNS[sign](_part(self._numbers, rows, size), bound)
+        return mask
+
+    def contains(self, part: Value, rows: Ordinals | None, size: int) -> Mask:
+        """Return which items hold a list with this element, or a text with this part."""
+        found = _none(rows, size)
+        listed, codes = self._pairs
+        code = self._code(part) if not isinstance(part, Moment) else -1
+        if code >= 0 and len(listed):
+            bearing = listed[codes == code]
+            if rows is None:
+                found[bearing[bearing < size]] = True
+            else:
+                found |= np.isin(rows, bearing)
+        if isinstance(part, str) and self._codes is not None:
+            found |= _of_codes(np.append(self._matching(part.casefold()), False), _part(self._codes, rows, size))
+        return found
+
+    def has(self, rows: Ordinals | None, size: int) -> Mask:
+        """Return which items hold anything; an empty list is nothing."""
+        found = _none(rows, size)
+        if self._numbers is not None:
+            found |= ~np.isnan(_part(self._numbers, rows, size))
+        if self._codes is not None:
+            found |= _part(self._codes, rows, size) >= 0
+        if self._listed is not None:
+            found |= _part(self._listed, rows, size)
+        return found
+
+    def _cover(self, size: int) -> None:
+        if size > self._room:
+            self._room = max(size, 2 * self._room)
+        for name, blank in (("_numbers", np.nan), ("_codes", -1), ("_listed", False)):
+            array = getattr(self, name)
+            if array is not None and len(array) < self._room:
+                grown = np.full(self._room, blank, array.dtype)
+                grown[: len(array)] = array
+                setattr(self, name, grown)
+
+    def _put_numbers(self, rows: Ordinals, values: Sequence[object]) -> None:
+        numbers = [_number(value) for value in values]
+        if self._numbers is None and all(map(math.isnan, numbers)):
+            return
+        if self._numbers is None:
+            self._numbers = np.full(self._room, np.nan)
+        self._numbers[rows] = numbers
+
+    def _put_codes(self, rows: Ordinals, values: Sequence[object]) -> None:
+        codes = [self._learn(value) if isinstance(value, str | bool) else -1 for value in values]
+        if self._codes is None and max(codes, default=-1) < 0:
+            return
+        if self._codes is None:
+            self._codes = np.full(self._room, -1, np.int32)
+        self._codes[rows] = codes
+
+    def _put_lists(self, rows: Ordinals, values: Sequence[object]) -> None:
+        lists = {row: value for row, value in zip(rows.tolist(), values, strict=True) if value and type(value) is list}
+        if self._listed is None:
+            if not lists:
+                return
+            self._listed = np.zeros(self._room, np.bool_)
+        if self._listed[rows].any():
+            self.settle()
+            kept = ~np.isin(self._pairs[0], rows)
+            self._pairs = (self._pairs[0][kept], self._pairs[1][kept])
+        self._listed[rows] = [row in lists for row in rows.tolist()]
+        for row, elements in lists.items():
+            words = {self._learn(each) for each in elements if isinstance(each, str | bool | int | float)}
+            self._pending += [(row, code) for code in words]
+
+    def _learn(self, word: Word) -> int:
+        key = _key(word)
+        code = self._code_of.get(key)
+        if code is None:
+            self._words.append(key[1])
+            code = self._code_of[key] = len(self._words) - 1
+        return code
+
+    def _code(self, word: Word) -> int:
+        return self._code_of.get(_key(word), -1)
+
+    def _known_moments(self) -> NDArray[np.int64]:
+        known, words = self._moments, self._words
+        if len(known) < len(words):
+            more = [read_moment(each) if isinstance(each, str) else None for each in words[len(known) :]]
+            read = np.array([_NO_MOMENT if each is None else each.milliseconds for each in more], np.int64)
+            self._moments = known = np.concatenate([known, read])
+        return known
+
+    def _matching(self, part: str) -> Mask:
+        """Return which words have a part (w,), looking only at those that are new since it was last asked."""
+        known, words = self._matches.pop(part, np.empty(0, np.bool_)), self._words
+        more = [isinstance(each, str) and part in each for each in words[len(known) :]]
+        self._matches[part] = found = np.concatenate([known, np.array(more, np.bool_)])
+        for oldest in list(self._matches)[:-_PARTS_KEPT]:
+            self._matches.pop(oldest, None)
+        return found
+
+
+def _key(word: Word) -> tuple[type, Word]:
+    """Return what a word is known under: true is not the number 1."""
+    if isinstance(word, str):
+        return str, word.casefold()
+    return (bool, word) if isinstance(word, bool) else (float, _number(word))
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.nan
+
+
+def _none(rows: Ordinals | None, size: int) -> Mask:
+    return np.zeros(size if rows is None else len(rows), np.bool_)
+
+
+def _part(array: NDArray[Any], rows: Ordinals | None, size: int) -> NDArray[Any]:
+    return array[:size] if rows is None else array[rows]
+
+
+def _of_codes(wanted: Mask, codes: Ordinals) -> Mask:
+    """Return which codes (n,) are wanted; the last of `wanted (w + 1,)` is what -1 gets."""
+    # A word may have come since `wanted` was made: its code is not in it.
+    mask: Mask = wanted[np.where(codes < len(wanted) - 1, codes, -1)]
+    return mask

@@ -1,0 +1,164 @@
+"""The attributes of all items: which there are, and their columns, read from the catalogue when first asked for."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from kindred.core.errors import Overloaded
+from kindred.core.item import Item
+from kindred.ports.catalog import CatalogStore
+from kindred.recommend.items.attribute_column import Column, Kinds
+from kindred.recommend.items.values import ATTRIBUTES
+
+BUDGET = 512 << 20
+"""Bytes that columns may take; the longest unused is dropped first."""
+MAX_NAMES = 10_000
+"""Names of attributes that are known: a catalogue that makes up more of them can be filtered by the first."""
+WAIT = 5.0
+"""Seconds that a request waits for a column that is being read."""
+
+Parts: TypeAlias = tuple[str, ...]
+"""A name by its parts."""
+
+_PAGE = 2_000
+_FIELDS: dict[Parts, Kinds] = {("creator",): Kinds.TEXT, ("title",): Kinds.TEXT}
+_KINDS = {str: Kinds.TEXT, bool: Kinds.BOOL, int: Kinds.NUMBER, float: Kinds.NUMBER, list: Kinds.LIST}
+
+
+class Schema:
+    """Which attributes items have, and of which kinds their values are."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self.kinds = dict(_FIELDS)
+        self._seen: set[tuple[Parts, type]] = set()
+
+    def learn(self, items: Iterable[Item]) -> None:
+        """Take note of what some items have."""
+        for item in items:
+            for parts, kind in _described(item.attributes, (ATTRIBUTES,)):
+                if (parts, kind) in self._seen or (parts not in self.kinds and len(self.kinds) >= MAX_NAMES):
+                    continue
+                self._seen.add((parts, kind))
+                self.kinds[parts] = self.kinds.get(parts, Kinds.NOTHING) | _KINDS[kind]
+
+
+class Attributes:
+    """Columns of what items hold beside the item table's own columns, current with every change that is applied."""
+
+    def __init__(self, budget: int = BUDGET) -> None:
+        """Start with nothing read; columns may take `budget` bytes together."""
+        self._budget = budget
+        self._schema: Schema | None = None
+        self._columns: dict[Parts, Column] = {}
+        self._too_large: set[Parts] = set()
+        self._reading: asyncio.Task[None] | None = None
+
+    @property
+    def known(self) -> Mapping[Parts, Kinds]:
+        """Return what each attribute holds; before the first one was asked for only what every catalogue may have."""
+        return _FIELDS if self._schema is None else self._schema.kinds
+
+    def column(self, parts: Parts) -> Column:
+        """Return an attribute's column; raise KeyError where it was not read, or was dropped since."""
+        found = self._columns[parts] = self._columns.pop(parts)
+        return found
+
+    def is_too_large(self, parts: Parts) -> bool:
+        """Say whether an attribute has more distinct values than there is room for."""
+        return parts in self._too_large
+
+    def apply(self, latest: Mapping[int, Item]) -> None:
+        """Take over items that changed, by ordinal."""
+        if self._schema is not None:
+            self._schema.learn(latest.values())
+            for parts, column in self._columns.items():
+                _put(column, parts, latest)
+                column.settle()
+
+    async def read(self, names: Iterable[Parts], catalog: CatalogStore, seq: Callable[[], int]) -> None:
+        """Have the columns of those attributes that some item has; `seq()`: how far changes were applied.
+
+        Raises Overloaded where that takes longer than a request may wait; it goes on, for those that come later.
+        """
+        wanted = list(names)
+        try:
+            async with asyncio.timeout(WAIT):
+                while missing := [parts for parts in wanted if self._is_missing(parts)]:
+                    if self._reading is None:
+                        self._reading = asyncio.create_task(self._read(missing, catalog, seq))
+                        self._reading.add_done_callback(self._ended)
+                    await asyncio.shield(self._reading)
+        except TimeoutError as error:
+            raise Overloaded("an attribute is being read for the first time: ask again", int(WAIT)) from error
+
+    def _is_missing(self, parts: Parts) -> bool:
+        if parts in self._columns or parts in self._too_large:
+            return False
+        return self._schema is None or parts in self.known
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._reading = None
+        # Where all who waited have given up, nobody is left to hear of a failure.
+        if not task.cancelled():
+            task.exception()
+
+    async def _read(self, names: Sequence[Parts], catalog: CatalogStore, seq: Callable[[], int]) -> None:
+        schema = Schema() if self._schema is None else None
+        columns = {parts: Column() for parts in names}
+        at = 0
+        # What is applied to the table while this reads is read too, so that the columns join where it stands.
+        while changes := await catalog.changes_since(at, _PAGE):
+            at = changes[-1].seq
+            await asyncio.to_thread(self._take, schema, columns, {each.ordinal: each.item for each in changes})
+            if at >= seq():
+                await asyncio.to_thread(_settle, columns.values())
+        self._admit(schema or self._schema, columns)
+
+    def _take(self, schema: Schema | None, columns: dict[Parts, Column], items: Mapping[int, Item]) -> None:
+        if schema is not None:
+            schema.learn(items.values())
+        for parts, column in list(columns.items()):
+            _put(column, parts, items)
+            if column.nbytes > self._budget:
+                self._too_large.add(parts)
+                del columns[parts]
+
+    def _admit(self, schema: Schema | None, columns: Mapping[Parts, Column]) -> None:
+        self._schema = schema
+        self._columns.update({parts: column for parts, column in columns.items() if parts in self.known})
+        taken = sum(column.nbytes for column in self._columns.values())
+        for parts in [each for each in self._columns if each not in columns]:
+            if taken > self._budget:
+                taken -= self._columns.pop(parts).nbytes
+
+
+def _settle(columns: Iterable[Column]) -> None:
+    for column in columns:
+        column.settle()
+
+
+def _described(attributes: Mapping[str, Any], above: Parts) -> Iterator[tuple[Parts, type]]:
+    for name, value in attributes.items():
+        kind = type(value)
+        if kind is dict:
+            yield from _described(value, (*above, name))
+        elif kind in _KINDS:
+            yield (*above, name), kind
+
+
+def _put(column: Column, parts: Parts, items: Mapping[int, Item]) -> None:
+    first, *path = parts
+    if first == ATTRIBUTES:
+        values = [_at(item.attributes, path) for item in items.values()]
+    else:
+        values = [getattr(item, first) or None for item in items.values()]
+    column.put(list(items), values)
+
+
+def _at(attributes: Any, path: Sequence[str]) -> Any:
+    for part in path:
+        if type(attributes) is not dict:
+            return None
+        attributes = attributes.get(part)
+    return attributes

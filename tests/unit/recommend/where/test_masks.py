@@ -1,0 +1,160 @@
+"""What an expression lets through is what plain Python says of each item, also after changes."""
+
+import asyncio
+import random
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.unit.recommend.where.items import ALL_KINDS, any_item, any_term, holds
+
+from kindred.adapters.memory.catalog import MemoryCatalog
+from kindred.core.errors import InvalidInput, Overloaded
+from kindred.core.item import Item
+from kindred.recommend.item_table import ItemTable
+from kindred.recommend.items import attributes
+from kindred.recommend.where.passing import let_through
+from kindred.recommend.where.terms import Term, canonical
+from kindred.recommend.world import World
+
+
+async def world_of(items: list[Item], table: ItemTable | None = None, catalog: MemoryCatalog | None = None) -> World:
+    """Return what expressions read of a world: its catalogue and its table, the catalogue's ratings."""
+    catalog, table = catalog or MemoryCatalog(), table or ItemTable()
+    await catalog.upsert([Item(**{**_fields(item), "item_id": f"i{n}"}) for n, item in enumerate(items)], 1_000)
+    table.apply(await catalog.changes_since(table.seq, 1_000))
+    found = SimpleNamespace(
+        table=table, catalog=catalog, ratings_of=lambda rows: table.rating[rows], models=SimpleNamespace(version="b1")
+    )
+    return cast(World, found)
+
+
+def _fields(item: Item) -> dict[str, Any]:
+    return {name: getattr(item, name) for name in item.__struct_fields__}
+
+
+async def let(world: World, text: str) -> list[int]:
+    (mask,) = (await let_through(world, {"/filters/where": text})).values()
+    return mask.bits.ordinals().tolist()
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=20)
+def test_an_expression_means_what_plain_python_says(seed: int) -> None:
+    dice = random.Random(seed)
+    before = [*(any_item(dice) for _ in range(30)), *ALL_KINDS]
+    after = [any_item(dice) for _ in range(dice.randint(0, 40))]
+    terms = [any_term(dice) for _ in range(20)]
+
+    async def run() -> None:
+        world = await world_of(before)
+        for term in terms:
+            assert await let(world, canonical(term)) == expected(before, term), canonical(term)
+        # Replaced and added items count at once, in the columns that were made for the first answers.
+        await world_of(after, world.table, cast(MemoryCatalog, world.catalog))
+        now = [*after, *before[len(after) :]]
+        for term in terms:
+            assert await let(world, canonical(term)) == expected(now, term), canonical(term)
+
+    asyncio.run(run())
+
+
+def expected(items: list[Item], term: Term) -> list[int]:
+    return [number for number, item in enumerate(items) if holds(item, term)]
+
+
+SHOP = [
+    Item(item_id="a", price=5, categories=["Drama"], created=1, attributes={"year": 1990, "brand": {"country": "DE"}}),
+    Item(
+        item_id="b",
+        price=9.99,
+        tags=["New"],
+        creator="Ann",
+        attributes={"year": 2001, "kinds": ["x", "y"], "sold": True},
+    ),
+]
+REFUSED = [
+    ("yeer > 1990", "at character 1: `attributes.yeer` is an unknown attribute; did you mean `attributes.year`?"),
+    ("prize = 1", "did you mean `price`?"),
+    ("brand = 'x'", "`attributes.brand` is an unknown attribute; did you mean `attributes.brand.country`?"),
+    ('price > "a"', 'at character 1: `price` holds numbers: "a" (at character 9) is no number and no date'),
+    ("price = 'a'", '`price` holds numbers: "a" (at character 9) is none'),
+    ("price > 2020-01-01", "`price` holds numbers"),
+    ("created > 5", "`created` holds dates: 5 (at character 11) is none"),
+    ("created = 'soon'", '`created` holds dates: "soon"'),
+    ("tags = 'New'", "`tags` holds lists: ask with `contains`"),
+    ("year contains 'x'", "`attributes.year` holds numbers: only lists and texts contain something"),
+    ("creator contains 5", "`creator` holds texts: 5 (at character 18) is no text"),
+    ("sold > true", "`attributes.sold` holds true or false: true"),
+    ("year in [1990, 'x']", '`attributes.year` holds numbers: "x" (at character 16) is none'),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), REFUSED)
+async def test_what_means_nothing_is_refused_with_its_place(text: str, said: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        await let(await world_of(SHOP), text)
+    (fault,) = caught.value.faults
+    assert fault.pointer == "/filters/where"
+    assert said in fault.detail
+
+
+async def test_what_is_let_through() -> None:
+    world = await world_of(SHOP)
+    found = {
+        'metadata.brand.country = "de" and year < 2000': [0],
+        "price = 9.99": [1],
+        "price <= 9.99 and category != 'drama'": [1],
+        "kinds contains 'X'": [1],
+        "has kinds or has category": [0, 1],
+        "sold = true or sold = false": [1],
+        "brand.country = null": [1],
+        "created >= '1970-01-01'": [0],
+        "creator contains 'nn' and tags contains 'new'": [1],
+    }
+    assert {text: await let(world, text) for text in found} == found
+
+
+async def test_one_reading_of_the_catalogue_serves_all_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = await world_of(SHOP)
+    going = asyncio.Event()
+    reads = []
+    changes_since = world.catalog.changes_since
+
+    async def slow(seq: int, limit: int) -> Any:
+        reads.append(seq)
+        await going.wait()
+        return await changes_since(seq, limit)
+
+    monkeypatch.setattr(world.catalog, "changes_since", slow)
+    monkeypatch.setattr(attributes, "WAIT", 0.01)
+    for _ in range(2):
+        with pytest.raises(Overloaded) as caught:
+            await let(world, "year > 1995")
+        assert "first time" in caught.value.detail
+    assert reads == [0]
+    # An expression over the table's own columns waits for nothing.
+    assert await let(world, "price > 5") == [1]
+    monkeypatch.setattr(attributes, "WAIT", 10)
+    going.set()
+    assert await let(world, "year > 1995") == [1]
+    count = len(reads)
+    assert await let(world, "year < 1995") == [0]
+    assert len(reads) == count
+
+
+async def test_columns_keep_within_their_budget() -> None:
+    table = ItemTable()
+    table.metadata = attributes.Attributes(budget=30_000)
+    items = [Item(item_id="", attributes={"a": n, "b": n, "c": f"text {n}"}) for n in range(500)]
+    world = await world_of(items, table)
+    assert await let(world, "a < 2") == [0, 1]
+    assert await let(world, "b < 2") == [0, 1]
+    assert await let(world, "b < 2 and a > 0 and creator = null") == [1]
+    with pytest.raises(InvalidInput) as caught:
+        await let(world, "c = 'text 1'")
+    assert "has too many different values to filter by" in caught.value.detail
+    columns = [table.metadata.column(("attributes", name)) for name in "ab"]
+    assert sum(column.nbytes for column in columns) <= 30_000
