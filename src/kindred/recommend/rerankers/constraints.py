@@ -63,24 +63,18 @@ class Constraints:
         most = slots_per_category(query, world.table.primaries)
         caps = [Cap(groups, most)] if most < query.count else []
         caps += [Cap(np.where(meant, 0, -1), most, PROMOTION_CAP) for meant, most in promotions(world, query, items)]
-        pins = pinned_items(query)
-        rows = {ordinal: row for row, ordinal in enumerate(items.tolist()) if ordinal in pins.values()} if pins else {}
-        placed = {slot: rows[item] for slot, item in pins.items() if item in rows and slot < query.count}
         creators = world.table.creator[items] if params.creator_spacing else None
-        return cls(len(items), caps, placed, creators, params.creator_spacing)
+        return cls(len(items), caps, pinned_rows(query, items), creators, params.creator_spacing)
 
     @property
     def open(self) -> Mask:
         """Return which rows (n,) may stand at the present slot, pinned ones left out."""
         if self._creators is None or not self._recent:
             return self._open
-        apart: Mask = self._open & ~np.isin(self._creators, self._recent)
+        apart: Mask = self._open & (self._creators != self._recent[0])
+        for creator in self._recent[1:]:
+            apart &= self._creators != creator
         return apart if apart.any() else self._open
-
-    @property
-    def pins(self) -> list[int]:
-        """Return the rows that are pinned, by slot."""
-        return list(self._pins.values())
 
     def due(self) -> int | None:
         """Return the row that is pinned to the present slot, or, when no other row is open, the next pinned one."""
@@ -91,7 +85,7 @@ class Constraints:
 
     def take(self, row: int) -> None:
         """Choose a row, pinned or open, for the present slot."""
-        pinned = next((slot for slot, one in self._pins.items() if one == row), None)
+        pinned = next((slot for slot, one in self._pins.items() if one == row), None) if self._pins else None
         if pinned is None:
             self._close(row)
         else:
@@ -122,6 +116,15 @@ class Constraints:
                 if counts[group] == cap.most:
                     self._open[cap.groups == group] = False
                     self.changes += 1
+
+
+def pinned_rows(query: Query, items: Ordinals) -> dict[int, int]:
+    """Return which of items (n,) is pinned to each slot, from 0, of those that the request has."""
+    pins = pinned_items(query)
+    if not pins:
+        return {}
+    rows = {item: row for row, item in enumerate(items.tolist())}
+    return {slot: rows[item] for slot, item in pins.items() if item in rows and slot < query.count}
 
 
 def slots_per_category(query: Query, categories: int) -> int:

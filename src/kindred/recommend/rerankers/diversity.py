@@ -10,7 +10,7 @@ from kindred.core.query import Query
 from kindred.pipeline.stages import FailPolicy, Order
 from kindred.recommend.pools import needed
 from kindred.recommend.rerankers.bubble import raised, spread_of
-from kindred.recommend.rerankers.constraints import Constraints, say_short, slots_per_category
+from kindred.recommend.rerankers.constraints import Constraints, pinned_rows, say_short, slots_per_category
 from kindred.recommend.rerankers.greedy import Dpp, Gains, Mmr, Relevance, greedy
 from kindred.recommend.world import World
 
@@ -39,8 +39,8 @@ class Diversity:
         count, most = query.count, slots_per_category(query, self.world.table.primaries)
         groups = self.world.table.primary[candidates.items]
         pool = first_rows(groups, POOL * most, POOL * RESERVE * count)
-        pins = Constraints.of(self.world, query, candidates.items).pins
-        pool = np.union1d(pool, np.array(pins, np.intp))
+        pins = pinned_rows(query, candidates.items)
+        pool = np.union1d(pool, list(pins.values())).astype(np.intp) if pins else pool
         constraints = Constraints.of(self.world, query, candidates.items[pool])
         spread = spread_of(self.world, query)
         diversity = raised(query.params.diversity, spread, self.world.config.min_entropy)
