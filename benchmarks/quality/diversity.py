@@ -88,7 +88,8 @@ def targets(dataset: Dataset, folds: list[FoldLists], tables: EvaluationTables) 
         shown.add_column(f"{name} > {limit:g}", justify="right")
     shown.add_column("hits", justify="right")
     shown.add_column("NDCG@10", justify="right")
-    names = (FUNNEL, EXPLORING, "exploring, new alone", "exploring, serendipity alone", "popular")
+    exploring = (EXPLORING, "exploring, new alone", "exploring, serendipity alone")
+    names = (FUNNEL, *exploring, "mmr 0.3", "mmr 0.5", "dpp 0.2", "dpp 0.5", "popular")
     for name in (one for one in names if one in tables.metrics):
         ranked = np.concatenate([fold.ranked[name] for fold in folds])
         found = [
