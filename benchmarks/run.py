@@ -13,6 +13,7 @@ from benchmarks import (
     import_speed,
     latency,
     search_speed,
+    spike,
     tracking,
     tracking_kafka,
     vector_search,
@@ -23,6 +24,7 @@ from benchmarks.scale import growth, masks
 
 TABLES = {
     "latency": latency.main,
+    "spike": spike.main,
     "tracking": tracking.main,
     "fold": fold_speed.main,
     "fold-freshness": fold_freshness.main,

@@ -27,6 +27,7 @@ from kindred.recommend.ask import (
     SimilarUsersAnswer,
     SimilarUsersAsk,
 )
+from kindred.recommend.pressure import Pressure
 
 
 class EventJournal(Protocol):
@@ -39,6 +40,11 @@ class EventJournal(Protocol):
 
 class Answers(Protocol):
     """Answers questions from the active bundle and the folded state."""
+
+    @property
+    def pressure(self) -> Pressure:
+        """Return what tells answers to cost less."""
+        ...
 
     async def recommend(self, ask: Ask) -> Served:
         """Return a slate; raise NoBundle when nothing was trained."""

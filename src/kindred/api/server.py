@@ -16,6 +16,7 @@ from litestar.types import ASGIApp
 
 from kindred.api import documents
 from kindred.api.access import guard
+from kindred.api.admission import Admission, Gate
 from kindred.api.bodies import SINGLE_LIMIT
 from kindred.api.edge import Edge
 from kindred.api.limits import HttpConfig, RateLimit
@@ -35,7 +36,8 @@ DRAIN = 10
 
 def create_asgi(app: Platform, rules: EventRules | None = None, config: HttpConfig | None = None) -> ASGIApp:
     """Make the HTTP application over `app`; `rules` are the accepted event types (default: the built-in ones)."""
-    verifier, limit = TokenVerifier(app.stores.tokens), RateLimit(config or HttpConfig())
+    config = config or HttpConfig()
+    verifier, limit = TokenVerifier(app.stores.tokens), RateLimit(config)
     tracker = Tracker(app, rules or EventRules(), limit)
     litestar = Litestar(
         HANDLERS,
@@ -55,7 +57,10 @@ def create_asgi(app: Platform, rules: EventRules | None = None, config: HttpConf
         logging_config=None,
     )
     tracking = QuickTracking(litestar, tracker, verifier)
-    return Edge(QuickRecommendations(tracking, app, verifier, limit), app.meter)
+    whole = Edge(QuickRecommendations(tracking, app, verifier, limit), app.meter)
+    if not config.queue_target:
+        return whole
+    return Admission(whole, Gate(config.queue_target / 1000, app.serving.pressure), app.meter)
 
 
 async def serve(

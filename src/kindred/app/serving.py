@@ -46,6 +46,7 @@ from kindred.recommend.effects.spread import ExposureSpread
 from kindred.recommend.filters.rules import emptied_by
 from kindred.recommend.funnels import build_funnel
 from kindred.recommend.listing import list_items
+from kindred.recommend.pressure import Pressure
 from kindred.recommend.reserves.answers import ReserveAnswers
 from kindred.recommend.reserves.config import ReservesConfig
 from kindred.recommend.search.config import SearchConfig
@@ -90,7 +91,10 @@ class Serving:
         self._deadlines = deadlines
         self._meter = meter
         self._runner = Runner(meter)
-        self._reserves = ReserveAnswers(self._runner, stores.cache, reserves or ReservesConfig(), config, meter)
+        self.pressure = Pressure()
+        self._reserves = ReserveAnswers(
+            self._runner, stores.cache, reserves or ReservesConfig(), config, meter, self.pressure
+        )
         self._effects = (
             ReplayLog(Gathered(stores.traces.put, GATHER_SECONDS), config.trace_share),
             ServedLog(Gathered(record, GATHER_SECONDS)),

@@ -69,7 +69,7 @@ async def serve_until_stopped(
             note(f"Not ready: {reason}", style="yellow")
         rules = event_rules(settings)
         chosen = settings.section(ServerConfig)
-        limits = HttpConfig(rate=chosen.rate, burst=chosen.burst)
+        limits = HttpConfig(rate=chosen.rate, burst=chosen.burst, queue_target=chosen.queue_target)
         await serve_http(
             app, host, port, shared=shared, rules=rules, config=limits, started=lambda taken: _announce(host, taken)
         )

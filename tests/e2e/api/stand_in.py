@@ -13,6 +13,7 @@ from kindred.adapters.memory.interactions import MemoryInteractions
 from kindred.adapters.memory.profiles import MemoryProfiles
 from kindred.adapters.memory.state import MemoryStateStore
 from kindred.adapters.memory.tokens import MemoryTokens
+from kindred.api.limits import HttpConfig
 from kindred.api.server import create_asgi
 from kindred.api.tokens import mint
 from kindred.core.clock import FixedClock
@@ -44,6 +45,7 @@ from kindred.recommend.ask import (
     SimilarUsersAnswer,
     SimilarUsersAsk,
 )
+from kindred.recommend.pressure import Pressure
 
 _ATTRIBUTES = {"year": 1995}
 NOW = 1_700_000_000_000
@@ -98,6 +100,7 @@ class PlainAnswers:
 
     def __init__(self, stores: Shelves) -> None:
         self.stores = stores
+        self.pressure = Pressure()
         self.asked: list[Any] = []
         self.failure: Exception | None = None
         self.folded = True
@@ -194,5 +197,5 @@ async def stand_in(items: int = 3) -> StandIn:
         for n in range(items)
     ]
     await app.stores.catalog.upsert(named, NOW)
-    app.asgi = create_asgi(app)
+    app.asgi = create_asgi(app, config=HttpConfig(queue_target=0))
     return app

@@ -18,6 +18,7 @@ from kindred.ports.operations import Cache
 from kindred.ports.telemetry import Meter
 from kindred.recommend.config import RecommendConfig
 from kindred.recommend.known_user import KNOWN_USER, KnownUser, known_user
+from kindred.recommend.pressure import PRESSURE, Pressure
 from kindred.recommend.reserves.config import ReservesConfig
 from kindred.recommend.reserves.near import Arranged, Held, NearReserves, Told
 from kindred.recommend.reserves.request import Request, keepable
@@ -36,9 +37,19 @@ class ReserveAnswers:
     """Answers queries by the cheapest way that is right; one computation per key at a time in this process."""
 
     def __init__(
-        self, runner: Runner, cache: Cache, config: ReservesConfig, recommend: RecommendConfig, meter: Meter
+        self,
+        runner: Runner,
+        cache: Cache,
+        config: ReservesConfig,
+        recommend: RecommendConfig,
+        meter: Meter,
+        pressure: Pressure | None = None,
     ) -> None:
-        """Run what has to be run with `runner`; `recommend` is part of what a reserve is kept under."""
+        """Run what has to be run with `runner`, less of it while `pressure` is high.
+
+        `recommend` is part of what a reserve is kept under.
+        """
+        self._pressure = pressure or Pressure()
         self._runner, self._config, self._meter = runner, config, meter
         self._near, self._shared = NearReserves(config.memory), SharedReserves(cache)
         self._salt = msgspec.msgpack.encode(recommend)
@@ -48,6 +59,7 @@ class ReserveAnswers:
     async def slate(self, world: World, funnel: Funnel, query: Query) -> Slate:
         """Answer a query; raise what the Runner raises."""
         if not self._config.enabled or not keepable(query):
+            self._pressure.ease(query)
             return await self._runner.run(funnel, query)
         recorder = self._runner.begin(funnel, query)
         known = await _known(world, funnel, query)
@@ -128,6 +140,7 @@ class ReserveAnswers:
             slate = await self._fresh(request, held, _SHARED)
             if slate is not None:
                 return slate
+        self._pressure.ease(query)
         if reserve is not None and grade is Grade.WARM:
             ranked = await self._runner.score(funnel, query, candidate_set(reserve), recorder)
             if reserve.fills(len(ranked), query.count):
@@ -204,7 +217,7 @@ class ReserveAnswers:
     def _reserve(self, request: Request, ranked: Candidates, before: Reserve | None) -> Reserve | None:
         """Return the reserve of what was ranked, from the candidates of an older one (`before`) or new ones."""
         query, now = request.query, request.query.received
-        if _USER_STATE in query.failures:
+        if _USER_STATE in query.failures or PRESSURE in query.failures:
             return None
         seconds = self._config.seconds if request.user else self._config.anonymous_seconds
         if query.failures or len(ranked) < query.count:

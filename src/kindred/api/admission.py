@@ -1,0 +1,190 @@
+"""Lets questions in as fast as they can be answered, by how long they wait; the rest is refused at once.
+
+Calls wait before a gate rather than inside the event loop, where all would be slow together. As in CoDel (Nichols and
+Jacobson, 2012), what counts is how long a call waits and not how many do. A short burst may wait twice the target; once
+calls have waited without a break for an interval, each may wait for the target; and while calls are refused, those let
+in wait for half of it, as what cannot all be served need not also be served late.
+"""
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from kindred.api.problems import MEDIA_TYPE, problem
+from kindred.core.errors import Overloaded
+from kindred.ports.telemetry import Meter
+from kindred.recommend.pressure import Pressure
+
+INTERVAL = 0.1
+"""Seconds for which calls wait without a break before the queue is one that does not dissolve by itself."""
+LEAST, MOST = 2, 256
+"""Calls that are answered side by side: one process has one core, and more only help where they wait for stores."""
+_START = 8
+# A loop that comes round faster than this (seconds) has nothing to do.
+_IDLE = 0.001
+_WEIGHT = 0.1
+_LONGEST_RETRY = 3
+
+_QUESTIONS = ("/api/v1/recommendations", "/api/v1/search")
+
+
+class Gate:
+    """Counts the calls inside, and lets those that wait in as others leave."""
+
+    def __init__(self, target: float, pressure: Pressure, ticks: Callable[[], float] = time.monotonic) -> None:
+        """Have calls wait for `target` seconds at most while the queue stands, and tell `pressure` when it does."""
+        self._target, self._pressure, self._ticks = target, pressure, ticks
+        self._waiting: deque[tuple[float, asyncio.Future[float | None]]] = deque()
+        self._room, self._inside = _START, 0
+        self._since: float | None = None
+        self._refused = float("-inf")
+        self._left: float | None = None
+        # Smoothed seconds: from one call that left to the next, inside, and until the loop comes round.
+        self._gap, self._stay, self._lag = 0.0, 0.0, 0.0
+        self._judged = ticks()
+
+    def enter_at_once(self) -> float | None:
+        """Let a call in if nobody waits and there is room; return when it came in, None when it did not."""
+        if self._waiting or self._inside >= self._room:
+            return None
+        return self._admit(self._ticks())
+
+    async def enter(self) -> float | None:
+        """Wait for a place inside; return when the call came in, None when it is refused."""
+        now = self._ticks()
+        if len(self._waiting) >= self._room and (len(self._waiting) + 1) * self._gap > self._patience(now):
+            self._refuse(now)
+            return None
+        place: asyncio.Future[float | None] = asyncio.get_running_loop().create_future()
+        if not self._waiting:
+            self._since = now
+        self._waiting.append((now, place))
+        try:
+            return await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled() and (entered := place.result()) is not None:
+                self.leave(entered)
+            raise
+
+    def leave(self, entered: float) -> None:
+        """Give the place of a call that came in at `entered` to those who wait."""
+        self._inside -= 1
+        now = self._ticks()
+        self._stay += _WEIGHT * (now - entered - self._stay)
+        self._judge(now)
+        if self._waiting:
+            if self._left is not None:
+                gap = now - self._left
+                self._gap += (_WEIGHT if self._gap else 1.0) * (gap - self._gap)
+            self._left = now
+        else:
+            self._left = None
+        self._let_in(now)
+
+    def _let_in(self, now: float) -> None:
+        while self._waiting and self._inside < self._room:
+            came, place = self._waiting.popleft()
+            if place.done():
+                continue
+            waited, patience = now - came, self._patience(now)
+            if waited > self._target / 2:
+                self._pressure.rise()
+            if waited > patience:
+                self._refuse(now)
+            place.set_result(self._admit(now) if waited <= patience else None)
+        if not self._waiting:
+            self._since = None
+
+    def _patience(self, now: float) -> float:
+        """Return how long a call may wait, in seconds."""
+        if now - self._refused < INTERVAL:
+            return self._target / 2
+        standing = self._since is not None and now - self._since > INTERVAL
+        return self._target if standing else 2 * self._target
+
+    def _refuse(self, now: float) -> None:
+        self._refused = now
+        self._pressure.rise()
+
+    def _admit(self, now: float) -> float:
+        self._inside += 1
+        # What is ready now runs when the loop comes round.
+        asyncio.get_running_loop().call_soon(self._came_round, now)
+        return now
+
+    def _came_round(self, asked: float) -> None:
+        self._lag += _WEIGHT * (self._ticks() - asked - self._lag)
+
+    def _judge(self, now: float) -> None:
+        """Ten times a second: make room while calls wait though the loop has time, take it back where it has not."""
+        if now - self._judged < INTERVAL:
+            return
+        self._judged = now
+        idle = self._lag < _IDLE
+        if self._stay > self._target / 4 and not idle:
+            self._room = max(LEAST, self._room * 3 // 4)
+        elif self._waiting and (idle or self._stay < self._target / 8):
+            self._room = min(MOST, self._room + max(1, self._room // 4))
+
+
+class Admission:
+    """Stands before the application; health, metrics, documents, events and changes always pass.
+
+    Events are refused by the log when it cannot take them: to record one costs no more than to refuse it.
+    """
+
+    def __init__(self, inner: ASGIApp, gate: Gate, meter: Meter) -> None:
+        """Pass on to `inner` what `gate` lets in; count with `meter` what it does not."""
+        self._inner, self._gate, self._meter = inner, gate, meter
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one call, or refuse it."""
+        if not _is_question(scope):
+            await self._inner(scope, receive, send)
+            return
+        entered = self._gate.enter_at_once()
+        if entered is None:
+            came = time.perf_counter()
+            entered = await self._gate.enter()
+            self._meter.observe("queue_seconds", time.perf_counter() - came)
+        if entered is None:
+            self._meter.count("http_refused")
+            await _refuse(send)
+            return
+        try:
+            await self._inner(scope, receive, send)
+        finally:
+            self._gate.leave(entered)
+
+
+def _is_question(scope: Scope) -> bool:
+    if scope["type"] != ScopeType.HTTP:
+        return False
+    if scope["method"] == "GET":
+        return scope["path"].startswith("/api/")
+    return scope["path"].startswith(_QUESTIONS)
+
+
+_BODY = msgspec.json.encode(problem(Overloaded("more calls come than this server can answer; nothing was claimed")))
+# Whoever was refused must not come back all at once.
+_HEADERS: list[list[tuple[bytes, bytes]]] = [
+    [
+        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-length", b"%d" % len(_BODY)),
+        (b"retry-after", b"%d" % seconds),
+    ]
+    for seconds in range(1, _LONGEST_RETRY + 1)
+]
+
+
+async def _refuse(send: Send) -> None:
+    start: Any = {"type": "http.response.start", "status": Overloaded.status, "headers": random.choice(_HEADERS)}
+    await send(start)
+    await send({"type": "http.response.body", "body": _BODY, "more_body": False})

@@ -1,0 +1,178 @@
+"""The gate: what waits, what is let in, what is refused, and who is told."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.e2e.api.stand_in import StandIn, stand_in
+
+from kindred.api.admission import INTERVAL, LEAST, Gate
+from kindred.api.limits import HttpConfig
+from kindred.api.server import create_asgi
+from kindred.core.query import Context, Query
+from kindred.recommend.ask import Ask, Served
+from kindred.recommend.pressure import EASED, PRESSURE, Pressure
+
+TARGET = 0.1
+
+
+class Bench:
+    """A gate on a clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.pressure = Pressure(lambda: self.now)
+        self.gate = Gate(TARGET, self.pressure, lambda: self.now)
+        self.inside: list[float] = []
+
+    def fill(self) -> int:
+        """Let calls in until there is no room, and return how many fit."""
+        while (entered := self.gate.enter_at_once()) is not None:
+            self.inside.append(entered)
+        return len(self.inside)
+
+    async def wait(self, calls: int = 1) -> list["asyncio.Task[float | None]"]:
+        """Have further calls come, and return them waiting."""
+        tasks = [asyncio.create_task(self.gate.enter()) for _ in range(calls)]
+        await settle()
+        return tasks
+
+    async def serve(self, seconds: float) -> None:
+        """Let the call that was inside for the longest leave after some time."""
+        self.now += seconds
+        self.gate.leave(self.inside.pop(0))
+        await settle()
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    made = Bench()
+    yield made
+    await settle()
+
+
+async def test_calls_wait_in_order_and_come_in_as_others_leave(bench: Bench) -> None:
+    room = bench.fill()
+    assert room >= LEAST
+    first, second = await bench.wait(2)
+    assert not first.done()
+    await bench.serve(0.01)
+    assert first.result() == bench.now
+    assert not second.done()
+    await bench.serve(0.01)
+    assert second.result() == bench.now
+    assert not bench.pressure.high
+
+
+async def test_once_the_queue_stands_what_would_wait_beyond_the_target_is_refused_at_once(bench: Bench) -> None:
+    bench.fill()
+    waiting = await bench.wait(8)
+    for _ in range(8):
+        await bench.serve(0.05)
+    let_in = [task for task in waiting if task.done() and task.result() is not None]
+    refused = [task for task in waiting if task.done() and task.result() is None]
+    assert let_in, "a burst is served at first"
+    assert refused, "calls that waited too long are refused"
+    assert bench.pressure.high
+
+
+async def test_refusals_at_the_door_take_no_place_in_the_queue(bench: Bench) -> None:
+    room = bench.fill()
+    waiting = await bench.wait(3 * room)
+    for _ in range(3):
+        await bench.serve(0.03)
+    latest = (await bench.wait())[0]
+    assert latest.done()
+    assert latest.result() is None
+    assert sum(not task.done() for task in waiting) > 0
+
+
+async def test_a_queue_shorter_than_the_room_is_never_refused_at_the_door(bench: Bench) -> None:
+    bench.fill()
+    (task,) = await bench.wait()
+    for _ in range(3):
+        await bench.serve(10.0)
+        bench.fill()
+        task.cancel()
+        (task,) = await bench.wait()
+        assert not task.done()
+    task.cancel()
+
+
+async def test_full_service_comes_back_by_itself(bench: Bench) -> None:
+    bench.fill()
+    bench.now += INTERVAL
+    waiting = await bench.wait(20)
+    while bench.inside:
+        await bench.serve(0.2)
+    bench.inside = [task.result() for task in waiting if task.done() and task.result() is not None]  # type: ignore[misc]
+    while bench.inside:
+        await bench.serve(0.2)
+    assert bench.pressure.high
+    bench.now += 1.1
+    assert not bench.pressure.high
+    assert bench.gate.enter_at_once() is not None
+
+
+async def test_who_gives_up_waiting_leaves_no_hole(bench: Bench) -> None:
+    bench.fill()
+    first, second = await bench.wait(2)
+    first.cancel()
+    await settle()
+    await bench.serve(0.01)
+    assert second.result() is not None
+
+
+def test_an_eased_query_says_so_and_one_whose_trace_is_wanted_stays_whole() -> None:
+    pressure = Pressure()
+    for rising, trace, expected in ((False, False, []), (True, True, []), (True, False, [PRESSURE])):
+        query = Query(user_id="u", request_id="r", context=Context(time=0), want_trace=trace)
+        if rising:
+            pressure.rise()
+        pressure.ease(query)
+        assert query.failures == expected
+        assert query.params.disabled == (EASED if expected else ())
+
+
+async def test_a_full_server_refuses_questions_with_a_time_to_come_back_and_nothing_else() -> None:
+    app = await stand_in()
+    app.asgi = create_asgi(app, config=HttpConfig(queue_target=1.0))
+    leave, asked = asyncio.Event(), 0
+    answer = app.serving.recommend
+
+    async def slowly(ask: Ask) -> Served:
+        nonlocal asked
+        asked += 1
+        await leave.wait()
+        return await answer(ask)
+
+    app.serving.recommend = slowly  # type: ignore[method-assign]
+    statuses = await _crowd(app, leave)
+    assert statuses[200] >= asked > 0
+    assert statuses[503] > 0
+    assert app.serving.pressure.high
+    assert b"kindred_http_refused_total" in app.meter.expose()
+
+
+async def _crowd(app: StandIn, leave: asyncio.Event) -> dict[int, int]:
+    """Send many calls at once; check what passes beside them; return how many got which status."""
+    async with app.client() as client:
+        calls = [asyncio.create_task(client.post("/api/v1/recommendations", json={"user_id": "u"})) for _ in range(300)]
+        await asyncio.sleep(0.3)
+        for path in ("/health/live", "/health/ready", "/metrics", "/openapi.json"):
+            assert (await client.get(path)).status_code == 200
+        event = {"user_id": "u", "item_id": "1", "event_type": "view"}
+        assert (await client.post("/api/v1/track", json=event)).status_code == 202
+        leave.set()
+        answers = await asyncio.gather(*calls)
+    for each in answers:
+        if each.status_code == 503:
+            assert 1 <= int(each.headers["retry-after"]) <= 3
+            assert each.headers["content-type"] == "application/problem+json"
+            assert each.json()["type"] == "/docs/errors#overloaded"
+    return {status: sum(each.status_code == status for each in answers) for status in (200, 503)}
