@@ -318,3 +318,23 @@ def test_the_preference_version_moves_with_all_but_what_was_served():
     ]
     assert len({preference_version(one) for one in [None, record, *others]}) == len(others) + 2
     assert preference_version(None) == 0
+
+
+async def test_under_pressure_what_is_kept_answers_whole_and_the_rest_is_eased_and_not_kept(tmp_path):
+    platform, said = await ready(tmp_path)
+    whole = await platform.ask("u1")
+    platform.serving.pressure.rise()
+    assert told(await platform.ask("u1")) == told(whole)
+    assert said[-1][0] == "fresh"
+    less = await platform.ask("u2")
+    assert less.degraded == ["pressure"]
+    assert said[-1][0] == "miss"
+    platform.serving.pressure._until = 0.0
+    assert (await platform.ask("u2")).degraded == []
+    assert said[-1][0] == "miss"
+
+
+async def test_without_reserves_answers_are_eased_too(tmp_path):
+    platform = await build(tmp_path, config=CONFIG)
+    platform.serving.pressure.rise()
+    assert (await platform.ask("u1")).degraded == ["pressure"]
