@@ -83,6 +83,7 @@ async def _publish(app: App, shop: Shop, table: ItemTable, now: int, progress: P
             progress("write and index")
             measured = write_models(models, blend, folder, app.stores.vectors)
             table.save(folder / ITEMS)
+        table.save(folder / ITEMS)
         kinds = [*folders(models), "blend"]
         if shop.config.learners:
             progress("ranker")
@@ -94,7 +95,7 @@ async def _publish(app: App, shop: Shop, table: ItemTable, now: int, progress: P
             version=new_version(now),
             created=now,
             n_items=shop.config.items,
-            window=DataWindow(items=shop.config.items, users=shop.config.users, catalogue_seq=shop.config.items),
+            window=DataWindow(items=shop.config.items, users=shop.config.users, catalogue_seq=table.seq),
             metrics=measured,
             models=sorted(kinds),
             retrievers=names,

@@ -26,6 +26,8 @@ Row = tuple[Any, ...]
 
 SCHEMA_VERSION = 1
 INLINE_ROWS = 200
+POINT_CACHE_KIB = 32 * 1024
+"""Most pages that point reads keep; SQLite's own 2 MB do not hold the inner nodes of a table of a million rows."""
 _KEYS_PER_STATEMENT = 500
 
 
@@ -70,6 +72,7 @@ class SqliteStore:
             with translating(str(path)):
                 self._check_version(self._connections[0])
                 self._connections += [self._read_only(), self._read_only()]
+                self._connections[1].execute(f"PRAGMA cache_size = -{POINT_CACHE_KIB}")
                 self._identity = _identity(path)
         except BaseException:
             self._close_connections()
