@@ -142,8 +142,11 @@ class Follower:
                     self._world.cards.forget(change.ordinal for change in part)
                     self._encode(self._world.models, self._world.side, part)
                 await asyncio.sleep(0)
-            # Each page at once: a mask that knows too little of what changed would be made anew by a request.
-            self._table.available(self._clock.now())
+            # Each page at once: what has forgotten half of the changes would be made anew by a request.
+            now = self._clock.now()
+            self._table.available(now)
+            if self._world is not None:
+                self._world.newcomers.follow(self._world.new_until(now))
             if self._table.unsettled:
                 await asyncio.to_thread(self._table.settle)
 

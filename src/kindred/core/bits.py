@@ -95,7 +95,7 @@ class Bits:
             return np.empty(0, np.int32)
         # About as much of the end as holds twice so many; a thin set is looked through as a whole.
         span = 64 + 2 * k * len(self.packed) // max(self.count, 1)
-        while span < len(self.packed):
+        while span * 16 < len(self.packed):
             start = len(self.packed) - span
             found = np.flatnonzero(np.unpackbits(self.packed[start:], bitorder="little"))
             if len(found) >= k:

@@ -47,17 +47,23 @@ class Newcomers:
     def follow(self, first: int) -> None:
         """Bring the list up to date for what was created since `first` (ms).
 
-        It is made anew once in a day of that moment's movement, and where half of it is gone; else what changed is
-        looked at alone.
+        Only what changed is looked at, unless that is forgotten, or the moment lies before that of the list, or half of
+        a list that others would belong to is gone.
         """
         changed = self._table.changes.since(self._version)
         self._version = self._table.changes.version
-        if self._since is None or changed is None or not self._since <= first < self._since + DAY:
+        if self._since is None or changed is None or first < self._since:
             self._make(first)
-        elif len(changed):
+            return
+        if len(changed):
             self._replace(changed, self._since)
             if self._cut and len(self._items) <= POOL // 2:
-                self._make(self._since)
+                self._make(first)
+        if first >= self._since + DAY:
+            kept = self._times >= first
+            self._items, self._times, self._since = self._items[kept], self._times[kept], first
+            # What is not on the list is older than the last that was.
+            self._cut = self._cut and bool(kept.all())
 
     def _make(self, first: int) -> None:
         """Make the list by a pass over the catalogue."""
@@ -83,9 +89,9 @@ class Newcomers:
 
     def _created_since(self, first: int) -> Ordinals:
         """Return all items created since a moment (m,), by a pass over the catalogue."""
-        dated = np.flatnonzero(self._table.created >= first)
-        young = np.arange(self._n_items, self._table.size)
-        return np.union1d(dated, young[self._times_of(young.astype(np.int32)) >= first]).astype(np.int32)
+        dated = np.flatnonzero(self._table.created[: self._n_items] >= first).astype(np.int32)
+        young = np.arange(self._n_items, self._table.size, dtype=np.int32)
+        return np.concatenate([dated, young[self._times_of(young) >= first]])
 
     def _times_of(self, rows: Ordinals) -> NDArray[np.int64]:
         created = self._table.created[rows]
