@@ -9,7 +9,7 @@ from msgspec import Meta
 from kindred.core.config import Config
 from kindred.ingest.consumer import ConsumerConfig
 from kindred.ingest.event_types import EventRules, EventTypesConfig
-from kindred.jobs.config import LakeConfig, RetentionConfig, ScheduleConfig
+from kindred.jobs.config import LakeConfig, PrecomputeConfig, RetentionConfig, ScheduleConfig
 from kindred.models.als import AlsConfig
 from kindred.models.blend import BlendConfig
 from kindred.models.content import ContentConfig
@@ -107,6 +107,7 @@ SECTIONS: dict[str, type[Config]] = {
     "relevance": RelevanceConfig,
     "lake": LakeConfig,
     "retention": RetentionConfig,
+    "precompute": PrecomputeConfig,
     "schedule": ScheduleConfig,
 }
 

@@ -49,6 +49,7 @@ from kindred.recommend.listing import list_items
 from kindred.recommend.pressure import Pressure
 from kindred.recommend.reserves.answers import ReserveAnswers
 from kindred.recommend.reserves.config import ReservesConfig
+from kindred.recommend.reserves.reserve import Grade
 from kindred.recommend.search.config import SearchConfig
 from kindred.recommend.search.funnel import build_search_funnel
 from kindred.recommend.similar import similar_items
@@ -109,6 +110,14 @@ class Serving:
         query = await self._query(world, ask)
         served = await self._serve(world, funnel, query, started)
         return replace(served, next_page_token=self._behind(ask, query, served))
+
+    async def precompute(self, ask: Ask) -> Grade:
+        """Leave a reserve for a question where other processes find it; `fresh` where there was one already.
+
+        Raises NoBundle when nothing was trained.
+        """
+        world, funnel, _ = self._present()
+        return await self._reserves.precompute(world, funnel, await self._query(ask))
 
     async def search(self, asked: SearchAsk) -> Served:
         """Answer with what matches a text, best first; raise NoBundle when nothing was trained."""

@@ -70,6 +70,7 @@ class Stores:
             lake=self.lake,
             dead_letters=self.dead_letters,
             item_log=self.item_log,
+            cache=self.cache,
         )
 
     def resources(self) -> dict[str, Resource]:

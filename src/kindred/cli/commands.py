@@ -20,6 +20,7 @@ from kindred.cli.loading import import_data
 from kindred.cli.log import log
 from kindred.cli.models import models
 from kindred.cli.output import note
+from kindred.cli.precomputing import precompute
 from kindred.cli.running import run_all
 from kindred.cli.serving import serve
 from kindred.cli.settings import config
@@ -50,7 +51,20 @@ app.command(train)
 app.command(tune)
 app.command(serve)
 app.command(run_all, name="run")
-for _command in (backup, restore, consume, job, jobs, recommend, similar, trending, popular, evaluate, doctor):
+for _command in (
+    backup,
+    restore,
+    consume,
+    precompute,
+    job,
+    jobs,
+    recommend,
+    similar,
+    trending,
+    popular,
+    evaluate,
+    doctor,
+):
     app.command(_command)
 for _group in (config, events, features, lake, log, models, state, token, users):
     app.command(_group)

@@ -23,7 +23,7 @@ FOLDER = "jobs"
 
 
 async def job(
-    name: Annotated[str, Parameter(help="lake, increment, train or retention.")],
+    name: Annotated[str, Parameter(help="lake, increment, train, retention or precompute.")],
     /,
 ) -> int:
     """Do once what `kindred run` does by its timetable: for a timetable of your own, such as cron's.
@@ -126,9 +126,16 @@ async def _retention(settings: "Settings", stores: "Stores") -> str:
     )
 
 
+async def _precompute(settings: "Settings", stores: "Stores") -> str:
+    from kindred.cli.precomputing import run, said
+
+    return said(await run(settings))
+
+
 JOBS: dict[str, Callable[["Settings", "Stores"], Awaitable[str]]] = {
     "lake": _lake,
     "increment": _increment,
     "train": _train,
     "retention": _retention,
+    "precompute": _precompute,
 }

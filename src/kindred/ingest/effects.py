@@ -1,13 +1,16 @@
 """What a batch does to catalogue and profiles, all of it safe to do twice; and the ordinals of its items."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 
+from kindred.core.errors import KindredError
 from kindred.core.position import Position
 from kindred.core.profile import Profile
 from kindred.features.changes import ProfileChange, Rekeyed
 from kindred.features.user_fold import Person, UserFold
 from kindred.ingest.plan import Plan
 from kindred.ports.catalog import CatalogStore, ProfileStore
+from kindred.ports.operations import Cache, reserves_key
 
 _CACHED = 500_000
 
@@ -70,3 +73,18 @@ async def write_profiles(folds: Sequence[tuple[Person, UserFold]], end: Position
         await profiles.upsert(upserts, end)
     if deletions:
         await profiles.delete(deletions, end)
+
+
+async def drop_reserves(folds: Sequence[tuple[Person, UserFold]], cache: Cache | None) -> None:
+    """Drop what was ranked for users who are forgotten, or who turned out to be another.
+
+    A cache that fails keeps it until its time is over; nothing is answered from it, for the user's record is gone.
+    """
+    gone = [
+        person.user_id
+        for person, fold in folds
+        if fold.erased is not None or (fold.record is not None and fold.record.alias is not None)
+    ]
+    if cache is not None and gone:
+        with contextlib.suppress(KindredError):
+            await cache.delete([reserves_key(user_id) for user_id in gone])

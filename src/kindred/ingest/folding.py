@@ -21,7 +21,7 @@ from kindred.features.placements import PlacementRecord, decode_placement, encod
 from kindred.features.user_fold import Person, UserFold, fold_users
 from kindred.features.users import decode_user, encode_user
 from kindred.ingest.bulk import fold_import
-from kindred.ingest.effects import Ordinals, write_catalogue, write_profiles
+from kindred.ingest.effects import Ordinals, drop_reserves, write_catalogue, write_profiles
 from kindred.ingest.exposures import Exposures, load_exposures
 from kindred.ingest.forwarding import forward
 from kindred.ingest.history import write_history
@@ -33,6 +33,7 @@ from kindred.ingest.user_changes import user_changes, wanted_items
 from kindred.ports.catalog import CatalogStore, ProfileStore
 from kindred.ports.interactions import InteractionStore
 from kindred.ports.log import DeadLetter, DeadLetters, EventLog, LogRecord
+from kindred.ports.operations import Cache
 from kindred.ports.state import StateRecord, StateStore, StateWrite
 from kindred.ports.telemetry import Meter
 
@@ -49,7 +50,8 @@ def _nobody() -> None:
 class IngestStores:
     """What the consumer reads and writes; `lake` is the folder where imports leave their columns.
 
-    `item_log`: where acts go on their way to the items, None where items are folded together with users.
+    `item_log`: where acts go on their way to the items, None where items are folded together with users. `cache`: what
+    servers keep of users, dropped of who is forgotten or another by now.
     """
 
     log: EventLog
@@ -60,6 +62,7 @@ class IngestStores:
     lake: Path
     dead_letters: DeadLetters
     item_log: EventLog | None = None
+    cache: Cache | None = None
 
 
 class UserStage:
@@ -170,6 +173,7 @@ class UserStage:
             *await _user_writes(folds),
         ]
         await stores.state.write(writes, made.end, standing)
+        await drop_reserves(folds, stores.cache)
         self._told[made.end.partition].update(exposures.new)
         self._count(made, folds)
 

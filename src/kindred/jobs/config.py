@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from kindred.core.config import Config
+from kindred.core.config import Config, Count
 
 _Seconds = Annotated[int, Meta(ge=0, le=10_000_000)]
 
@@ -36,20 +36,32 @@ class ScheduleConfig(Config, frozen=True, kw_only=True):
     """How often `kindred run` does what comes back; seconds from one start to the next, 0 = never.
 
     `lake`: take over events into the lake and compact it. `increment`: learn what is new. `train`: train everything
-    anew. `retention`: drop what is past its time. `limit`: seconds after which a job that still runs is ended, so that
-    one that hangs does not keep the others waiting; 0 = never. `nice`: by how much the jobs give way to serving (0 to
-    19). `threads`: of each job's numeric libraries, 0 = all cores.
+    anew. `retention`: drop what is past its time. `precompute`: rank ahead for active users. `limit`: seconds after
+    which a job that still runs is ended, so that one that hangs does not keep the others waiting; 0 = never. `nice`: by
+    how much the jobs give way to serving (0 to 19). `threads`: of each job's numeric libraries, 0 = all cores.
     """
 
     lake: _Seconds = 3_600
     increment: _Seconds = 900
     train: _Seconds = 86_400
     retention: _Seconds = 86_400
+    precompute: _Seconds = 0
     limit: _Seconds = 21_600
     nice: Annotated[int, Meta(ge=0, le=19)] = 10
     threads: Annotated[int, Meta(ge=0, le=1_024)] = 1
 
     def intervals(self) -> dict[str, int]:
         """Return the seconds between two starts by job, of those that come back."""
-        found = {"lake": self.lake, "increment": self.increment, "train": self.train, "retention": self.retention}
+        names = ("lake", "increment", "train", "retention", "precompute")
+        found: dict[str, int] = {name: getattr(self, name) for name in names}
         return {name: seconds for name, seconds in found.items() if seconds}
+
+
+class PrecomputeConfig(Config, frozen=True, kw_only=True):
+    """For whom `kindred precompute` ranks ahead.
+
+    `days`: users who did something within so many days. `users`: at most so many of them in one run.
+    """
+
+    days: Count = 7
+    users: Count = 100_000

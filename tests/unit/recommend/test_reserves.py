@@ -15,11 +15,13 @@ from kindred.core.event import ProfileErased
 from kindred.core.query import UserFacts
 from kindred.features.groups import user_key
 from kindred.features.users import UserRecord, decode_user, preference_version
+from kindred.jobs.precompute import Precomputed, precompute
 from kindred.ports.operations import reserves_key
+from kindred.recommend.ask import Ask
 from kindred.recommend.config import RecommendConfig
 from kindred.recommend.reserves.config import ReservesConfig
 from kindred.recommend.reserves.near import Held, NearReserves
-from kindred.recommend.reserves.reserve import MOST_ROWS, Reserve, cut, pack, unpack
+from kindred.recommend.reserves.reserve import MOST_ROWS, Grade, Reserve, cut, pack, unpack
 
 CONFIG = RecommendConfig(exploration=0.0, seed=7, trace_share=0.0)
 ON = ReservesConfig(enabled=True)
@@ -248,6 +250,38 @@ async def test_slots_are_drawn_anew_from_a_fresh_reserve(tmp_path):
     assert len(slates) > 3
 
 
+async def test_what_is_ranked_ahead_is_found_and_scored_again_when_it_is_old(tmp_path):
+    platform, said = await ready(tmp_path)
+    assert await platform.serving.precompute(Ask("u1")) is Grade.MISS
+    assert await platform.serving.precompute(Ask("u1")) is Grade.FRESH
+    platform.clock.time_ms += 100_000
+    await platform.ask("u1")
+    platform.clock.time_ms += 3_600_000
+    await platform.ask("u1")
+    await platform.ask("u1")
+    platform.clock.time_ms += 86_400_000
+    await platform.ask("u1")
+    assert said == [("fresh", "shared"), ("warm", "process"), ("fresh", "process"), ("miss", "none")]
+
+
+async def test_ranking_ahead_is_for_active_users_and_bounded(tmp_path):
+    platform, _ = await ready(tmp_path)
+    asked = []
+
+    async def rank(user_id):
+        asked.append(user_id)
+        return Grade.MISS if len(asked) % 2 else Grade.FRESH
+
+    newest = {}
+    for user, moment in zip(platform.columns.users.tolist(), platform.columns.timestamps.tolist(), strict=True):
+        newest[f"u{user}"] = max(newest.get(f"u{user}", 0), moment)
+    since = sorted(newest.values())[-10]
+    done = await precompute(platform.stores.state, rank, since, 100)
+    assert set(asked) == {user for user, moment in newest.items() if moment > since}
+    assert done == Precomputed(5, 4, False)
+    assert await precompute(platform.stores.state, rank, since, 3) == Precomputed(1, 2, True)
+
+
 async def test_who_is_forgotten_or_another_by_now_is_not_answered_from_before(tmp_path):
     platform, said = await ready(tmp_path)
     before = await platform.ask("u1")
@@ -256,6 +290,7 @@ async def test_who_is_forgotten_or_another_by_now_is_not_answered_from_before(tm
     event = ProfileErased(event_id="x1", timestamp=NOW, ingested_at=NOW, user_id="u1")
     (position,) = await platform.journal.record([event])
     await platform.consumer.drain_to(position)
+    assert await platform.stores.cache.get([reserves_key("u1")]) == [None]
     after = await platform.ask("u1")
     assert after.strategy == "cold_start_user"
     assert ids(after) != ids(before)

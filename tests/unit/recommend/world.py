@@ -257,6 +257,7 @@ async def build(
             profiles=stores.profiles,
             lake=stores.lake,
             dead_letters=stores.dead_letters,
+            cache=stores.cache,
         ),
         stores.leases,
         clock=clock,

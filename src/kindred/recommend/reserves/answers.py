@@ -71,20 +71,22 @@ class ReserveAnswers:
         return await self._finished(request) or await self._made(request)
 
     async def precompute(self, world: World, funnel: Funnel, query: Query) -> Grade:
-        """Leave a reserve of a query's user in the shared cache, unless a fresh one is there; say what was found."""
+        """Leave a reserve of a query's user in the shared cache, unless one of all that is known is there: FRESH."""
         recorder = self._runner.begin(funnel, query)
         known = await known_user(world.state, query.user_id, world.partition_of)
         query.scratch[KNOWN_USER] = known
         request = Request.of(world, funnel, query, recorder, known, self._salt)
         kept = await self._shared.find(*request.key, query.received)
-        if kept is not None and kept.grade(request.version, funnel.bundle, query.received) is Grade.FRESH:
+        lasts = round(self._config.precomputed_seconds * 1000)
+        # One that a server made for itself ends too soon to count.
+        lasting = kept is not None and kept.until - query.received > lasts / 2
+        if kept is not None and lasting and (kept.version, kept.bundle) == (request.version, funnel.bundle):
             return Grade.FRESH
         await self._runner.ask(funnel, query, recorder)
         ranked = await self._runner.rank(funnel, query, recorder)
         reserve = self._reserve(request, ranked, None)
         if reserve is not None:
-            usable = query.received + round(self._config.precomputed_seconds * 1000)
-            reserve = reserve if query.failures else replace(reserve, until=max(usable, reserve.until))
+            reserve = reserve if query.failures else replace(reserve, until=max(query.received + lasts, reserve.until))
             await self._shared.keep(*request.key, reserve, query.received)
         return Grade.MISS
 
