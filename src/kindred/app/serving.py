@@ -117,7 +117,7 @@ class Serving:
         Raises NoBundle when nothing was trained.
         """
         world, funnel, _ = self._present()
-        return await self._reserves.precompute(world, funnel, await self._query(ask))
+        return await self._reserves.precompute(world, funnel, await self._query(world, ask))
 
     async def search(self, asked: SearchAsk) -> Served:
         """Answer with what matches a text, best first; raise NoBundle when nothing was trained."""

@@ -16,7 +16,8 @@ HEAVY = {
     "tomlkit",
 }  # fmt: skip
 COMMANDS = [
-    ["demo"], ["import"], ["train"], ["evaluate"], ["serve"], ["run"], ["precompute"], ["recommend"], ["similar"], ["trending"],
+    ["demo"], ["import"], ["train"], ["evaluate"], ["serve"], ["run"], ["precompute"], ["recommend"], ["similar"],
+    ["trending"],
     ["popular"], ["doctor"], ["config"], ["config", "show"], ["config", "check"], ["config", "explain"], ["models"],
     ["models", "list"], ["models", "activate"], ["models", "rollback"], ["token"], ["token", "create"],
     ["token", "list"], ["token", "revoke"], ["consume"], ["backup"], ["restore"], ["job"], ["jobs"],
