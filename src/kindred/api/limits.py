@@ -4,16 +4,15 @@ import math
 import time
 from collections.abc import Callable
 
+from kindred.api.dues import Dues, ProcessDues
 from kindred.core.config import Config
 from kindred.core.errors import Overloaded
-
-_MAX_TOKENS = 10_000
 
 
 class HttpConfig(Config, frozen=True, kw_only=True):
     """The HTTP interface.
 
-    `rate`: calls per second that one token may make in each server process, 0 = no limit; each event of a batch is one.
+    `rate`: calls per second that one token may make, 0 = no limit; each event of a batch is one.
     `burst`: seconds of unused rate that a token may spend at once. `queue_target`: milliseconds that a question may
     wait for its turn while others wait without a break, 0 = for ever.
     """
@@ -34,12 +33,14 @@ class RateLimited(Overloaded):
 class RateLimit:
     """Lets each token call at a steady rate with bursts, by the generic cell rate algorithm (ITU-T I.371, 1996)."""
 
-    def __init__(self, config: HttpConfig, ticks: Callable[[], float] = time.monotonic) -> None:
-        """Start with every token unused; `ticks`: seconds that never run backwards."""
+    def __init__(
+        self, config: HttpConfig, ticks: Callable[[], float] = time.monotonic, dues: Dues | None = None
+    ) -> None:
+        """Start with every token unused; `ticks`: seconds that never run backwards, `dues`: of others too if shared."""
         self._interval = 1 / config.rate if config.rate > 0 else 0.0
         self._tolerance = max(config.burst - self._interval, 0.0)
         self._ticks = ticks
-        self._due: dict[str, float] = {}
+        self._dues = dues or ProcessDues()
 
     def spend(self, token_id: str, calls: int = 1) -> None:
         """Count calls; raise RateLimited with the seconds to wait when already the first is one too many.
@@ -48,20 +49,11 @@ class RateLimit:
         """
         if not self._interval:
             return
-        now = self._ticks()
-        due = max(self._due.get(token_id, now), now)
-        wait = due - self._tolerance - now
+        wait = self._dues.spend(token_id, calls * self._interval, self._tolerance, self._ticks())
         if wait > 0:
             raise RateLimited(f"one token may make {1 / self._interval:g} calls a second", math.ceil(wait))
-        self._owe(token_id, due + calls * self._interval, now)
 
     def charge(self, token_id: str, calls: int) -> None:
         """Count calls that were let in already."""
         if self._interval and calls > 0:
-            now = self._ticks()
-            self._owe(token_id, max(self._due.get(token_id, now), now) + calls * self._interval, now)
-
-    def _owe(self, token_id: str, due: float, now: float) -> None:
-        if len(self._due) >= _MAX_TOKENS:
-            self._due = {each: moment for each, moment in self._due.items() if moment > now}
-        self._due[token_id] = due
+            self._dues.spend(token_id, calls * self._interval, math.inf, self._ticks())

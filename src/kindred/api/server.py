@@ -18,6 +18,7 @@ from kindred.api import documents
 from kindred.api.access import guard
 from kindred.api.admission import Admission, Gate
 from kindred.api.bodies import SINGLE_LIMIT
+from kindred.api.dues import Dues
 from kindred.api.edge import Edge
 from kindred.api.limits import HttpConfig, RateLimit
 from kindred.api.platform import Platform
@@ -34,10 +35,15 @@ DRAIN = 10
 """Seconds that calls in flight have to end after the server was told to stop."""
 
 
-def create_asgi(app: Platform, rules: EventRules | None = None, config: HttpConfig | None = None) -> ASGIApp:
-    """Make the HTTP application over `app`; `rules` are the accepted event types (default: the built-in ones)."""
+def create_asgi(
+    app: Platform, rules: EventRules | None = None, config: HttpConfig | None = None, dues: Dues | None = None
+) -> ASGIApp:
+    """Make the HTTP application over `app`; `rules` are the accepted event types (default: the built-in ones).
+
+    `dues`: where rates are counted, if not in this process alone.
+    """
     config = config or HttpConfig()
-    verifier, limit = TokenVerifier(app.stores.tokens), RateLimit(config)
+    verifier, limit = TokenVerifier(app.stores.tokens), RateLimit(config, dues=dues)
     tracker = Tracker(app, rules or EventRules(), limit)
     litestar = Litestar(
         HANDLERS,
@@ -71,6 +77,7 @@ async def serve(
     shared: bool = False,
     rules: EventRules | None = None,
     config: HttpConfig | None = None,
+    dues: Dues | None = None,
     stop: asyncio.Event | None = None,
     started: Callable[[int], None] | None = None,
 ) -> None:
@@ -81,7 +88,7 @@ async def serve(
     """
     with bind(host, port, shared=shared) as listener:
         transport = uvicorn.Config(
-            create_asgi(app, rules, config),
+            create_asgi(app, rules, config, dues),
             loop="none",
             http="httptools",
             ws="none",

@@ -67,9 +67,9 @@ class ServerConfig(Config, frozen=True, kw_only=True):
     """Where `kindred serve` listens.
 
     `host`: the address; 0.0.0.0 listens on every network. `port`: the TCP port; 0 takes a free one. `rate`: calls a
-    second that one token may make in each server process, 0 = no limit. `burst`: seconds of unused rate that a
-    token may spend at once. `queue_target`: milliseconds that a question may wait for its turn while others wait
-    without a break, before new ones are answered with 503; from half of that on answers are eased. 0 = for ever.
+    second that one token may make of all servers of a data folder together, 0 = no limit. `burst`: seconds of unused
+    rate that a token may spend at once. `queue_target`: milliseconds that a question may wait for its turn while others
+    wait without a break, before new ones are answered with 503; from half of that on answers are eased. 0 = for ever.
     """
 
     host: str = "127.0.0.1"

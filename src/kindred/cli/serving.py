@@ -54,6 +54,7 @@ async def serve_until_stopped(
     settings: "Settings", host: str, port: int, *, consume: bool, shared: bool = False
 ) -> None:
     """Serve until SIGTERM or SIGINT, and close what was opened; `shared`: other servers may listen on the port too."""
+    from kindred.api.dues import SharedDues
     from kindred.api.limits import HttpConfig
     from kindred.api.server import bind
     from kindred.api.server import serve as serve_http
@@ -70,8 +71,16 @@ async def serve_until_stopped(
         rules = event_rules(settings)
         chosen = settings.section(ServerConfig)
         limits = HttpConfig(rate=chosen.rate, burst=chosen.burst, queue_target=chosen.queue_target)
+        dues = SharedDues(settings.home / "rates") if chosen.rate else None
         await serve_http(
-            app, host, port, shared=shared, rules=rules, config=limits, started=lambda taken: _announce(host, taken)
+            app,
+            host,
+            port,
+            shared=shared,
+            rules=rules,
+            config=limits,
+            dues=dues,
+            started=lambda taken: _announce(host, taken),
         )
     finally:
         await app.close()

@@ -12,6 +12,7 @@ from kindred.core.errors import StoreFull, StoreUnavailable
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _BLOCK = 1 << 20
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @contextmanager
@@ -29,6 +30,14 @@ def is_full(path: Path) -> bool:
     """Say whether the file system of `path` has less than 1 MiB left; raise OSError."""
     system = os.statvfs(path)
     return system.f_bavail * system.f_frsize < 1 << 20
+
+
+def boot_name() -> str:
+    """Name this start of the machine, for files that mean nothing after the next; where nothing tells, always alike."""
+    try:
+        return "boot-" + _BOOT_ID.read_text().strip()
+    except OSError:
+        return "boot-unknown"
 
 
 def sync(path: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -171,3 +172,33 @@ def test_a_port_in_use_is_said_and_the_children_end_when_their_parent_was_killed
     running.process.kill()
     gone, alive = psutil.wait_procs(everyone, timeout=SECONDS)
     assert (len(gone), alive) == (3, [])
+
+
+def test_a_rate_holds_over_four_workers(empty_home: Path) -> None:
+    rate, burst, seconds = 20.0, 5.0, 4.0
+    run = Run(empty_home, 4, KINDRED_SERVER_RATE=str(rate), KINDRED_SERVER_BURST=str(burst))
+    let_in, refused = [0] * 8, [0] * 8
+    try:
+        headers = {"Authorization": f"Bearer {new_token(empty_home)}"}
+        url = run.url()
+        begun = time.monotonic()
+
+        def ask(number: int) -> None:
+            with httpx.Client(base_url=url, headers=headers, timeout=30) as client:
+                status = 0
+                # Who ends with a refusal leaves nothing of the rate unused, however slow the machine.
+                while time.monotonic() < begun + seconds or status != 429:
+                    status = client.get("/api/v1/items?limit=1").status_code
+                    let_in[number] += status == 200
+                    refused[number] += status == 429
+
+        clients = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
+        for each in clients:
+            each.start()
+        for each in clients:
+            each.join()
+        whole = time.monotonic() - begun
+    finally:
+        run.kill()
+    assert min(refused) > 0
+    assert rate * (burst + seconds) * 0.95 <= sum(let_in) <= rate * (burst + whole) * 1.05

@@ -12,13 +12,13 @@ import lmdb
 
 from kindred.adapters.local import environment
 from kindred.core.errors import StoreUnavailable
+from kindred.core.files import boot_name
 from kindred.ports.resource import Capabilities
 
 MAX_BYTES = 256 << 20
 
 _expiry = struct.Struct("<d")
 _SWEPT = 8
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class LocalCache:
@@ -30,7 +30,7 @@ class LocalCache:
 
     def __init__(self, folder: Path, max_bytes: int = MAX_BYTES, clock: Callable[[], float] = time.time) -> None:
         """Open or create the cache; raise StoreUnavailable or StoreFull."""
-        self._folder = folder / _boot()
+        self._folder = folder / boot_name()
         for old in folder.glob("boot-*"):
             if old != self._folder:
                 shutil.rmtree(old, ignore_errors=True)
@@ -95,14 +95,6 @@ class LocalCache:
         if self._env is None:
             raise StoreUnavailable(f"{self._folder}: the cache is closed")
         return self._env
-
-
-def _boot() -> str:
-    """Name this start of the machine; elsewhere a crash of the machine may cost the cache."""
-    try:
-        return "boot-" + _BOOT_ID.read_text().strip()
-    except OSError:
-        return "boot-unknown"
 
 
 def _name(key: str) -> bytes:
