@@ -29,7 +29,7 @@ _BLOCK = 4_096
 # Rows looked at in a filter for each list, where counting all that pass would take longer than searching them.
 _COUNTED = 8
 # Nanoseconds on one core: a row of a scanned list that is not allowed, one that is, a row scored by its ordinal.
-REFUSED, SCANNED, PLACED = 4, 30, 130
+REFUSED, SCANNED, PLACED = 8, 30, 130
 # Below this many passing rows among those looked at, the share that passes is not known in so few lists.
 _SEEN = 16
 _LOOKED_AT = 1_024
