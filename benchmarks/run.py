@@ -5,11 +5,13 @@ import sys
 from pathlib import Path
 
 from benchmarks import (
+    cached,
     consumer_memory,
     feature_read,
     fold_freshness,
     fold_speed,
     freshness,
+    hit_rate,
     import_speed,
     latency,
     search_speed,
@@ -24,6 +26,7 @@ from benchmarks.scale import growth, masks
 
 TABLES = {
     "latency": latency.main,
+    "cached": cached.main,
     "spike": spike.main,
     "tracking": tracking.main,
     "fold": fold_speed.main,
@@ -37,6 +40,7 @@ TABLES = {
 
 # They need a broker, or a quarter of an hour and more.
 ON_REQUEST = {
+    "hits": hit_rate.main,
     "kafka": tracking_kafka.main,
     "memory": consumer_memory.main,
     "diversity": diversity.main,

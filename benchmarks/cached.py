@@ -1,0 +1,87 @@
+"""Recommendations from fresh reserves: one server process, closed loop, and what becomes of the records of them.
+
+A consumer of its own folds meanwhile; after the burst it is waited for until everything that was served is folded.
+"""
+
+import os
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.latency import bodies
+from benchmarks.servers import Home, Server, machine, oha, sample_home
+from benchmarks.tracking import consumer, marks
+
+SECONDS = 30
+CONNECTIONS = 16
+USERS = 200
+FOLDED_WITHIN = 60
+RATE, P99, PEER_RATE, PEER_P99 = 6_000, 10, 480, 53
+
+
+def burst(server: Server, home: Home, seconds: int) -> dict[str, Any]:
+    """Ask for known users with a closed loop and return the generator's report."""
+    with TemporaryDirectory() as folder:
+        lines = Path(folder) / "bodies"
+        asked = [body for body in bodies() if "nobody" not in body][:USERS]
+        lines.write_text("\n".join(asked) + "\n")
+        post = ["-m", "POST", "-T", "application/json", "-Z", str(lines), "-c", str(CONNECTIONS)]
+        return oha(f"{server.url}/api/v1/recommendations", "-z", f"{seconds}s", *post, headers=home.headers())
+
+
+def processor_seconds(server: Server) -> float:
+    """Return the processor time that the server has used."""
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def folded_after(home: Home) -> float:
+    """Return the seconds until everything in the log is folded, at most twice as many as are allowed."""
+    started = time.perf_counter()
+    while time.perf_counter() - started < 2 * FOLDED_WITHIN:
+        found = marks(home)
+        if found.folded >= found.events:
+            break
+        time.sleep(0.2)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Print the table."""
+    console = Console(width=120)
+    with sample_home() as home:
+        server = home.start("--no-consume", KINDRED_RESERVES_ENABLED="true")
+        try:
+            with consumer(home, True):
+                burst(server, home, 5)
+                folded_after(home)
+                before, used = marks(home), processor_seconds(server)
+                report = burst(server, home, SECONDS)
+                used, waited = processor_seconds(server) - used, folded_after(home)
+                after = marks(home)
+                pss = server.pss_mib()
+        finally:
+            server.stop()
+    answers = sum(report["statusCodeDistribution"].values())
+    p50, p99 = (1000 * float(report["latencyPercentiles"][name]) for name in ("p50", "p99"))
+    table = Table(title=f"Cached recommendations, 20 items, {CONNECTIONS} connections, {SECONDS} s ({machine()})")
+    for column in ("what", "found", "wanted", "a peer on its embedded store"):
+        table.add_column(column, justify="left" if column == "what" else "right")
+    codes = ", ".join(f"{code}: {n:,}" for code, n in report["statusCodeDistribution"].items())
+    table.add_row("requests/s", f"{report['summary']['requestsPerSec']:,.0f}", f"{RATE:,}", f"{PEER_RATE:,}")
+    table.add_row("p50 ms", f"{p50:.2f}", "", "")
+    table.add_row("p99 ms", f"{p99:.2f}", f"< {P99}", f"{PEER_P99}")
+    table.add_row("processor µs per request", f"{1e6 * used / answers:,.0f}", f"{1e6 / RATE:,.0f}", "")
+    table.add_row("served records in the log", f"{after.events - before.events:,}", f"{answers:,} answers", "")
+    table.add_row("seconds until all are folded", f"{waited:.1f}", f"< {FOLDED_WITHIN}", "")
+    table.add_row("server memory (PSS) MiB", f"{pss:.0f}", "", "")
+    console.print(table)
+    console.print(f"answers by status: {codes}")
+
+
+if __name__ == "__main__":
+    main()
