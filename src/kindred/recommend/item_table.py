@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kindred.core.candidates import Floats, Mask, Ordinals
 from kindred.core.item import CatalogItem
-from kindred.features.values.attributes import WORDS, ItemAttributes, Names
+from kindred.features.values.attributes import ItemAttributes, Names
 from kindred.models.arrays import load_array, load_json, save_array, save_json
 from kindred.recommend.items.attributes import Attributes
 from kindred.recommend.items.availability import Availability, Edges
@@ -102,6 +102,11 @@ class ItemTable:
         return self._columns["rating"]
 
     @property
+    def price(self) -> Floats:
+        """Return what each item costs (size,) float32, NaN where the catalogue does not say."""
+        return self._columns["price"]
+
+    @property
     def created(self) -> NDArray[np.int64]:
         """Return when each item was created (size,) int64 ms, 0 = unknown."""
         return self._columns["created"]
@@ -125,9 +130,9 @@ class ItemTable:
             self._names_of[1],
             self.primary,
             self._columns["secondary"],
-            np.broadcast_to(np.uint64(0), (self.size, WORDS)),
+            None,
             self.created,
-            self._columns["price"],
+            self.price,
             unknown,
             unknown,
         )

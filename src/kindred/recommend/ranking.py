@@ -80,7 +80,7 @@ def candidate_columns(world: World, query: Query, items: Ordinals, values: Featu
     users = np.log1p(world.evidence(items)).astype(np.float32)
     known = query.facts.history[query.facts.positive]
     usual = np.float32(np.log1p(world.evidence(known)).mean()) if len(known) else np.float32(np.nan)
-    prices = np.maximum(world.table.attributes().price[items], 0)
+    prices = np.maximum(world.table.price[items], 0)
     paid = values.user["price_affinity"]
     return {
         **{f"item.{name}": values.item[name] for name in _ITEM},

@@ -30,16 +30,16 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class ItemAttributes:
-    """n items: `primary`, `secondary` int32 codes of categories, -1 = none; `tags (n, 16) uint64` bits; `created` int64
-    ms, 0 = unknown; `price` float32, NaN = none; `popularity`, `quality` float32, what `popularity_score` and
-    `quality_score` were when last computed for the whole catalogue, NaN = unknown; `content`, `collaborative` float32
-    (n, d), zeros where the models know nothing, or None.
+    """n items: `primary`, `secondary` int32 codes of categories, -1 = none; `tags (n, 16) uint64` bits, or None where
+    nobody asks for them; `created` int64 ms, 0 = unknown; `price` float32, NaN = none; `popularity`, `quality` float32,
+    what `popularity_score` and `quality_score` were when last computed for the whole catalogue, NaN = unknown;
+    `content`, `collaborative` float32 (n, d), zeros where the models know nothing, or None.
     """
 
     names: Names
     primary: Ordinals
     secondary: Ordinals
-    tags: NDArray[np.uint64]
+    tags: NDArray[np.uint64] | None
     created: NDArray[np.int64]
     price: Floats
     popularity: Floats
@@ -59,11 +59,11 @@ class ItemAttributes:
         if not outside.any():
             return self._taken(ordinals)
         taken, without = self._taken(np.where(outside, 0, ordinals)), blank(1)
-        for name in ("primary", "secondary", "tags", "created", "price", "popularity", "quality"):
+        for name in ("primary", "secondary", "created", "price", "popularity", "quality"):
             getattr(taken, name)[outside] = getattr(without, name)[0]
-        for vectors in (taken.content, taken.collaborative):
-            if vectors is not None:
-                vectors[outside] = 0
+        for rows in (taken.tags, taken.content, taken.collaborative):
+            if rows is not None:
+                rows[outside] = 0
         return taken
 
     def _taken(self, rows: NDArray[np.integer[Any]]) -> "ItemAttributes":
@@ -71,7 +71,7 @@ class ItemAttributes:
             self.names,
             self.primary[rows],
             self.secondary[rows],
-            self.tags[rows],
+            None if self.tags is None else self.tags[rows],
             self.created[rows],
             self.price[rows],
             self.popularity[rows],
@@ -87,7 +87,7 @@ def blank(size: int) -> ItemAttributes:
         Names(),
         np.full(size, -1, np.int32),
         np.full(size, -1, np.int32),
-        np.zeros((size, WORDS), np.uint64),
+        None,
         np.zeros(size, np.int64),
         np.full(size, np.nan, np.float32),
         np.full(size, np.nan, np.float32),
@@ -103,7 +103,8 @@ def attributes_of(items: Sequence[Item | None], names: Names | None = None) -> I
     names = names or _names_of([item for item in items if item is not None])
     codes = {name.casefold(): code for code, name in enumerate(names.categories)}
     bits = {name.casefold(): bit for bit, name in enumerate(names.tags)}
-    made = replace(blank(len(items)), names=names)
+    tagged = np.zeros((len(items), WORDS), np.uint64)
+    made = replace(blank(len(items)), names=names, tags=tagged)
     for row, item in enumerate(items):
         if item is None:
             continue
@@ -112,7 +113,7 @@ def attributes_of(items: Sequence[Item | None], names: Names | None = None) -> I
         for tag in item.tags:
             bit = bits.get(tag.casefold())
             if bit is not None:
-                made.tags[row, bit // 64] |= np.uint64(1 << bit % 64)
+                tagged[row, bit // 64] |= np.uint64(1 << bit % 64)
         made.created[row] = item.created or 0
         made.price[row] = np.nan if item.price is None else item.price
     return made

@@ -27,7 +27,7 @@ from kindred.features.item_counters import (
     month_of,
 )
 from kindred.features.registry import UNKNOWN
-from kindred.features.values.attributes import ItemAttributes
+from kindred.features.values.attributes import WORDS, ItemAttributes
 
 Numbers = NDArray[np.float64]
 
@@ -114,7 +114,7 @@ def _described(reading: ItemReading) -> dict[str, NDArray[Any]]:
     return {
         "category": items.primary,
         "subcategory": items.secondary,
-        "tags": items.tags,
+        "tags": np.broadcast_to(np.uint64(0), (len(items), WORDS)) if items.tags is None else items.tags,
         "created": items.created,
         "days_since_created": days,
         "recency_score": np.where(known, np.exp(-days / _FRESH_DAYS), 0.0),

@@ -32,7 +32,7 @@ def pair_columns(
     return {
         **_category_columns(user, items),
         **_known_columns(user, ordinals),
-        "tag_overlap": _tag_overlap(user, attributes.tags),
+        "tag_overlap": _tag_overlap(user, attributes.tags, len(ordinals)),
         "content_similarity": _cosine(content, attributes.content, len(ordinals)),
         "collaborative_similarity": _cosine(collaborative, attributes.collaborative, len(ordinals)),
         "times_shown_without_click": _times_shown(user, ordinals),
@@ -69,8 +69,10 @@ def _known_columns(user: UserReading, ordinals: Ordinals) -> dict[str, NDArray[A
     }
 
 
-def _tag_overlap(user: UserReading, tags: NDArray[np.uint64]) -> Numbers:
+def _tag_overlap(user: UserReading, tags: NDArray[np.uint64] | None, size: int) -> Numbers:
     """Return which share of each item's tags the items of positive rows bear."""
+    if tags is None or user.items.tags is None:
+        return np.zeros(size)
     own = np.bitwise_or.reduce(user.items.tags[user.weights > 0], axis=0)
     many, shared = (np.einsum("nw->n", np.bitwise_count(bits), dtype=np.int64) for bits in (tags, tags & own))
     return np.asarray(shared / np.maximum(many, 1), np.float64)
