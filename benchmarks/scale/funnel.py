@@ -14,7 +14,7 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.latency import CONNECTIONS, RATE, WARM, ask, measure
+from benchmarks.latency import CONNECTIONS, RATE, ask, measure
 from benchmarks.scale.make import make
 from benchmarks.scale.people import user_id
 from benchmarks.scale.shop import ShopConfig
@@ -36,6 +36,10 @@ from kindred.core.bundle import DataWindow
 PATIENCE = 600.0
 """Seconds in which a server has to become ready."""
 FIRST = 1_000
+IDLE = 0.1
+"""Processor seconds in a second below which a server is at rest."""
+WHOLE_ANSWERS = {"KINDRED_RESERVES_ENABLED": "false", "KINDRED_SERVER_QUEUE_TARGET": "0"}
+"""Settings under which every answer goes through the whole funnel, however many wait."""
 WHOLE = "whole request"
 
 
@@ -80,23 +84,39 @@ def serve(home: Home, seconds: int, core: int | None = None) -> Figures:
     size = asyncio.run(window(home.path))
     known = [user_id(number) for number in range(size.users)]
     begun = time.perf_counter()
-    server = home.start()
+    server = home.start(**WHOLE_ANSWERS)
     ready = time.perf_counter() - begun
     try:
         if core is not None:
             hold(server, core)
         before = server.pss_mib()
         first = ask(server, home, "-n", str(FIRST), "-q", str(RATE), "--latency-correction", known=known)
-        stages, spent = stage_seconds(server), server.processor_seconds()
-        opened = measure(server, home, seconds=seconds, known=known)
-        open_ms = 1_000 * (server.processor_seconds() - spent) / ((seconds + WARM) * RATE)
-        stages = per_request(stages, stage_seconds(server))
-        spent = server.processor_seconds()
-        closed = ask(server, home, "-z", f"{seconds}s", known=known)
-        closed_ms = 1_000 * (server.processor_seconds() - spent) / (seconds * closed["summary"]["requestsPerSec"])
+        settle(server)
+        opened, open_ms, stages = watched(server, lambda: measure(server, home, seconds=seconds, known=known))
+        closed, closed_ms, _ = watched(server, lambda: ask(server, home, "-z", f"{seconds}s", known=known))
         return Figures(size.items, ready, (before, server.pss_mib()), first, opened, closed, open_ms, closed_ms, stages)
     finally:
         server.stop()
+
+
+def settle(server: Server) -> None:
+    """Wait until a server has done what it does behind its first answers, such as reading what trends."""
+    busy = server.processor_seconds()
+    for _ in range(round(PATIENCE)):
+        time.sleep(1)
+        before, busy = busy, server.processor_seconds()
+        if busy - before < IDLE:
+            return
+
+
+def watched(
+    server: Server, load: Callable[[], dict[str, Any]]
+) -> tuple[dict[str, Any], float, dict[str, tuple[float, float]]]:
+    """Return a load's report, and the server's processor milliseconds and its stages' per request."""
+    before, spent = stage_seconds(server), server.processor_seconds()
+    report = load()
+    after, spent = stage_seconds(server), server.processor_seconds() - spent
+    return report, 1_000 * spent / max(after[WHOLE][1] - before[WHOLE][1], 1), per_request(before, after)
 
 
 def hold(server: Server, core: int) -> None:

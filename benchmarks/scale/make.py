@@ -2,9 +2,9 @@
 
 python -m benchmarks.scale.make --items 1000000 --home FOLDER
 
-The catalogue, a published bundle (ALS, content, item-item lists of at most the million most used items, popularity,
-trending, ratings, the blend, a ranker), and users whose histories are folded. The same numbers give the same shop;
-only its times are counted back from now.
+The catalogue with its text index, a published bundle (ALS, content, item-item lists of at most the million most used
+items, popularity, trending, ratings, the blend, a ranker), and users whose histories are folded. The same numbers give
+the same shop; only its times are counted back from now.
 """
 
 import argparse
