@@ -32,6 +32,7 @@ def test_single_ordinals_are_asked_for_and_taken_out(mask, ordinals):
     inside = set(np.flatnonzero(mask).tolist())
     assert bits.has(wanted).tolist() == [each in inside for each in ordinals]
     assert bits.without(wanted).ordinals().tolist() == sorted(inside - set(ordinals))
+    assert bits.without(wanted).count == len(inside - set(ordinals))
     assert bits.mask().tolist() == mask.tolist()
 
 
@@ -46,7 +47,9 @@ def test_another_size_keeps_what_it_holds(mask, size):
 @given(masks, st.dictionaries(st.integers(0, 69), st.booleans(), max_size=20))
 def test_single_ordinals_are_put_in_and_left_out(mask, moved):
     moved = {each: inside for each, inside in moved.items() if each < len(mask)}
-    patched = Bits.of(mask).patched(np.array(list(moved), np.int32), np.array(list(moved.values()), np.bool_))
+    bits = Bits.of(mask)
+    assert bits.count == mask.sum()
+    patched = bits.patched(np.array(list(moved), np.int32), np.array(list(moved.values()), np.bool_))
     wanted = mask.copy()
     wanted[list(moved)] = list(moved.values())
     assert patched.mask().tolist() == wanted.tolist()

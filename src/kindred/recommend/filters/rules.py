@@ -96,7 +96,8 @@ def applies(world: World, query: Query, name: str) -> bool:
 
 def keeps(world: World, query: Query, name: str, items: Ordinals) -> Mask:
     """Return which of some items (n,) a rule allows, all where it does not apply."""
-    if not applies(world, query, name):
+    # Sources propose what is allowed: then no rule need be asked on its own.
+    if not applies(world, query, name) or allowed(world, query).has(items).all():
         return np.ones(len(items), np.bool_)
     if name in SHARED:
         return shared_masks(world, query)[name].bits.has(items)

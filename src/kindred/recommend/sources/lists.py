@@ -16,7 +16,7 @@ from kindred.recommend.taste import content_profile, trend
 from kindred.recommend.world import World
 
 NEW_DEPTH = 100
-NEWEST = 1_000
+NEWEST = 400
 """How many of the newest are compared with the user's taste."""
 
 
