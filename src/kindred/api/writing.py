@@ -14,7 +14,7 @@ WAIT = 2.0
 """Seconds that a call waits for its change to be folded before it answers `queued`."""
 
 T = TypeVar("T")
-E = TypeVar("E", bound=Event)
+E = TypeVar("E")
 
 Read = Callable[[T, str], E]
 

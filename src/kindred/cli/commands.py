@@ -8,6 +8,7 @@ from cyclopts import App, CycloptsError
 
 from kindred import __version__
 from kindred.cli.backup import backup, restore
+from kindred.cli.catalog import catalog
 from kindred.cli.consuming import consume
 from kindred.cli.demo import demo
 from kindred.cli.doctor import doctor
@@ -66,7 +67,7 @@ for _command in (
     doctor,
 ):
     app.command(_command)
-for _group in (config, events, features, lake, log, models, state, token, users):
+for _group in (catalog, config, events, features, lake, log, models, state, token, users):
     app.command(_group)
 
 

@@ -20,6 +20,7 @@ COMMANDS = [
     ["trending"],
     ["popular"], ["doctor"], ["config"], ["config", "show"], ["config", "check"], ["config", "explain"], ["models"],
     ["models", "list"], ["models", "activate"], ["models", "rollback"], ["token"], ["token", "create"],
+    ["catalog"], ["catalog", "sync"],
     ["token", "list"], ["token", "revoke"], ["consume"], ["backup"], ["restore"], ["job"], ["jobs"],
     ["state"], ["state", "rebuild"], ["lake"], ["lake", "write"], ["lake", "compact"], ["lake", "query"], ["events"],
     ["log"], ["log", "repartition"], ["users"], ["users", "export"],

@@ -2,7 +2,7 @@
 
 from litestar.types import ControllerRouterHandler
 
-from kindred.api.routes import answers, documents, items, operations, people, search, slates, tracking, users
+from kindred.api.routes import answers, catalog, documents, items, operations, people, search, slates, tracking, users
 
 HANDLERS: list[ControllerRouterHandler] = [
     *answers.HANDLERS,
@@ -10,6 +10,7 @@ HANDLERS: list[ControllerRouterHandler] = [
     *search.HANDLERS,
     *tracking.HANDLERS,
     *items.HANDLERS,
+    *catalog.HANDLERS,
     *users.HANDLERS,
     *people.HANDLERS,
     *operations.HANDLERS,

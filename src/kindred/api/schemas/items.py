@@ -1,6 +1,6 @@
 """Bodies and answers about catalogue items."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -10,6 +10,9 @@ from kindred.api.decoding import Faults
 from kindred.api.schemas.fields import Id, Name, Names, Time, check_attributes, check_text, read_time
 from kindred.core.clock import format_time
 from kindred.core.item import CatalogItem, Item
+from kindred.ingest.catalog_sync import SyncPlan
+
+_SHOWN = 20
 
 
 class ItemBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -141,3 +144,29 @@ def metadata(item: Item, rating: float | None) -> dict[str, Any]:
     """Return what an answer carries about an item: its attributes, then rating, price, creator and tags where known."""
     own = {"rating": rating, "price": item.price, "creator": item.creator, "tags": item.tags or None}
     return {**item.attributes, **{name: value for name, value in own.items() if value is not None}}
+
+
+class SyncOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a full list changes: how many items, the first ids of each kind, and whether it was done."""
+
+    status: Literal["dry_run", "stored", "queued"]
+    added: int
+    changed: int
+    removed: int
+    unchanged: int
+    removed_share: float
+    examples: dict[str, list[str]]
+
+
+def sync_outcome(plan: SyncPlan, status: Literal["dry_run", "stored", "queued"]) -> SyncOutcome:
+    """Say what a plan changes."""
+    kinds = {"added": plan.added, "changed": plan.changed, "removed": plan.removed}
+    return SyncOutcome(
+        status=status,
+        added=len(plan.added),
+        changed=len(plan.changed),
+        removed=len(plan.removed),
+        unchanged=plan.unchanged,
+        removed_share=round(plan.removed_share, 4),
+        examples={kind: [item.item_id for item in items[:_SHOWN]] for kind, items in kinds.items()},
+    )
