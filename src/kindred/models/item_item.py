@@ -22,8 +22,6 @@ class ItemItemConfig(Config, frozen=True, kw_only=True):
     that count. `user_weighting`: of `cosine`, `iuf` lessens users with long histories by `log1p(n_items / history)`,
     `none` treats all alike. `bm25_k1`: how far the weight on an item may rise. `bm25_b`: how much popular items are
     lessened, 0 to 1. `block_products`: upper bound on the products held in memory at once (12 bytes each).
-    `exact_items`: up to so many items with users all pairs that share a user are compared, above them those that
-    min-hashing finds likely.
     """
 
     similarity: Literal["cosine", "jaccard", "llr", "bm25"] = "cosine"
@@ -35,7 +33,6 @@ class ItemItemConfig(Config, frozen=True, kw_only=True):
     bm25_k1: MoreThanZero = 100.0
     bm25_b: Share = 0.8
     block_products: Count = 20_000_000
-    exact_items: Count = 1_000_000
 
 
 SEARCH: Space = {

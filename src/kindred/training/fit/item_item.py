@@ -12,7 +12,6 @@ from kindred.models.arrays import known
 from kindred.models.item_item import ItemItemConfig, ItemItemModel
 from kindred.models.preference import Preferences
 from kindred.training.fit.inputs import FitInput
-from kindred.training.fit.min_hash import LikelyPairs, products
 from kindred.training.fit.similarity import SIMILARITIES
 
 
@@ -38,8 +37,6 @@ class ItemPairs:
             liked_matrix(preferences, n_items, config.max_user_items), config
         )
         self._by_item = self._by_user.T.tocsr()
-        used = np.count_nonzero(np.diff(self._by_item.indptr))
-        self._likely = LikelyPairs(self._by_item) if used > config.exact_items else None
 
     def nearest(self, wanted: Ordinals) -> tuple[Ordinals, Floats]:
         """Return neighbours (m, k) int32, padded with -1, and similarities (m, k) float32 of the items `wanted (m,)`.
@@ -54,9 +51,12 @@ class ItemPairs:
 
     def similarities(self, wanted: Ordinals) -> Iterator[tuple[int, Ordinals, Floats]]:
         """Go through the items `wanted (m,)`: place in it, the others that share a user with it, similarities."""
+        mine = self._by_item[wanted]
+        sizes = np.diff(self._by_user.indptr).astype(np.int64)
+        products = mine.astype(bool).astype(np.int64) @ sizes
         users = self._by_user.shape[0]
-        for start, end in _blocks(np.minimum(self._products(wanted), self._n_items), self._config.block_products):
-            block = self._block(wanted[start:end])
+        for start, end in _blocks(np.minimum(products, self._n_items), self._config.block_products):
+            block = (mine[start:end] @ self._by_user).tocsr()
             for row in range(end - start):
                 item = wanted[start + row]
                 columns = slice(block.indptr[row], block.indptr[row + 1])
@@ -64,20 +64,6 @@ class ItemPairs:
                 sims = self._judge(dots, float(self._sizes[item]), self._sizes[items], users, self._config)
                 other = (items != item) & (sims > 0)
                 yield start + row, items[other], sims[other]
-
-    def _products(self, wanted: Ordinals) -> NDArray[np.int64]:
-        """Return at most how many items each of `wanted (m,)` is multiplied with."""
-        if self._likely is not None:
-            return self._likely.counts(wanted)
-        sizes = np.diff(self._by_user.indptr).astype(np.int64)
-        found: NDArray[np.int64] = self._by_item[wanted].astype(bool).astype(np.int64) @ sizes
-        return found
-
-    def _block(self, wanted: Ordinals) -> csr_matrix:
-        """Return the products of items `wanted (m,)` with those that share a user with them (m, n_items)."""
-        if self._likely is not None:
-            return products(self._by_item, wanted, self._likely.of(wanted), self._config.block_products)
-        return (self._by_item[wanted] @ self._by_user).tocsr()
 
 
 def liked_matrix(preferences: Preferences, n_items: int, max_user_items: int) -> csr_matrix:
