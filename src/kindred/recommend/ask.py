@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from kindred.core.item import CatalogItem
 from kindred.core.query import Boost
 from kindred.core.slate import Reason
@@ -53,8 +55,7 @@ class SearchAsk:
     personalisation: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ShownItem:
+class ShownItem(msgspec.Struct, frozen=True, gc=False):
     """One item of an answer.
 
     `propensity` is the probability with which it was chosen for its slot. `rating` is the smoothed average, else the

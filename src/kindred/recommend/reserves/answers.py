@@ -17,6 +17,7 @@ from kindred.pipeline.runner import Runner, degraded_by
 from kindred.ports.operations import Cache
 from kindred.ports.telemetry import Meter
 from kindred.recommend.config import RecommendConfig
+from kindred.recommend.filters.rules import shared_masks
 from kindred.recommend.known_user import KNOWN_USER, KnownUser, known_user
 from kindred.recommend.pressure import PRESSURE, Pressure
 from kindred.recommend.reserves.config import ReservesConfig
@@ -159,38 +160,53 @@ class ReserveAnswers:
         query, funnel, recorder = request.query, request.funnel, request.recorder
         query.facts = request.positioned(held.facts)
         query.scratch.update(held.asked)
-        admitted = self._runner.admit(funnel, query, held.reserve.candidates, recorder)
-        if not held.reserve.fills(len(admitted), query.count):
+        arranged = self._arranged(request, held)
+        if arranged is None:
             return None
         query.scratch["strategy"] = held.reserve.strategy
         query.failures.extend(held.reserve.degraded)
         self._note(request, Grade.FRESH, level, held.reserve)
-        chosen = self._runner.draw(funnel, query, self._arranged(request, held, admitted), recorder)
+        chosen = self._runner.draw(funnel, query, arranged, recorder)
+        await self._explain(request, held, chosen, arranged)
         return await self._told(request, held, chosen)
 
-    def _arranged(self, request: Request, held: Held, admitted: Candidates) -> Candidates:
-        """Return the rows let through in the slate's order, as worked out before where nothing has changed since."""
-        query, seq, items = request.query, request.world.table.seq, admitted.items.tobytes()
-        kept = held.arranged.get(query.count)
-        if kept is not None and kept.seq == seq and kept.admitted == items:
+    def _arranged(self, request: Request, held: Held) -> Candidates | None:
+        """Return the rows that the live masks let through in the slate's order; None where they are too few.
+
+        What was worked out before stands while neither masks nor catalogue have changed since.
+        """
+        world, query, recorder = request.world, request.query, request.recorder
+        stamps = tuple([mask.stamp for mask in shared_masks(world, query).values()])
+        kept = held.arranged.get(query.count) if request.keeps else None
+        if kept is not None and (kept.seq, kept.stamps) == (world.table.seq, stamps):
             return kept.candidates
-        arranged = self._runner.arrange(request.funnel, query, admitted, request.recorder)
-        held.arranged[query.count] = Arranged(seq, items, arranged)
+        admitted = self._runner.admit(request.funnel, query, held.reserve.candidates, recorder)
+        if not held.reserve.fills(len(admitted), query.count):
+            return None
+        arranged = self._runner.arrange(request.funnel, query, admitted, recorder)
+        if request.keeps:
+            held.arranged[query.count] = Arranged(world.table.seq, stamps, arranged)
         return arranged
 
-    async def _told(self, request: Request, held: Held, chosen: Candidates) -> Slate:
-        """Return the slate of chosen rows; what no earlier answer has explained is explained now."""
-        query, items = request.query, chosen.items.tolist()
-        strange = [row for row, item in enumerate(items) if item not in held.told]
-        if strange:
-            part = await self._runner.tell(
-                request.funnel, query, chosen.take(np.array(strange, np.intp)), request.recorder
-            )
-            if not part.reasons:
-                return await self._runner.tell(request.funnel, query, chosen, request.recorder)
+    async def _explain(self, request: Request, held: Held, chosen: Candidates, arranged: Candidates) -> None:
+        """Explain chosen rows that no earlier answer has; from the second answer on, all that may ever be chosen."""
+        new = [row for row, item in enumerate(chosen.items.tolist()) if item not in held.told]
+        if not new:
+            return
+        rows = chosen.take(np.array(new, np.intp))
+        if held.told:
+            rows = arranged.take(~np.isin(arranged.items, list(held.told)))
+        part = await self._runner.tell(request.funnel, request.query, rows, request.recorder)
+        if part.reasons:
             found = zip(part.sources, part.all_sources, part.reasons, strict=True)
-            held.told.update(zip((items[row] for row in strange), map(Told._make, found), strict=True))
-        told = [held.told[item] for item in items]
+            held.told.update(zip(rows.items.tolist(), map(Told._make, found), strict=True))
+
+    async def _told(self, request: Request, held: Held, chosen: Candidates) -> Slate:
+        """Return the slate of chosen rows as they were explained before; where that failed, explained anew or not."""
+        query = request.query
+        told = [held.told[item] for item in chosen.items.tolist() if item in held.told]
+        if len(told) < len(chosen):
+            return await self._runner.tell(request.funnel, query, chosen, request.recorder)
         return Slate(
             request_id=query.request_id,
             candidates=chosen,

@@ -23,10 +23,10 @@ class Told(NamedTuple):
 
 
 class Arranged(NamedTuple):
-    """Rows in the order of a slate, and what that order was made of: the catalogue's feed and the rows let through."""
+    """Rows let through in the order of a slate, and of what: the catalogue's feed, and the stamps of the live masks."""
 
     seq: int
-    admitted: bytes
+    stamps: tuple[int, ...]
     candidates: Candidates
 
 
