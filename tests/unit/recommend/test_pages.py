@@ -8,9 +8,11 @@ from tests.unit.recommend.world import NAMES, build, item, publish
 
 from kindred.app.page_tokens import LIFETIME, MOST_SHOWN, Page, PageTokens, read_secret
 from kindred.core.errors import Gone, InvalidInput
-from kindred.core.query import Boost
+from kindred.core.query import Boost, Context, Filters, Query
 from kindred.recommend.ask import Ask
 from kindred.recommend.config import RecommendConfig
+from kindred.recommend.where.grammar import canonical_text
+from kindred.recommend.where.passing import wants_categories
 
 TOKENS = PageTokens(b"one secret")
 ASK = Ask(user_id="u1", categories=("b", "a"), where="year > 1990")
@@ -178,3 +180,25 @@ async def test_boosts_raise_and_lower(platform) -> None:
     assert share[0] < share[1] < share[2]
     both = await years(Boost(where="year >= 2000", factor=10), Boost(where="has year and year >= 2000", factor=0.1))
     assert both == usual
+
+
+@pytest.mark.parametrize(
+    ("where", "capped"),
+    [
+        ("category = 'drama'", False),
+        ("price > 1 or (category = 'drama' and year > 0)", True),
+        ("categories contains 'drama' and year > 0", False),
+        ("category = 'drama' or categories contains 'drama'", False),
+        ("not category != 'drama'", False),
+        ("not (categories contains 'action')", True),
+        ("year > 0", True),
+    ],
+)
+async def test_who_asks_for_a_category_is_not_capped(platform, where: str, capped: bool) -> None:
+    served = await platform.ask("stranger", where=where, count=10, exploration=0.0)
+    query = Query(
+        user_id="u", request_id="r", context=Context(time=NOW), filters=Filters(where=canonical_text(where, ""))
+    )
+    assert wants_categories(query) != capped
+    if not capped:
+        assert [each.catalog_item.item.categories.count("drama") for each in served.items] == [1] * 10

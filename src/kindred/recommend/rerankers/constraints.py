@@ -11,6 +11,7 @@ import numpy as np
 from kindred.core.candidates import Mask, Ordinals
 from kindred.core.query import Query
 from kindred.recommend.placement_rules import pinned_items, promotions
+from kindred.recommend.where.passing import wants_categories
 from kindred.recommend.world import World
 
 CATEGORY_CAP, PROMOTION_CAP = "category_cap", "promotion_cap"
@@ -132,7 +133,7 @@ def slots_per_category(query: Query, categories: int) -> int:
 
     A request for a category is not capped, nor is a catalogue whose items are all of one category.
     """
-    if query.filters.categories or query.params.category_cap >= 1 or categories < 2:
+    if wants_categories(query) or query.params.category_cap >= 1 or categories < 2:
         return query.count
     return max(1, int(query.params.category_cap * query.count + 1e-9))
 

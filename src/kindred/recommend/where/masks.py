@@ -22,6 +22,19 @@ def by_name(term: Term) -> dict[Parts, list[Leaf]]:
     return found
 
 
+def asks_for(term: Term, *names: str) -> bool:
+    """Say whether all that a term lets through has an attribute of one of these names as the term says."""
+    match term:
+        case Not():
+            return False
+        case Every():
+            return any(asks_for(each, *names) for each in term.terms)
+        case Some():
+            return all(asks_for(each, *names) for each in term.terms)
+        case _:
+            return isinstance(term, Within | Contains) and term.name.parts[0] in names
+
+
 def columns_of(world: World, asked: Mapping[Parts, list[Leaf]], ahead: bool = False) -> dict[Parts, Readable]:
     """Return the columns that terms read; `ahead` looks up what only this thread may, so that another can go on."""
     found: dict[Parts, Readable] = {}

@@ -12,7 +12,7 @@ from kindred.recommend.items.attributes import Parts
 from kindred.recommend.items.masks import KeptMask, grown
 from kindred.recommend.where.fields import TABLE_FIELDS
 from kindred.recommend.where.grammar import parse
-from kindred.recommend.where.masks import by_name, columns_of, mask_of
+from kindred.recommend.where.masks import asks_for, by_name, columns_of, mask_of
 from kindred.recommend.where.meaning import check
 from kindred.recommend.where.terms import Leaf, Term, canonical
 from kindred.recommend.world import World
@@ -37,6 +37,14 @@ def passing(query: Query, where: str) -> KeptMask:
     """Return what one of a query's expressions lets through, as `let_through` left it."""
     found: KeptMask = query.where[where]
     return found
+
+
+def wants_categories(query: Query) -> bool:
+    """Say whether a query asks for items of certain categories and no others, by whichever filter."""
+    where = query.filters.where
+    return bool(query.filters.categories) or (
+        where is not None and asks_for(parse(where, "/filters/where"), "category", "categories")
+    )
 
 
 async def _kept(world: World, text: str, pointer: str) -> KeptMask:
