@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from kindred.core.candidates import Candidates, Mask
+from kindred.core.candidates import Candidates, Floats, Mask
 from kindred.core.query import Query
 from kindred.core.rng import seeded
 from kindred.pipeline.stages import FailPolicy, Order
@@ -56,8 +55,8 @@ class Exploration:
             if slot is None:
                 break
             slots.append(slot)
+            pools.take(slot.row)
             constraints.take(slot.row)
-            pools.changed = pools.changed or pools.holds(slot.row)
         say_short(query, constraints, len(slots), len(candidates))
         if query.params.exploration > 0:
             query.scratch["policy"] = self.world.config.exploration_policy
@@ -90,47 +89,90 @@ def _choose(constraints: Constraints, pools: "_Pools", chance: float, place: flo
     drawn = pools.draw(chance, place)
     row = best if drawn is None else drawn
     propensity = (1.0 - pools.epsilon if row == best else 0.0) + pools.probability(row)
-    return Chosen(row, min(propensity, 1.0), pools.epsilon, pools.size, explored=drawn is not None)
+    return Chosen(row, min(propensity, 1.0), pools.epsilon, pools.size, False, drawn is not None)
+
+
+class _Pool:
+    """One pool: its rows with their weights, and those of them that are open."""
+
+    def __init__(self, weights: Floats, share: float) -> None:
+        self.share = share
+        self._rows = np.flatnonzero(weights > 0)
+        self._weights: list[float] = weights[self._rows].astype(np.float64).tolist()
+        self.open: dict[int, float] = {}
+        self.mass = 0.0
+
+    def restrict(self, allowed: Mask) -> None:
+        """Take what is open (n,) into account."""
+        inside = allowed[self._rows].tolist()
+        rows = zip(self._rows.tolist(), self._weights, inside, strict=True)
+        self.open = {row: weight for row, weight, there in rows if there}
+        self.mass = sum(self.open.values())
+
+    def take(self, row: int) -> None:
+        """Close a row."""
+        weight = self.open.pop(row, None)
+        if weight is not None:
+            # Without rows nothing is left: a rest from rounding must not count as something to draw from.
+            self.mass = self.mass - weight if self.open else 0.0
+
+    def probability(self, row: int) -> float:
+        """Return the probability that a row is drawn at a slot, from this pool."""
+        weight = self.open.get(row)
+        return 0.0 if weight is None else self.share * weight / self.mass
+
+    def draw(self, place: float) -> int:
+        """Return the row at a place in [0, 1) of the open rows' weights."""
+        left, row = place * self.mass, -1
+        for row, weight in self.open.items():  # noqa: B007
+            left -= weight
+            if left < 0:
+                break
+        return row
 
 
 class _Pools:
     """The pools under what is open, each with its share of the slots."""
 
     def __init__(self, candidates: Candidates, exploration: float, serendipity: float) -> None:
-        weights = np.stack([candidates.column(NEW, 0.0), candidates.column(SERENDIPITY, 0.0)]).astype(np.float64)
-        self._weights: NDArray[np.float64] = weights
-        self._shares = np.array([exploration * (1 - serendipity), exploration * serendipity])
-        self._members: Mask = weights.sum(axis=0) > 0
+        shares = {NEW: exploration * (1 - serendipity), SERENDIPITY: exploration * serendipity}
+        self._pools = [_Pool(candidates.column(name, 0.0), share) for name, share in shares.items() if share > 0]
         self._seen = -1
-        self._q = weights
-        self.changed = True
+        self._open: list[_Pool] = []
         self.epsilon = 0.0
         self.size = 0
 
-    def holds(self, row: int) -> bool:
-        """Say whether a row can be drawn at all."""
-        return bool(self._members[row])
-
     def restrict(self, allowed: Mask, changes: int) -> None:
-        """Take what is open (n,) into account; nothing to do unless a row of a pool, or a group, was closed since."""
-        if not self.changed and changes == self._seen:
-            return
-        self.changed, self._seen = False, changes
-        held = self._weights * allowed
-        masses = held.sum(axis=1)
-        shares = np.where(masses > 0, self._shares, 0.0)
-        self._q = held * np.divide(shares, masses, out=np.zeros(2), where=masses > 0)[:, None]
-        self.epsilon = float(shares.sum())
-        self.size = int(np.count_nonzero(held.any(axis=0)))
+        """Take what is open (n,) into account: closed groups, for rows that were taken are closed already."""
+        if changes != self._seen:
+            self._seen = changes
+            for pool in self._pools:
+                pool.restrict(allowed)
+            self._count()
+
+    def take(self, row: int) -> None:
+        """Close a row."""
+        if any(row in pool.open for pool in self._open):
+            for pool in self._open:
+                pool.take(row)
+            self._count()
 
     def probability(self, row: int) -> float:
         """Return the probability that a row is drawn: ε q(i)."""
-        return float(self._q[0, row] + self._q[1, row])
+        return sum(pool.probability(row) for pool in self._open)
 
     def draw(self, chance: float, place: float) -> int | None:
         """Return the row that is drawn, or None where the best one left stands."""
         if chance >= self.epsilon:
             return None
-        odds = np.cumsum(self._q[0] + self._q[1])
-        # Rounding must not let the last row, which may be closed, be drawn by a place beyond the end.
-        return int(np.searchsorted(odds, min(place * odds[-1], np.nextafter(odds[-1], 0)), side="right"))
+        # Which pool is drawn from goes by the same number as whether any is: below ε it is even.
+        for pool in self._open[:-1]:
+            if chance < pool.share:
+                return pool.draw(place)
+            chance -= pool.share
+        return self._open[-1].draw(place)
+
+    def _count(self) -> None:
+        self._open = [pool for pool in self._pools if pool.open]
+        self.epsilon = sum(pool.share for pool in self._open)
+        self.size = len(set().union(*(pool.open for pool in self._open)))
