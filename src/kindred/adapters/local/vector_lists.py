@@ -84,6 +84,8 @@ class ListsBase:
         self._sizes = np.array([index.invlists.list_size(number) for number in range(lists)])
         if index.d != vectors.shape[1] or self._list_of.shape != vectors.shape[:1] or len(self._probed) != lists:
             raise ValueError(f"the files do not fit {vectors.shape} vectors")
+        # Rows without a vector stand in no list.
+        self._live = Bits.of(self._list_of < lists) if self.held < len(vectors) else None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -107,6 +109,8 @@ class ListsBase:
 
     def search(self, query: Floats, k: int, allowed: Bits | None) -> tuple[Ordinals, Floats]:
         """Return allowed rows and their inner products, the k best among them, in any order."""
+        if allowed is not None and self._live is not None:
+            allowed = allowed & self._live
         if allowed is not None and allowed.count <= max(self.tuning.exact, 2 * k):
             return self._exact(query, k, allowed)
         products = self.products(query)
@@ -124,13 +128,11 @@ class ListsBase:
         """Search the lists that hold what passes, or all that passes where that takes less time or those hold less."""
         passing = self._passing(allowed)[order]
         order, passing = order[passing > 0], passing[passing > 0]
-        if len(order) == 0:
-            return np.empty(0, np.int32), np.empty(0, np.float32)
         covered = np.cumsum(passing)
         shares = covered / np.cumsum(self._sizes[order])
         enough = (np.arange(1, len(order) + 1) >= self.tuning.lists(k, shares)) & (covered >= k)
         first = int(enough.argmax()) + 1 if enough.any() else len(order)
-        if _GROWTH * _cost(self._sizes[order[:first]], passing[:first]).sum() > allowed.count * PLACED:
+        if first == 0 or _GROWTH * _cost(self._sizes[order[:first]], passing[:first]).sum() > allowed.count * PLACED:
             return self._exact(query, k, allowed)
         found = self._until_enough(query, k, order, first, passing, products, allowed)
         return found if len(found[0]) == k else self._exact(query, k, allowed)
@@ -164,9 +166,7 @@ class ListsBase:
         return found
 
     def _exact(self, query: Floats, k: int, allowed: Bits) -> tuple[Ordinals, Floats]:
-        ordinals = allowed.ordinals()
-        # Rows without a vector stand in no list.
-        return self._scored(query, k, ordinals[self._list_of[ordinals] < self.lists])
+        return self._scored(query, k, allowed.ordinals())
 
     def scan(
         self, query: Floats, k: int, lists: NDArray[np.intp], products: Floats, allowed: Bits | None = None
