@@ -9,7 +9,7 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from kindred.api.limits import RateLimit
 from kindred.api.problems import MEDIA_TYPE, Problem
-from kindred.api.tokens import ADMIN, TokenVerifier, require
+from kindred.api.tokens import ADMIN, TokenVerifier, may_track, require
 from kindred.core.config import unknown_key
 from kindred.core.errors import Fault, InvalidInput
 
@@ -32,15 +32,18 @@ _SAID = {
 }
 
 
-def described(scope: str | None, tag: str, *failures: int, **also: Any) -> dict[str, Any]:
-    """Return a handler's options: the scope it needs (None: no token), its tag, and the problems it may answer."""
+def described(scope: str | None, tag: str, *failures: int, from_pages: bool = False, **also: Any) -> dict[str, Any]:
+    """Return a handler's options: the scope it needs (None: no token), its tag, and the problems it may answer.
+
+    `from_pages`: publishable tokens are good for it too.
+    """
     statuses = (*failures, 401, 403, 429, 503) if scope else failures
     problems = {
         status: ResponseSpec(Problem, description=_SAID[status], media_type=MEDIA_TYPE, generate_examples=False)
         for status in sorted({400, *statuses})
     }
     return {
-        "opt": {"scope": scope},
+        "opt": {"scope": scope, "from_pages": from_pages},
         "tags": [tag],
         "security": [{"bearer": [scope]}] if scope else [{}],
         "responses": {**problems, **also.pop("responses", {})},
@@ -60,7 +63,8 @@ def guard(verifier: TokenVerifier, limit: RateLimit) -> Guard:
         scope = handler.opt.get("scope")
         if scope is not None:
             token = await verifier.verify(connection.headers.get("authorization"))
-            require(token, scope)
+            if not (handler.opt.get("from_pages") and may_track(token, connection.headers.get("origin"))):
+                require(token, scope)
             limit.spend(token.token_id)
             connection.state["token"] = token
         _refuse_unknown_parameters(connection, handler)

@@ -14,12 +14,13 @@ class HttpConfig(Config, frozen=True, kw_only=True):
 
     `rate`: calls per second that one token may make, 0 = no limit; each event of a batch is one.
     `burst`: seconds of unused rate that a token may spend at once. `queue_target`: milliseconds that a question may
-    wait for its turn while others wait without a break, 0 = for ever.
+    wait for its turn while others wait without a break, 0 = for ever. `origins`: web pages that may send events.
     """
 
     rate: float = 0.0
     burst: float = 10.0
     queue_target: float = 100.0
+    origins: tuple[str, ...] = ()
 
 
 class RateLimited(Overloaded):

@@ -14,7 +14,7 @@ from kindred.api.bodies import BATCH_ELEMENTS, BATCH_LIMIT, SINGLE_LIMIT
 from kindred.api.limits import RateLimited
 from kindred.api.problems import MEDIA_TYPE, headers_of, problem
 from kindred.api.schemas.outcomes import BatchOutcome, ElementOutcome, EventOutcome
-from kindred.api.tokens import ADMIN, WRITE, TokenVerifier
+from kindred.api.tokens import TokenVerifier, may_track
 from kindred.api.tracker import Tracker
 from kindred.core.errors import KindredError
 from kindred.core.event import Interaction
@@ -42,8 +42,8 @@ class QuickTracking:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one call."""
-        token = welcome(scope, self._verifier, WRITE) if scope.get("path") in _LIMITS else None
-        if token is None:
+        token = welcome(scope, self._verifier) if scope.get("path") in _LIMITS else None
+        if token is None or not may_track(token, _origin(scope)):
             await self.inner(scope, receive, send)
             return
         path = scope["path"]
@@ -85,8 +85,13 @@ class QuickTracking:
         return _encode(BatchOutcome(accepted=len(tracked), rejected=0, results=[element(*each) for each in tracked]))
 
 
-def welcome(scope: Scope, verifier: TokenVerifier, needed: str) -> Token | None:
-    """Return the token of a call that a short way may take: a POST of JSON, no parameters, a token with the scope."""
+def _origin(scope: Scope) -> str | None:
+    """Return the origin of the page that a call comes from."""
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"), None)
+
+
+def welcome(scope: Scope, verifier: TokenVerifier) -> Token | None:
+    """Return the token of a call that a short way may take: a POST of JSON, no parameters, a known token."""
     if scope["type"] != ScopeType.HTTP or scope["method"] != "POST" or scope["query_string"] or scope["root_path"]:
         return None
     authorization = None
@@ -97,8 +102,7 @@ def welcome(scope: Scope, verifier: TokenVerifier, needed: str) -> Token | None:
             return None
     if authorization is None:
         return None
-    token = verifier.recall(authorization.decode("latin-1"))
-    return token if token is not None and (needed in token.scopes or ADMIN in token.scopes) else None
+    return verifier.recall(authorization.decode("latin-1"))
 
 
 def event_outcome(event: Interaction, position: Position, repeated: bool) -> EventOutcome:

@@ -17,7 +17,7 @@ from kindred.api.problems import headers_of, problem
 from kindred.api.quick import JSON, PROBLEM, again, answer, read_body, welcome
 from kindred.api.routes.answers import answered, recommended
 from kindred.api.schemas.recommendation import RecommendationRequest, to_ask
-from kindred.api.tokens import READ, TokenVerifier
+from kindred.api.tokens import ADMIN, READ, TokenVerifier
 from kindred.core.errors import KindredError
 from kindred.ports.operations import Token
 from kindred.recommend.ask import Ask, Served, ShownItem
@@ -42,8 +42,8 @@ class QuickRecommendations:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one call."""
         ours = scope.get("path") == RECOMMENDATIONS
-        token = welcome(scope, self._verifier, READ) if ours else None
-        if token is None:
+        token = welcome(scope, self._verifier) if ours else None
+        if token is None or {READ, ADMIN}.isdisjoint(token.scopes):
             await self.inner(scope, receive, send)
             return
         body, messages = await read_body(receive, SINGLE_LIMIT)

@@ -18,6 +18,7 @@ from kindred.api import documents
 from kindred.api.access import guard
 from kindred.api.admission import Admission, Gate
 from kindred.api.bodies import SINGLE_LIMIT
+from kindred.api.cors import CrossOrigin
 from kindred.api.dues import Dues
 from kindred.api.edge import Edge
 from kindred.api.limits import HttpConfig, RateLimit
@@ -63,7 +64,9 @@ def create_asgi(
         logging_config=None,
     )
     tracking = QuickTracking(litestar, tracker, verifier)
-    whole = Edge(QuickRecommendations(tracking, app, verifier, limit), app.meter)
+    whole: ASGIApp = Edge(QuickRecommendations(tracking, app, verifier, limit), app.meter)
+    if config.origins:
+        whole = CrossOrigin(whole, config.origins)
     if not config.queue_target:
         return whole
     return Admission(whole, Gate(config.queue_target / 1000, app.serving.pressure), app.meter)

@@ -2,16 +2,21 @@
 
 import hashlib
 import hmac
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
+
+import msgspec
 
 from kindred.core.errors import Forbidden, InvalidInput, StoreUnavailable, Unauthorized
 from kindred.ports.operations import Token, TokenStore
 
 READ, WRITE, ADMIN = "read", "write", "admin"
 SCOPES = (READ, WRITE, ADMIN)
+TRACK = "track"
+"""The scope of a publishable token, always bound to an origin: `track@https://shop.example`."""
 REMEMBERED = 2.0
 """Seconds for which a verified token is not looked up again; a revocation counts after at most that long."""
 GRACE = 900.0
@@ -19,6 +24,7 @@ GRACE = 900.0
 
 _MAX_REMEMBERED = 10_000
 _MAX_LENGTH = 200
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 
 
 class _Known(NamedTuple):
@@ -42,6 +48,26 @@ def mint(scopes: Iterable[str], name: str, now: int) -> tuple[str, Token]:
     token_id, secret = secrets.token_hex(6), secrets.token_hex(24)
     text = f"kd_{token_id}_{secret}"
     return text, Token(token_id=token_id, digest=_digest(text), scopes=wanted, created=now, name=name)
+
+
+def mint_publishable(origins: Iterable[str], name: str, now: int) -> tuple[str, Token]:
+    """Make a token that may be read by anyone: it only tracks events, and only from pages of `origins`.
+
+    Raises InvalidInput for what is no origin, as browsers write one.
+    """
+    wanted = tuple(dict.fromkeys(origin.strip().rstrip("/").lower() for origin in origins if origin.strip()))
+    for origin in wanted:
+        if not _ORIGIN.fullmatch(origin):
+            raise InvalidInput.at("/origins", f"{origin!r} is no origin: write https://shop.example, without a path")
+    if not wanted:
+        raise InvalidInput.at("/origins", "needs at least one, such as https://shop.example")
+    text, token = mint([WRITE], name, now)
+    return text, msgspec.structs.replace(token, scopes=tuple(f"{TRACK}@{origin}" for origin in wanted))
+
+
+def may_track(token: Token, origin: str | None) -> bool:
+    """Say whether a token may track events on a page of `origin`, None where the call comes from no page."""
+    return not {WRITE, ADMIN}.isdisjoint(token.scopes) or f"{TRACK}@{origin}" in token.scopes
 
 
 def require(token: Token, scope: str) -> None:

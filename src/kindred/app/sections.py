@@ -31,6 +31,7 @@ from kindred.settings.load import Settings
 from kindred.settings.schema import OpenTable, Schema
 from kindred.training.config import GateConfig, IncrementConfig, RelevanceConfig, TrainConfigs, TrainingConfig
 
+Origin = Annotated[str, Meta(pattern=r"^https?://[a-z0-9.:\[\]-]+$")]
 StoreUrl = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9+-]*:")]
 
 
@@ -70,6 +71,7 @@ class ServerConfig(Config, frozen=True, kw_only=True):
     second that one token may make of all servers of a data folder together, 0 = no limit. `burst`: seconds of unused
     rate that a token may spend at once. `queue_target`: milliseconds that a question may wait for its turn while others
     wait without a break, before new ones are answered with 503; from half of that on answers are eased. 0 = for ever.
+    `origins`: web pages, such as `https://shop.example`, that may send events with a publishable token.
     """
 
     host: str = "127.0.0.1"
@@ -77,6 +79,7 @@ class ServerConfig(Config, frozen=True, kw_only=True):
     rate: Annotated[float, Meta(ge=0)] = 0.0
     burst: Annotated[float, Meta(ge=0)] = 10.0
     queue_target: Annotated[float, Meta(ge=0, le=60_000)] = 100.0
+    origins: tuple[Origin, ...] = ()
 
 
 SECTIONS: dict[str, type[Config]] = {

@@ -70,7 +70,9 @@ async def serve_until_stopped(
             note(f"Not ready: {reason}", style="yellow")
         rules = event_rules(settings)
         chosen = settings.section(ServerConfig)
-        limits = HttpConfig(rate=chosen.rate, burst=chosen.burst, queue_target=chosen.queue_target)
+        limits = HttpConfig(
+            rate=chosen.rate, burst=chosen.burst, queue_target=chosen.queue_target, origins=chosen.origins
+        )
         dues = SharedDues(settings.home / "rates") if chosen.rate else None
         await serve_http(
             app,

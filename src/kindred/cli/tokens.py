@@ -5,9 +5,9 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from kindred.cli.output import Json, emit_json, note, show, table, when
-from kindred.cli.session import opened_stores
+from kindred.cli.session import opened_stores, read_settings
 from kindred.core.clock import SystemClock
-from kindred.core.errors import NotFound
+from kindred.core.errors import InvalidInput, NotFound
 
 token = App(name="token", help="Create, list and revoke bearer tokens.")
 
@@ -15,16 +15,31 @@ token = App(name="token", help="Create, list and revoke bearer tokens.")
 @token.command(name="create")
 async def create_token(
     *,
-    scopes: Annotated[str, Parameter(help="Any of read, write and admin, with commas.")] = "read",
+    scopes: Annotated[str | None, Parameter(help="Any of read, write and admin, with commas; default read.")] = None,
     name: Annotated[str, Parameter(help="What it is for; shown in the list.")] = "",
+    publishable: Annotated[bool, Parameter(negative="", help="For web pages: it only tracks events.")] = False,
+    origins: Annotated[str, Parameter(help="With --publishable: the pages it is good for, with commas.")] = "",
 ) -> None:
     """Make a token and print it, alone, once: only its hash is kept."""
-    from kindred.api.tokens import mint
+    from kindred.api.tokens import mint, mint_publishable
+    from kindred.app.sections import ServerConfig
 
-    async with opened_stores() as stores:
-        text, kept = mint(scopes.split(","), name, SystemClock().now())
+    if publishable and scopes is not None:
+        raise InvalidInput("--publishable has a scope of its own: leave --scopes out")
+    if origins and not publishable:
+        raise InvalidInput("--origins goes with --publishable")
+    settings, now = read_settings(), SystemClock().now()
+    if publishable:
+        text, kept = mint_publishable(origins.split(","), name, now)
+    else:
+        text, kept = mint((scopes or "read").split(","), name, now)
+    async with opened_stores(settings) as stores:
         await stores.tokens.add(kept)
     print(text)
+    allowed = settings.section(ServerConfig).origins
+    for origin in (scope.partition("@")[2] for scope in kept.scopes if publishable):
+        if origin not in allowed:
+            note(f"Browsers keep pages of {origin} from using it: add it to server.origins.", style="yellow")
     note("This is the only time that the token is shown.", style="dim")
 
 

@@ -41,7 +41,7 @@ class TrackBatchBody(BatchBody[Batch[TrackCall]]):
     return_dto=None,
     status_code=202,
     request_max_body_size=SINGLE_LIMIT,
-    **described(WRITE, "events", 413),
+    **described(WRITE, "events", 413, from_pages=True),
 )
 async def track(data: JSONBody[TrackCall], tracker: Tracking) -> EventOutcome:
     """Track one event; 202 once it is durable, with its position in the log."""
@@ -55,7 +55,7 @@ async def track(data: JSONBody[TrackCall], tracker: Tracking) -> EventOutcome:
     return_dto=None,
     status_code=202,
     request_max_body_size=BATCH_LIMIT,
-    **described(WRITE, "events", 413),
+    **described(WRITE, "events", 413, from_pages=True),
 )
 async def track_batch(
     data: JSONBody[Batch[TrackCall]], tracker: Tracking, request: Request[Any, Any, Any]
