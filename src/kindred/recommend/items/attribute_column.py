@@ -4,6 +4,7 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from enum import Flag, auto
+from itertools import chain
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -21,6 +22,7 @@ SIGNS: dict[str, Callable[[Any, Any], Any]] = {
 _FIRST = 1024
 _WORD_BYTES = 150
 _PARTS_KEPT = 16
+_LOOSE = 65_536
 _NO_MOMENT = np.iinfo(np.int64).min
 
 
@@ -62,7 +64,8 @@ class Column:
     """An attribute's values by ordinal.
 
     `numbers (n,) float64` (NaN = none), `codes (n,) int32` into `words` (-1 = none), both there once a value of their
-    kind came; lists are `pairs`: rows and codes, (m,) int32 each. Texts compare without regard to case. Another thread
+    kind came; lists are pairs of rows and codes, (m,) int32 each, with those that
+    changed lately held item by item. Texts compare without regard to case. Another thread
     may read while this one puts: arrays and words only grow, or are replaced as a whole.
     """
 
@@ -72,7 +75,7 @@ class Column:
         self._codes: NDArray[np.int32] | None = None
         self._listed: NDArray[np.bool_] | None = None
         self._pairs = (np.empty(0, np.int32), np.empty(0, np.int32))
-        self._pending: list[tuple[int, int]] = []
+        self._loose: dict[int, tuple[int, ...]] = {}
         self._words: list[Word] = []
         self._code_of: dict[tuple[type, Word], int] = {}
         self._moments: NDArray[np.int64] = np.empty(0, np.int64)
@@ -93,12 +96,19 @@ class Column:
         self._put_codes(rows, values)
         self._put_lists(rows, values)
 
+    @property
+    def unsettled(self) -> bool:
+        """Say whether so many lists are held item by item that `settle` pays."""
+        return len(self._loose) > _LOOSE
+
     def settle(self) -> None:
-        """Make what was put readable, as one step however much it is."""
-        if self._pending:
-            rows, codes = np.array(self._pending, np.int32).T
-            self._pairs = (np.concatenate([self._pairs[0], rows]), np.concatenate([self._pairs[1], codes]))
-            self._pending = []
+        """Put the lists that are held item by item into the arrays."""
+        changed = np.fromiter(self._loose, np.int32, len(self._loose))
+        kept = ~np.isin(self._pairs[0], changed)
+        rows = np.repeat(changed, [len(codes) for codes in self._loose.values()])
+        codes = np.fromiter(chain.from_iterable(self._loose.values()), np.int32, len(rows))
+        self._pairs = (np.concatenate([self._pairs[0][kept], rows]), np.concatenate([self._pairs[1][kept], codes]))
+        self._loose = {}
 
     def within(self, values: Sequence[Value], rows: Ordinals | None, size: int) -> Mask:
         """Return which items hold one of some values; a moment is any text that means it."""
@@ -133,14 +143,9 @@ class Column:
     def contains(self, part: Value, rows: Ordinals | None, size: int) -> Mask:
         """Return which items hold a list with this element, or a text with this part."""
         found = _none(rows, size)
-        listed, codes = self._pairs
         code = self._code(part) if not isinstance(part, Moment) else -1
-        if code >= 0 and len(listed):
-            bearing = listed[codes == code]
-            if rows is None:
-                found[bearing[bearing < size]] = True
-            else:
-                found |= np.isin(rows, bearing)
+        if code >= 0 and self._listed is not None:
+            found |= self._bearing(code, self._listed, rows, size)
         if isinstance(part, str) and self._codes is not None:
             found |= _of_codes(np.append(self._matching(part.casefold()), False), _part(self._codes, rows, size))
         return found
@@ -183,19 +188,28 @@ class Column:
         self._codes[rows] = codes
 
     def _put_lists(self, rows: Ordinals, values: Sequence[object]) -> None:
-        lists = {row: value for row, value in zip(rows.tolist(), values, strict=True) if value and type(value) is list}
+        lists = [value if type(value) is list else [] for value in values]
         if self._listed is None:
-            if not lists:
+            if not any(lists):
                 return
             self._listed = np.zeros(self._room, np.bool_)
-        if self._listed[rows].any():
-            self.settle()
-            kept = ~np.isin(self._pairs[0], rows)
-            self._pairs = (self._pairs[0][kept], self._pairs[1][kept])
-        self._listed[rows] = [row in lists for row in rows.tolist()]
-        for row, elements in lists.items():
-            words = {self._learn(each) for each in elements if isinstance(each, str | bool | int | float)}
-            self._pending += [(row, code) for code in words]
+        for row, elements, before in zip(rows.tolist(), lists, self._listed[rows].tolist(), strict=True):
+            if elements or before:
+                words = (each for each in elements if isinstance(each, str | bool | int | float))
+                self._loose[row] = tuple({self._learn(each) for each in words})
+        self._listed[rows] = [len(elements) > 0 for elements in lists]
+
+    def _bearing(self, code: int, listed: Mask, rows: Ordinals | None, size: int) -> Mask:
+        """Return which items hold a list with an element, by its code."""
+        # In this order: `settle` empties the one last.
+        loose, pairs = self._loose, self._pairs
+        if rows is not None and all(row in loose for row in rows[listed[rows]].tolist()):
+            return np.fromiter((code in loose.get(row, ()) for row in rows.tolist()), np.bool_, len(rows))
+        held = list(loose.items())
+        mask = np.zeros(max(size, len(listed)), np.bool_)
+        mask[pairs[0][pairs[1] == code]] = True
+        mask[np.array([row for row, _ in held], np.int32)] = [code in codes for _, codes in held]
+        return _part(mask, rows, size)
 
     def _learn(self, word: Word) -> int:
         key = _key(word)

@@ -74,7 +74,6 @@ class Attributes:
             self._schema.learn(latest.values())
             for parts, column in self._columns.items():
                 _put(column, parts, latest)
-                column.settle()
 
     async def read(self, names: Iterable[Parts], catalog: CatalogStore, seq: Callable[[], int]) -> None:
         """Have the columns of those attributes that some item has; `seq()`: how far changes were applied.
@@ -106,13 +105,16 @@ class Attributes:
     async def _read(self, names: Sequence[Parts], catalog: CatalogStore, seq: Callable[[], int]) -> None:
         schema = Schema() if self._schema is None else None
         columns = {parts: Column() for parts in names}
-        at = 0
-        # What is applied to the table while this reads is read too, so that the columns join where it stands.
-        while changes := await catalog.changes_since(at, _PAGE):
-            at = changes[-1].seq
-            await asyncio.to_thread(self._take, schema, columns, {each.ordinal: each.item for each in changes})
-            if at >= seq():
-                await asyncio.to_thread(_settle, columns.values())
+        at, met_end = 0, False
+        # The table may take over a change while this waits to hear that there is none: then once more.
+        while not met_end or at < seq():
+            changes = await catalog.changes_since(at, _PAGE)
+            if not changes and met_end:
+                break
+            met_end = not changes
+            if changes:
+                at = changes[-1].seq
+                await asyncio.to_thread(self._take, schema, columns, {each.ordinal: each.item for each in changes})
         self._admit(schema or self._schema, columns)
 
     def _take(self, schema: Schema | None, columns: dict[Parts, Column], items: Mapping[int, Item]) -> None:
@@ -133,11 +135,6 @@ class Attributes:
                 taken -= self._columns.pop(parts).nbytes
 
 
-def _settle(columns: Iterable[Column]) -> None:
-    for column in columns:
-        column.settle()
-
-
 def _described(attributes: Mapping[str, Any], above: Parts) -> Iterator[tuple[Parts, type]]:
     for name, value in attributes.items():
         kind = type(value)
@@ -154,6 +151,8 @@ def _put(column: Column, parts: Parts, items: Mapping[int, Item]) -> None:
     else:
         values = [getattr(item, first) or None for item in items.values()]
     column.put(list(items), values)
+    if column.unsettled:
+        column.settle()
 
 
 def _at(attributes: Any, path: Sequence[str]) -> Any:

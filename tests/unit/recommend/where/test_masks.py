@@ -14,7 +14,7 @@ from kindred.adapters.memory.catalog import MemoryCatalog
 from kindred.core.errors import InvalidInput, Overloaded
 from kindred.core.item import Item
 from kindred.recommend.item_table import ItemTable
-from kindred.recommend.items import attributes
+from kindred.recommend.items import attribute_column, attributes
 from kindred.recommend.where.passing import let_through
 from kindred.recommend.where.terms import Term, canonical
 from kindred.recommend.world import World
@@ -143,6 +143,41 @@ async def test_one_reading_of_the_catalogue_serves_all_who_wait(monkeypatch: pyt
     count = len(reads)
     assert await let(world, "year < 1995") == [0]
     assert len(reads) == count
+
+
+async def test_a_change_while_the_catalogue_is_read_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = await world_of(SHOP)
+    changes_since = world.catalog.changes_since
+
+    async def overtaken(seq: int, limit: int) -> Any:
+        found = await changes_since(seq, limit)
+        if not found and world.table.seq == seq == len(SHOP):
+            # The table hears of a change before this answer, from before the change, is looked at.
+            await world.catalog.upsert([Item(item_id="i0", attributes={"year": 2020, "kinds": ["x"]})], 2_000)
+            world.table.apply(await changes_since(seq, limit))
+        return found
+
+    monkeypatch.setattr(world.catalog, "changes_since", overtaken)
+    assert await let(world, "year > 2010") == [0]
+    assert await let(world, "kinds contains 'x'") == [0, 1]
+
+
+async def test_lists_are_found_before_and_after_they_are_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attribute_column, "_LOOSE", 2)
+    items = [Item(item_id="", attributes={"kinds": [f"k{n % 3}"]}) for n in range(40)]
+    world = await world_of(items)
+    assert await let(world, "kinds contains 'k1'") == list(range(1, 40, 3))
+    column = cast(attribute_column.Column, world.table.metadata.column(("attributes", "kinds")))
+    for changed in (1, 4, 9, 9, 16):
+        await world.catalog.upsert([Item(item_id=f"i{changed}", attributes={"kinds": ["k1"] * (changed % 2)})], changed)
+        world.table.apply(await world.catalog.changes_since(world.table.seq, 10))
+        assert not column.unsettled
+        held = {
+            item.ordinal
+            for item in await world.catalog.changes_since(0, 100)
+            if "k1" in item.item.attributes.get("kinds", ())
+        }
+        assert await let(world, "kinds contains 'k1'") == sorted(held)
 
 
 async def test_columns_keep_within_their_budget() -> None:
