@@ -373,3 +373,43 @@ async def test_without_reserves_answers_are_eased_too(tmp_path):
     platform = await build(tmp_path, config=CONFIG)
     platform.serving.pressure.rise()
     assert (await platform.ask("u1")).degraded == ["pressure"]
+
+
+async def test_no_answer_is_stale_while_events_swaps_and_catalogue_changes_go_on(tmp_path):
+    """Nothing is shown that the state or the catalogue, as they could be read when the question came, forbid."""
+    platform, said = await ready(tmp_path, config=RecommendConfig(exploration=0.3, trace_share=0.0))
+    rng, users, gone = np.random.default_rng(3), ["u1", "u2", "u3"], set()
+    versions = {"b1"}
+
+    async def acts():
+        for number in range(36):
+            user = users[number % 3]
+            shown = ids(await platform.ask(user))
+            await platform.track(user, shown[int(rng.integers(len(shown)))], "purchase")
+            await asyncio.sleep(0)
+
+    async def changes():
+        for number in range(12):
+            item_id = f"i{int(rng.integers(120))}"
+            await platform.stores.catalog.delete([item_id], NOW)
+            await platform.follower.step()
+            gone.add(item_id)
+            if number == 6:
+                await publish(platform.stores, platform.columns, platform.user_ids, "b2")
+                await platform.follower.step()
+                versions.discard("b1")
+                versions.add("b2")
+            await asyncio.sleep(0)
+
+    async def asks(user):
+        for _ in range(60):
+            record = decode_user((await platform.stores.state.read([user_key(user)])).records[0].value)
+            seen, deleted, known = set(record.seen_items().tolist()), set(gone), set(versions)
+            served = await platform.ask(user)
+            assert not seen & {one.ordinal for one in served.items}
+            assert not deleted & set(ids(served))
+            assert served.model_version in known | versions
+            await asyncio.sleep(0)
+
+    await asyncio.gather(acts(), changes(), *(asks(user) for user in users))
+    assert {grade for grade, _ in said} == {"fresh", "warm", "miss"}
