@@ -1,7 +1,7 @@
 """No filter is ever broken, over many requests with many filters, on real data."""
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,9 +15,10 @@ from kindred.app.sections import SCHEMA
 from kindred.core.event import Interaction, ItemUpserted
 from kindred.core.item import Item
 from kindred.recommend.ask import Ask, Served
+from kindred.recommend.config import RecommendConfig
 from kindred.settings.load import load_settings
 
-REQUESTS = 2_000
+CAP = RecommendConfig().category_cap
 NEWCOMERS = 40
 REJECTED = 2.5
 
@@ -159,26 +160,39 @@ def broken(ask: Ask, item_id: str, facts: Facts, known: Known, now: int) -> list
     return [name for name, kept in tests.items() if not kept]
 
 
-def is_allowed_somewhere(ask: Ask, facts: Facts, known: Known, now: int, shown: list[str]) -> str | None:
-    """Return an item that the filters allow and that was not shown, or None."""
+def full(ask: Ask, facts: Facts, shown: list[str]) -> set[str | None]:
+    """Return the primary categories that fill their share of a slate; a request for categories has no shares."""
+    counts = Counter(facts.items[item_id].category for item_id in shown)
+    assert ask.count is not None
+    most = ask.count if ask.categories else max(1, int(CAP * ask.count + 1e-9))
+    assert all(count <= most for category, count in counts.items() if category is not None), (ask, counts)
+    return {category for category, count in counts.items() if category is not None and count == most}
+
+
+def is_allowed_somewhere(
+    ask: Ask, facts: Facts, known: Known, now: int, shown: list[str], capped: set[str | None]
+) -> str | None:
+    """Return an item that the filters and the caps allow and that was not shown, or None."""
     rest = (
         item_id
         for item_id in facts.pool(ask).difference(shown)
+        if facts.items[item_id].category not in capped
         if (ask.min_rating is None or facts.rating(item_id) >= ask.min_rating)
         and facts.ordinals[item_id] not in known.disliked
     )
     return next((item_id for item_id in rest if not broken(ask, item_id, facts, known, now)), None)
 
 
-@pytest.mark.timeout(180)
-async def test_no_filter_is_ever_broken(app: App, home: Path) -> None:
+@pytest.mark.parametrize("requests", [2_000, pytest.param(100_000, marks=pytest.mark.long)])
+@pytest.mark.timeout(3_600)
+async def test_no_filter_and_no_cap_is_ever_broken(app: App, home: Path, requests: int) -> None:
     dice = random.Random(11)
     await add_newcomers(app, dice)
     facts = await read_facts(app, home)
     await app.follower.step()
     users: dict[str, Known] = {}
     short = filled = 0
-    for _ in range(REQUESTS):
+    for _ in range(requests):
         ask = random_ask(dice, facts)
         if ask.user_id not in users:
             users[ask.user_id] = await read_known(app, ask.user_id)
@@ -190,14 +204,19 @@ async def test_no_filter_is_ever_broken(app: App, home: Path) -> None:
         assert len(shown) == len(set(shown))
         assert ask.count is not None
         assert len(shown) <= ask.count
+        capped = full(ask, facts, shown)
         if len(shown) < ask.count:
             short += 1
             assert any(said.startswith("under_filled") for said in served.degraded), (ask, served.degraded)
-            assert is_allowed_somewhere(ask, facts, known, now, shown) is None, (ask, len(shown), served.degraded)
+            assert is_allowed_somewhere(ask, facts, known, now, shown, capped) is None, (
+                ask,
+                len(shown),
+                served.degraded,
+            )
         else:
             filled += 1
             assert not any(said.startswith("under_filled") for said in served.degraded)
-    assert min(short, filled) > REQUESTS / 20
+    assert min(short, filled) > requests / 20
 
 
 async def test_what_was_seen_between_two_requests_is_gone_from_the_second(app: App) -> None:
