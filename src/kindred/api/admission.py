@@ -24,12 +24,14 @@ from kindred.recommend.pressure import Pressure
 
 INTERVAL = 0.1
 """Seconds for which calls wait without a break before the queue is one that does not dissolve by itself."""
-LEAST, MOST = 2, 256
+LEAST, MOST = 2, 1_000
 """Calls that are answered side by side: one process has one core, and more only help where they wait for stores."""
 _START = 8
 # A loop that comes round faster than this (seconds) has nothing to do.
 _IDLE = 0.001
 _WEIGHT = 0.1
+# While calls wait, someone looks after them so often (seconds), also where no call leaves.
+_LOOK = INTERVAL / 4
 _LONGEST_RETRY = 3
 
 _QUESTIONS = ("/api/v1/recommendations", "/api/v1/search")
@@ -49,6 +51,7 @@ class Gate:
         # Smoothed seconds: from one call that left to the next, inside, and until the loop comes round.
         self._gap, self._stay, self._lag = 0.0, 0.0, 0.0
         self._judged = ticks()
+        self._looking: asyncio.TimerHandle | None = None
 
     def enter_at_once(self) -> float | None:
         """Let a call in if nobody waits and there is room; return when it came in, None when it did not."""
@@ -66,6 +69,9 @@ class Gate:
         if not self._waiting:
             self._since = now
         self._waiting.append((now, place))
+        self._measure(now)
+        if self._looking is None:
+            self._looking = asyncio.get_running_loop().call_later(_LOOK, self._look)
         try:
             return await place
         except asyncio.CancelledError:
@@ -88,19 +94,29 @@ class Gate:
             self._left = None
         self._let_in(now)
 
+    def _look(self) -> None:
+        now = self._ticks()
+        self._judge(now)
+        self._let_in(now)
+        again = asyncio.get_running_loop().call_later(_LOOK, self._look) if self._waiting else None
+        self._looking = again
+
     def _let_in(self, now: float) -> None:
-        while self._waiting and self._inside < self._room:
-            came, place = self._waiting.popleft()
+        """Let in whoever there is room for, and refuse whoever has waited for too long."""
+        while self._waiting:
+            came, place = self._waiting[0]
+            late = now - came > self._patience(now)
+            if not (place.done() or late or self._inside < self._room):
+                return
+            self._waiting.popleft()
             if place.done():
                 continue
-            waited, patience = now - came, self._patience(now)
-            if waited > self._target / 2:
+            if now - came > self._target / 2:
                 self._pressure.rise()
-            if waited > patience:
+            if late:
                 self._refuse(now)
-            place.set_result(self._admit(now) if waited <= patience else None)
-        if not self._waiting:
-            self._since = None
+            place.set_result(None if late else self._admit(now))
+        self._since = None
 
     def _patience(self, now: float) -> float:
         """Return how long a call may wait, in seconds."""
@@ -115,9 +131,12 @@ class Gate:
 
     def _admit(self, now: float) -> float:
         self._inside += 1
-        # What is ready now runs when the loop comes round.
-        asyncio.get_running_loop().call_soon(self._came_round, now)
+        self._measure(now)
         return now
+
+    def _measure(self, now: float) -> None:
+        """Learn how long what is ready now waits until the loop comes round."""
+        asyncio.get_running_loop().call_soon(self._came_round, now)
 
     def _came_round(self, asked: float) -> None:
         self._lag += _WEIGHT * (self._ticks() - asked - self._lag)
@@ -153,11 +172,11 @@ class Admission:
         if entered is None:
             came = time.perf_counter()
             entered = await self._gate.enter()
+            if entered is None:
+                self._meter.count("http_refused")
+                await _refuse(send)
+                return
             self._meter.observe("queue_seconds", time.perf_counter() - came)
-        if entered is None:
-            self._meter.count("http_refused")
-            await _refuse(send)
-            return
         try:
             await self._inner(scope, receive, send)
         finally:

@@ -106,17 +106,34 @@ async def test_a_queue_shorter_than_the_room_is_never_refused_at_the_door(bench:
 
 async def test_full_service_comes_back_by_itself(bench: Bench) -> None:
     bench.fill()
-    bench.now += INTERVAL
     waiting = await bench.wait(20)
-    while bench.inside:
-        await bench.serve(0.2)
-    bench.inside = [task.result() for task in waiting if task.done() and task.result() is not None]  # type: ignore[misc]
-    while bench.inside:
-        await bench.serve(0.2)
+    await bench.serve(2.5 * TARGET)
     assert bench.pressure.high
+    assert all(task.done() for task in waiting)
+    while bench.inside:
+        await bench.serve(0.01)
     bench.now += 1.1
     assert not bench.pressure.high
     assert bench.gate.enter_at_once() is not None
+
+
+async def test_calls_that_never_end_do_not_keep_others_out(bench: Bench) -> None:
+    room = bench.fill()
+    bench.now += 2 * INTERVAL
+    waiting = await bench.wait(room)
+    while not all(task.done() for task in waiting):
+        await asyncio.sleep(0.01)
+        bench.now += INTERVAL / 10
+    assert any(task.result() is not None for task in waiting), "a loop that is idle has room for more"
+
+
+async def test_nobody_waits_for_ever_where_no_call_leaves(bench: Bench) -> None:
+    bench.fill()
+    (task,) = await bench.wait()
+    bench.now += 10.0
+    while not task.done():
+        await asyncio.sleep(0.01)
+    assert task.result() is None
 
 
 async def test_who_gives_up_waiting_leaves_no_hole(bench: Bench) -> None:
