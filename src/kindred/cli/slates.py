@@ -37,7 +37,7 @@ async def recommend(
     placement: Annotated[str | None, Parameter(help="Named surface; default home.")] = None,
     item: Annotated[str | None, Parameter(help="The item on screen.")] = None,
     diversity: Annotated[float | None, Parameter(help="0 to 1, over the placement's.")] = None,
-    exploration: Annotated[float | None, Parameter(help="0 to 1, share of slots for new items.")] = None,
+    exploration: Annotated[float | None, Parameter(help="0 to 1, expected share of drawn slots.")] = None,
     trace: Annotated[bool, Parameter(negative="", help="Also show what every stage did.")] = False,
     as_json: Json = False,
 ) -> None:
