@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from kindred.adapters.local.vector_cases import filtered_cases, queries, recall
 from kindred.adapters.local.vector_lists import ListsBase
-from kindred.adapters.local.vectors import LocalVectorIndex, LocalVectorIndexes
+from kindred.adapters.local.vectors import LocalVectorIndex, LocalVectorIndexes, VectorConfig
 from kindred.core.bits import Bits
 
 ROWS, DIMENSIONS = 24_000, 16
+LISTS = VectorConfig(exact_rows=0)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def vectors() -> NDArray[np.float32]:
 @pytest.fixture(scope="module")
 def built(vectors: NDArray[np.float32], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
     folder = tmp_path_factory.mktemp("index")
-    return folder, LocalVectorIndexes().build(vectors, folder)
+    return folder, LocalVectorIndexes(LISTS).build(vectors, folder)
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def test_more_than_the_lists_tuned_for_may_be_asked(index: LocalVectorIndex, vec
 
 def test_equal_rows_end_a_search(tmp_path: Path) -> None:
     rows = np.ones((30_000, 4), np.float32)
-    LocalVectorIndexes().build(rows, tmp_path)
+    LocalVectorIndexes(LISTS).build(rows, tmp_path)
     index = LocalVectorIndexes().open(tmp_path, rows)
     found, scores = index.search(rows[0], 10, Bits.of(np.arange(30_000) % 2 == 1))
     assert (found % 2 == 1).all()

@@ -23,7 +23,7 @@ class Base(Protocol):
 
 
 class ExactBase:
-    """A scan of float32 rows; up to 20,000 rows it is faster than 8-bit codes, and it is exact."""
+    """A scan of float32 rows: exact, and up to some 50,000 rows as fast as lists of codes."""
 
     def __init__(self, vectors: NDArray[np.float32]) -> None:
         """Keep `vectors (n, d)`."""

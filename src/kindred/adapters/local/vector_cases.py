@@ -58,11 +58,13 @@ def filtered_cases(
 def recall(cases: list[Case], search: Callable[[Case], Floats]) -> float:
     """Return the mean share of the exact best that a search finds, by the inner products of what it returns.
 
-    By products and not by ordinals, since rows may be equal; float32 leaves them open by a few units in the last place.
+    By products and not by ordinals, since rows may be equal; float32 leaves them open by a few units in the last place
+    of what is summed, for which the greatest product of any case stands.
     """
+    greatest = max(abs(case.least) for case in cases)
     shares = []
     for case in cases:
-        near = case.least - 4 * np.finfo(np.float32).eps * abs(case.least)
+        near = case.least - 4 * np.finfo(np.float32).eps * greatest
         shares.append(min(1.0, np.count_nonzero(search(case) >= near) / case.depth))
     return float(np.mean(shares))
 

@@ -25,7 +25,7 @@ _BLOCK = 65_536
 class VectorConfig(Config, frozen=True):
     """How indexes are built."""
 
-    exact_rows: int = 20_000
+    exact_rows: int = 50_000
     """Up to here float32 rows are scanned, exactly; above, 8-bit codes stand in lists."""
 
 
