@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +30,24 @@ async def app(home: Path) -> AsyncIterator[App]:
     await made.start()
     yield made
     await made.close()
+
+
+def year(item: Item) -> float:
+    """Return an item's year, else NaN, which is on no side of anything."""
+    return item.attributes.get("year", float("nan"))
+
+
+EXPRESSIONS: dict[str, Callable[[Item], bool]] = {
+    "year >= 2005": lambda item: year(item) >= 2005,
+    "not year >= 1960": lambda item: not year(item) >= 1960,
+    "title contains 'love' or year = 1994": lambda item: "love" in item.title.lower() or year(item) == 1994,
+    "category = 'drama' or has tags": lambda item: list(item.categories[:1]) == ["Drama"] or len(item.tags) > 0,
+    "not (categories contains 'Comedy' or year in [1995, 1996])": lambda item: (
+        "Comedy" not in item.categories and year(item) not in (1995, 1996)
+    ),
+    "creator = null and regions contains 'NO'": lambda item: item.creator is None and "NO" in item.regions,
+}
+"""Filter expressions, and what each means, said by plain Python."""
 
 
 class Facts:
@@ -107,6 +125,8 @@ def random_ask(dice: random.Random, facts: Facts) -> Ask:
         wanted["tags"] = tuple(dice.sample(facts.tags, dice.randint(1, 20)))
     if sometimes(0.3):
         wanted["min_rating"] = dice.choice([0.5, 2.0, 3.0, 3.5, 4.0, 4.5, 5.0])
+    if sometimes(0.3):
+        wanted["where"] = dice.choice(list(EXPRESSIONS))
     if sometimes(0.4):
         wanted["exclude_items"] = tuple(dice.sample(list(facts.items), dice.choice([1, 10, 100])))
     if sometimes(0.2):
@@ -149,6 +169,7 @@ def broken(ask: Ask, item_id: str, facts: Facts, known: Known, now: int) -> list
         "category": not ask.categories or set(ask.categories) & set(item.categories),
         "tags": not ask.tags or set(ask.tags) & set(item.tags),
         "min_rating": ask.min_rating is None or facts.rating(item_id) >= ask.min_rating - 1e-6,
+        "where": ask.where is None or EXPRESSIONS[ask.where](item),
         "exclude_items": item_id not in ask.exclude_items and item_id != ask.item_id,
         "seen": not ask.exclude_seen or facts.ordinals[item_id] not in known.seen,
         "rejected": facts.ordinals[item_id] not in known.rejected,
