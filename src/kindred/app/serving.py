@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 
@@ -59,7 +60,7 @@ from kindred.recommend.world import World
 
 GATHER_SECONDS = 0.1
 PENDING_EFFECTS = 10_000
-SWEEP_EVERY = 3_600.0
+SWEEP_MINUTES = 60
 # Said when reasons failed: nothing else would be sure to be true.
 UNEXPLAINED = Reason(code=ReasonCode.FROM_CATALOGUE, text="From the catalogue")
 
@@ -230,12 +231,13 @@ class Serving:
         return said + ([self._follower.crowded] if self._follower.crowded else [])
 
     async def sweep(self) -> None:
-        """Drop replay records past their day, every hour, until cancelled."""
-        while True:
-            with contextlib.suppress(KindredError):
-                await self._stores.traces.sweep(self._clock.now() - DAY)
+        """Drop reserves past their time every minute, and replay records past their day every hour, until cancelled."""
+        for minute in count():
             self._reserves.sweep(self._clock.now())
-            await asyncio.sleep(SWEEP_EVERY)
+            if minute % SWEEP_MINUTES == 0:
+                with contextlib.suppress(KindredError):
+                    await self._stores.traces.sweep(self._clock.now() - DAY)
+            await asyncio.sleep(60)
 
     async def drain(self) -> None:
         """Wait for what follows the answers already given."""

@@ -175,4 +175,5 @@ class _Pools:
     def _count(self) -> None:
         self._open = [pool for pool in self._pools if pool.open]
         self.epsilon = sum(pool.share for pool in self._open)
-        self.size = len(set().union(*(pool.open for pool in self._open)))
+        rows = [pool.open.keys() for pool in self._open]
+        self.size = len(rows[0] | rows[1]) if len(rows) > 1 else sum(map(len, rows))
