@@ -14,8 +14,11 @@ from kindred.core.candidates import Floats
 from kindred.training.controls import Controls
 from kindred.training.lake_events import LakeEvents, LakeManifest
 
-# The greedy choice of a slot has a propensity of at least 1 - ε; what lies below was drawn, as long as ε is below this.
+# The greedy choice of a slot has a propensity of at least 1 - ε; what lies below was drawn. Where a record does not
+# tell ε, it is taken to be at most this.
 DRAWN = 0.5
+# A propensity and its ε were rounded apart.
+_ROUNDING = 1e-6
 LEAST = 0.1
 # Bots click wherever something stands; who was shown so many times as much as the median person is taken for one.
 BOT = 10
@@ -39,6 +42,7 @@ class _Slate(msgspec.Struct):
 
     items: list[str] = []
     propensities: list[float] = []
+    epsilons: list[float] = []
     exposure: bool = True
 
 
@@ -115,8 +119,9 @@ def _drawn(served: pl.DataFrame) -> pl.DataFrame:
         slate = _slates.decode(body or "{}")
         if not slate.exposure:
             continue
-        for slot, (item, chance) in enumerate(zip(slate.items, slate.propensities, strict=False)):
-            if chance < DRAWN:
+        epsilons = slate.epsilons or [DRAWN] * len(slate.items)
+        for slot, (item, chance, epsilon) in enumerate(zip(slate.items, slate.propensities, epsilons, strict=False)):
+            if chance < min(DRAWN, 1 - epsilon) - _ROUNDING:
                 users.append(user)
                 requests.append(request)
                 items.append(item)

@@ -6,7 +6,7 @@ import pytest
 from benchmarks.world.logs import Logs, events, simulate
 from benchmarks.world.truth import Truth, WorldConfig
 
-from kindred.core.event import encode_event
+from kindred.core.event import Served, encode_event
 from kindred.core.position import Position
 from kindred.ports.log import LogRecord
 from kindred.training.exposures import LEAST, Exposures
@@ -36,6 +36,30 @@ def test_it_counts_what_draws_showed_and_no_more(world: tuple[Truth, Logs]) -> N
     found, drawn = counted(world), world[1].take(world[1].random)
     assert found.shown.tolist() == np.bincount(drawn.slots).tolist()
     assert found.followed.tolist() == np.bincount(drawn.slots, drawn.click).astype(int).tolist()
+
+
+def test_a_high_share_of_draws_does_not_make_the_greedy_choice_one() -> None:
+    """Where ε is told, the best item that stands in its own place by 1 - ε is no draw; a pinned one never is."""
+    slate = Served(
+        event_id="e",
+        timestamp=0,
+        ingested_at=0,
+        user_id="u",
+        request_id="r",
+        placement="home",
+        bundle="b",
+        items=["best", "drawn", "pinned", "best2"],
+        propensities=[0.2, 0.1, 1.0, 0.7],
+        sources=["als"] * 4,
+        epsilons=[0.8, 0.8, 0.0, 0.3],
+        pinned=[2],
+    )
+    for record, shown in (
+        (slate, [0, 1]),
+        (msgspec.structs.replace(slate, epsilons=[], propensities=[0.7, 0.1, 1.0, 0.7]), [0, 1]),
+    ):
+        found = Exposures.of([event_columns([LogRecord(Position(0, 0, 0), encode_event(record))])])
+        assert found.shown.tolist() == shown
 
 
 def test_planted_examination_is_recovered(world: tuple[Truth, Logs]) -> None:
