@@ -119,11 +119,12 @@ class Column:
             found |= np.isin(_part(self._numbers, rows, size), numbers)
         if self._codes is None:
             return found
+        codes = [self._code(each) for each in values if isinstance(each, str | bool)]
+        known = self._known_moments() if moments else self._moments[:0]
+        # Last, for words may come meanwhile: it has room for all that was just looked up.
         wanted = np.zeros(len(self._words) + 1, np.bool_)
-        wanted[[self._code(each) for each in values if isinstance(each, str | bool)]] = True
-        if moments:
-            known = self._known_moments()
-            wanted[: len(known)] |= np.isin(known, moments)
+        wanted[codes] = True
+        wanted[: len(known)] |= np.isin(known, moments)
         wanted[-1] = False
         return found | _of_codes(wanted, _part(self._codes, rows, size))
 
