@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kindred.adapters.local.vector_clusters import SAMPLED, Clusters
-from kindred.adapters.local.vector_lists import CODES, LISTS, PROBED, ListsBase, Tuning
+from kindred.adapters.local.vector_lists import CODES, LISTS, PROBED, SHARES, ListsBase, Tuning
 from kindred.adapters.local.vector_tuning import tune
 
 # Its stubs leave out keyword arguments and the methods that it adds in Python.
@@ -33,7 +33,7 @@ def write_lists(vectors: NDArray[np.float32], live: NDArray[np.intp], folder: Pa
     faiss.write_index(index, str(folder / CODES))
     _write_places(index, len(vectors), folder)
     del index
-    base = ListsBase(folder, vectors, Tuning(probes=(1, 1, 1), depth=1, exact=0, patience=0.0, noise=noise))
+    base = ListsBase(folder, vectors, Tuning(probes=(1,) * len(SHARES), depth=1, exact=0, patience=0.0, noise=noise))
     measured = tune(vectors, live, base)
     return base.tuning, {**measured, "lists": float(base.lists), "probes": float(base.tuning.probes[0])}
 

@@ -13,7 +13,7 @@ from kindred.core.bits import Bits
 from kindred.core.candidates import Floats, Ordinals
 
 CODES, LISTS, PROBED = "index.faiss", "lists.npy", "probed.npy"
-SHARES = (1.0, 0.1, 0.01)
+SHARES = (1.0, 0.1, 0.01, 0.001)
 
 # Its stubs leave out keyword arguments and the methods that it adds in Python.
 faiss: Any = faiss_module
@@ -33,16 +33,16 @@ REFUSED, SCANNED, PLACED = 8, 30, 130
 # Below this many passing rows among those looked at, the share that passes is not known in so few lists.
 _SEEN = 16
 _LOOKED_AT = 1_024
-# Where lists far from the query hold what passes, a search comes to cost about four times what it began with.
-_GROWTH = 4
+# Where lists far from the query hold what passes, a search comes to cost about ten times what it began with.
+_GROWTH = 10
 
 
 class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     """What was found at the build to keep the recall.
 
-    `probes`: lists to begin with for `depth` rows where 100, 10 and 1 % of the rows near the query pass. `patience`: a
-    search ends when the last third of the lists brought at most this share of its rows. `exact`: up to so many passing
-    rows all are scored. `noise`: standard deviation of the codes' inner products with a query of length 1.
+    `probes`: lists to begin with for `depth` rows where each of `SHARES` of the rows near the query passes.
+    `patience`: a search ends when the last third of the lists brought at most this share of its rows. `exact`: up to so
+    many passing rows all are scored. `noise`: standard deviation of the codes' inner products with a query of length 1.
     """
 
     probes: tuple[int, ...]
