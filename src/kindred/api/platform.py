@@ -28,6 +28,7 @@ from kindred.recommend.ask import (
     SimilarUsersAsk,
 )
 from kindred.recommend.pressure import Pressure
+from kindred.recommend.why_not import WhyNot
 
 
 class EventJournal(Protocol):
@@ -68,6 +69,10 @@ class Answers(Protocol):
 
     async def trace(self, request_id: str) -> Trace:
         """Return what the stages of a request did; raise NotFound or Gone."""
+        ...
+
+    async def why_not(self, request_id: str, item_id: str) -> WhyNot:
+        """Return why an item is not in the answer to a request; raise NotFound or Gone."""
         ...
 
     async def wait_for(self, position: Position, timeout: float) -> bool:

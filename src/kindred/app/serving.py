@@ -11,13 +11,14 @@ from itertools import count
 import numpy as np
 
 from kindred.app.asking import as_search, build_query, placement_of
+from kindred.app.explaining import read_record, trace_again, why_not_again
 from kindred.app.follower import Follower
 from kindred.app.page_tokens import Page, PageTokens
 from kindred.app.stores import Stores
 from kindred.core.clock import DAY, Clock
-from kindred.core.errors import Gone, KindredError, NotFound, StoreUnavailable
+from kindred.core.errors import KindredError, StoreUnavailable
 from kindred.core.event import Event
-from kindred.core.ids import id_time, new_id
+from kindred.core.ids import new_id
 from kindred.core.item import CatalogItem
 from kindred.core.position import Position
 from kindred.core.query import Query
@@ -41,9 +42,10 @@ from kindred.recommend.ask import (
 )
 from kindred.recommend.config import PlacementConfig, RecommendConfig
 from kindred.recommend.effects.gathered import Gathered
-from kindred.recommend.effects.replay import ReplayLog, decode_replay, replay_query
+from kindred.recommend.effects.replay import ReplayLog, ReplayRecord, replay_query
 from kindred.recommend.effects.served import ServedLog
 from kindred.recommend.effects.spread import ExposureSpread
+from kindred.recommend.explainers.moved import moved
 from kindred.recommend.filters.rules import emptied_by
 from kindred.recommend.funnels import build_funnel
 from kindred.recommend.listing import list_items
@@ -56,6 +58,7 @@ from kindred.recommend.search.funnel import build_search_funnel
 from kindred.recommend.similar import similar_items
 from kindred.recommend.similar_users import similar_users
 from kindred.recommend.where.passing import asked_by, let_through
+from kindred.recommend.why_not import WhyNot
 from kindred.recommend.world import World
 
 GATHER_SECONDS = 0.1
@@ -136,6 +139,8 @@ class Serving:
     async def _serve(self, world: World, funnel: Funnel, query: Query, started: float) -> Served:
         slate = await self._slate(world, funnel, query)
         items = self._shown(world, query, slate)
+        if query.want_trace and slate.trace is not None:
+            slate.trace.items = moved(world, slate.candidates, slate.all_sources)
         self._follow_up(funnel, query, slate)
         took = time.perf_counter() - started
         self._meter.observe("recommend_seconds", took, placement=query.placement)
@@ -168,32 +173,27 @@ class Serving:
 
         Raises NotFound for an id never seen here, Gone when it is past its day.
         """
+        record = await self._record_of(request_id)
+        if record.trace is not None:
+            return record.trace
+        return await trace_again(self._runner, *(await self._again(record, request_id)), record)
+
+    async def why_not(self, request_id: str, item_id: str) -> WhyNot:
+        """Return why an item is not in the answer to a request; raise what `trace` does, and NotFound for the item."""
+        record = await self._record_of(request_id)
+        return await why_not_again(self._runner, *(await self._again(record, request_id)), record, item_id)
+
+    async def _record_of(self, request_id: str) -> ReplayRecord:
         following = self._running.get(request_id)
         if following is not None:
             await asyncio.wait([following])
-        data = await self._stores.traces.get(request_id)
-        if data is None:
-            made = id_time(request_id)
-            if made is not None and made < self._clock.now() - DAY:
-                raise Gone(f"request {request_id!r} is older than 24 hours")
-            raise NotFound(f"no request {request_id!r} in the last 24 hours")
-        record = decode_replay(data)
-        if record.received < self._clock.now() - DAY:
-            raise Gone(f"request {request_id!r} is older than 24 hours")
-        if record.trace is not None:
-            return record.trace
+        return await read_record(self._stores.traces, request_id, self._clock.now())
+
+    async def _again(self, record: ReplayRecord, request_id: str) -> tuple[World, Funnel, Query]:
         world, recommending, searching = self._present()
-        funnel, query = recommending if record.search is None else searching, replay_query(record, request_id)
+        query = replay_query(record, request_id)
         query.where = await let_through(world, asked_by(query))
-        slate = await self._runner.run(funnel, query)
-        trace = slate.trace or Trace(request_id=request_id)
-        causes = []
-        if funnel.bundle != record.bundle:
-            causes.append(f"the bundle was {record.bundle}, is now {funnel.bundle}")
-        if slate.candidates.items.tolist() != record.shown:
-            causes.append("the user's state, the catalogue or the trends have changed since")
-        trace.exact, trace.cause = not causes, "; ".join(causes) or None
-        return trace
+        return world, recommending if record.search is None else searching, query
 
     async def wait_for(self, position: Position, timeout: float) -> bool:
         """Wait up to `timeout` seconds until `position` is folded and this server's tables know; return whether.

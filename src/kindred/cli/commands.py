@@ -14,6 +14,7 @@ from kindred.cli.demo import demo
 from kindred.cli.doctor import doctor
 from kindred.cli.events import events
 from kindred.cli.exits import Exit, report
+from kindred.cli.explaining import explain
 from kindred.cli.features import features
 from kindred.cli.jobs import job, jobs
 from kindred.cli.lake import lake
@@ -63,6 +64,7 @@ for _command in (
     similar,
     trending,
     popular,
+    explain,
     evaluate,
     doctor,
 ):

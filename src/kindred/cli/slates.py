@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from kindred.cli.explaining import stage_table
 from kindred.cli.output import Json, emit_json, note, show, table
 from kindred.cli.session import opened_app
 from kindred.core.errors import InvalidInput
@@ -11,7 +12,6 @@ from kindred.core.ids import check_id
 
 if TYPE_CHECKING:
     from kindred.core.item import CatalogItem
-    from kindred.core.trace import Trace
     from kindred.recommend.ask import ListAnswer, Served
 
 Window = Literal["1h", "24h", "7d"]
@@ -66,7 +66,7 @@ async def recommend(
         return
     _show_served(user, served)
     if trace and served.trace is not None:
-        show(_trace_table(served.trace))
+        show(stage_table(served.trace))
 
 
 async def similar(
@@ -193,12 +193,6 @@ def _show_list(title: str, value: str, rows: "list[tuple[CatalogItem, float, str
 def _degraded(degraded: list[str], shown: int) -> None:
     if degraded:
         note(f"{'Nothing to show' if not shown else 'Less than usual'}: {', '.join(degraded)}", style="yellow")
-
-
-def _trace_table(trace: "Trace") -> Any:
-    rows = [(s.stage, s.kind, s.milliseconds, s.entered, s.left, s.error or "") for s in trace.stages]
-    columns = ["stage|cyan", "kind|dim", "ms||right", "in||right", "out||right", "failed|red"]
-    return table(columns, rows, title=f"What every stage did, {trace.milliseconds:.1f} ms in all")
 
 
 def _item(found: "CatalogItem") -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
+from kindred.core.candidates import Candidates
 from kindred.core.errors import KindredError
 from kindred.core.query import Query
 from kindred.core.trace import StageTrace, Trace
@@ -60,6 +61,9 @@ class Recorder:
         )
         self._fail(stage, TimeoutError(f"{stage.name}: not ready within {milliseconds:g} ms"))
 
+    def saw(self, step: str, candidates: Candidates) -> None:
+        """Hear what is left of the candidates behind a step; whoever only times has no use for it."""
+
     def finish(self, state_version: str) -> Trace:
         """Stop the clock and return the trace of an answer from the state at a position."""
         self.trace.state_version = state_version
@@ -78,6 +82,19 @@ class Recorder:
             raise error
         else:
             raise StageFault(f"{stage.name}: {_said(error)}") from error
+
+
+class Watching(Recorder):
+    """A record that keeps the candidates behind every step, in order: `(step, candidates)`."""
+
+    def __init__(self, query: Query, bundle: str, meter: Meter) -> None:
+        """Start with no steps."""
+        super().__init__(query, bundle, meter)
+        self.steps: list[tuple[str, Candidates]] = []
+
+    def saw(self, step: str, candidates: Candidates) -> None:
+        """Keep them."""
+        self.steps.append((step, candidates))
 
 
 def _said(error: Exception) -> str:

@@ -23,6 +23,9 @@ from kindred.pipeline.stages import Filter, Reranker, Scorer, Source
 from kindred.pipeline.wave import wave
 from kindred.ports.telemetry import Meter, NoMeter
 
+PROPOSED, MERGED, COARSE, RANKED, SLATE = "proposed:", "merged", "coarse", "ranked", "slate"
+"""What a recorder is told the candidates of, besides those behind every filter and every stage that orders."""
+
 
 class Runner:
     """Owns the order of stages, the concurrency and deadline of each wave, checks, top-k, timing and the trace."""
@@ -61,11 +64,11 @@ class Runner:
     async def rank(self, funnel: Funnel, query: Query, recorder: Recorder) -> Candidates:
         """Return what the sources propose, scored, best first; the fallbacks are asked where that is too little."""
         found = await self._propose(funnel, funnel.sources, query, recorder)
-        ranked = await self.score(funnel, query, _merged(funnel, query, found), recorder)
+        ranked = await self.score(funnel, query, _merged(funnel, query, found, recorder), recorder)
         if len(ranked) < query.count and funnel.fallbacks:
             more = await self._propose(funnel, funnel.fallbacks, query, recorder)
             if any(len(part) for part in more.values()):
-                ranked = await self.score(funnel, query, _merged(funnel, query, {**found, **more}), recorder)
+                ranked = await self.score(funnel, query, _merged(funnel, query, {**found, **more}, recorder), recorder)
         return ranked
 
     async def score(self, funnel: Funnel, query: Query, found: Candidates, recorder: Recorder) -> Candidates:
@@ -73,6 +76,7 @@ class Runner:
         candidates = self.admit(funnel, query, found, recorder)
         candidates = self._score(funnel.coarse, "coarse", query, candidates, recorder)
         candidates = _best(candidates, "coarse", max(query.params.ranked, query.count))
+        recorder.saw(COARSE, candidates)
 
         async def one(stage: Any) -> Mapping[str, Floats]:
             columns, _ = checked_columns(await stage.columns(query, candidates), len(candidates))
@@ -83,7 +87,9 @@ class Runner:
             candidates = candidates.with_columns(columns)
         candidates = self._score(funnel.fine, "fine", query, candidates, recorder)
         candidates = self._filter(funnel.filters, "filter", query, candidates, recorder)
-        return _ordered(candidates)
+        ranked = _ordered(candidates)
+        recorder.saw(RANKED, ranked)
+        return ranked
 
     def admit(self, funnel: Funnel, query: Query, candidates: Candidates, recorder: Recorder) -> Candidates:
         """Return the candidates that every rule of this moment lets through, in their order."""
@@ -106,7 +112,9 @@ class Runner:
         """Return the rows of the slate: drawn where the funnel draws, else the first ones, each with its propensity."""
         draws = [] if funnel.draws is None else [funnel.draws]
         chosen = self._order(draws, query, arranged, recorder)
-        return chosen if len(chosen) <= query.count else chosen.take(np.arange(query.count))
+        chosen = chosen if len(chosen) <= query.count else chosen.take(np.arange(query.count))
+        recorder.saw(SLATE, chosen)
+        return chosen
 
     async def tell(self, funnel: Funnel, query: Query, chosen: Candidates, recorder: Recorder) -> Slate:
         """Return the slate of chosen rows, with the sources and the reason of each."""
@@ -143,7 +151,10 @@ class Runner:
         async def one(source: Source) -> Candidates:
             return checked_candidates(await source.propose(query))
 
-        return await wave(recorder.enabled(sources, "source"), "source", one, funnel.deadlines.sources, recorder)
+        found = await wave(recorder.enabled(sources, "source"), "source", one, funnel.deadlines.sources, recorder)
+        for name, part in found.items():
+            recorder.saw(f"{PROPOSED}{name}", part)
+        return found
 
     def _filter(
         self, filters: Sequence[Filter], kind: str, query: Query, candidates: Candidates, recorder: Recorder
@@ -156,6 +167,7 @@ class Runner:
                         note.detail["removed"] = candidates.items[~mask][:200].tolist()
                     candidates = candidates.take(mask)
                 note.left = len(candidates)
+            recorder.saw(stage.name, candidates)
         return candidates
 
     def _score(
@@ -179,6 +191,7 @@ class Runner:
                 propensity = candidates.columns["propensity"][order.index] * order.propensity
                 candidates = candidates.take(order.index).with_columns({**order.columns, "propensity": propensity})
                 note.left = len(candidates)
+            recorder.saw(stage.name, candidates)
         return candidates
 
     async def _explain(self, funnel: Funnel, query: Query, slate: Slate, recorder: Recorder) -> list[Reason]:
@@ -195,10 +208,12 @@ class Runner:
         return explained
 
 
-def _merged(funnel: Funnel, query: Query, found: Mapping[str, Candidates]) -> Candidates:
+def _merged(funnel: Funnel, query: Query, found: Mapping[str, Candidates], recorder: Recorder) -> Candidates:
     bits = {source.name: bit for bit, source in enumerate([*funnel.sources, *funnel.fallbacks])}
     merged = Candidates.merge(list(found.values()), [bits[name] for name in found])
-    return _best(merged, "best_rank", max(query.params.candidates, query.count), ascending=True)
+    kept = _best(merged, "best_rank", max(query.params.candidates, query.count), ascending=True)
+    recorder.saw(MERGED, kept)
+    return kept
 
 
 def _best(candidates: Candidates, column: str, k: int, ascending: bool = False) -> Candidates:

@@ -46,6 +46,7 @@ from kindred.recommend.ask import (
     SimilarUsersAsk,
 )
 from kindred.recommend.pressure import Pressure
+from kindred.recommend.why_not import WhyNot
 
 _ATTRIBUTES = {"year": 1995}
 NOW = 1_700_000_000_000
@@ -149,6 +150,14 @@ class PlainAnswers:
         if request_id != "rec_1":
             raise NotFound(f"there is no request {request_id!r}")
         return Trace(request_id=request_id)
+
+    async def why_not(self, request_id: str, item_id: str) -> WhyNot:
+        self._hear((request_id, item_id))
+        if request_id != "rec_1":
+            raise NotFound(f"there is no request {request_id!r}")
+        return WhyNot(
+            request_id=request_id, item_id=item_id, outcome="filtered", said="", bundle="b1", state_version="0.0.7"
+        )
 
     async def wait_for(self, position: Position, timeout: float) -> bool:
         await asyncio.sleep(0)

@@ -1,19 +1,21 @@
-"""Health, metrics, and the trace of a request."""
+"""Health, metrics, the trace of a request, and why an item is not in its answer."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from litestar import MediaType, Response, get
-from litestar.params import FromPath
+from litestar.params import FromPath, QueryParameter
 
 from kindred.api.access import described
 from kindred.api.edge import path_id
 from kindred.api.platform import Injected
 from kindred.api.tokens import ADMIN
 from kindred.core.errors import Fault, Overloaded
+from kindred.core.ids import check_id
 from kindred.core.trace import Trace
 from kindred.monitoring.prometheus import CONTENT_TYPE
+from kindred.recommend.why_not import WhyNot
 
 
 class Health(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -62,4 +64,14 @@ async def trace(platform: Injected, request_id: FromPath[str]) -> Trace:
     return await platform.serving.trace(path_id(request_id, "/request_id"))
 
 
-HANDLERS = [live, ready, metrics, trace]
+@get("/api/v1/requests/{request_id:str}/why-not", **described(ADMIN, "operations", 404, 410))
+async def why_not(
+    platform: Injected,
+    request_id: FromPath[str],
+    item_id: Annotated[str, QueryParameter(min_length=1, max_length=128, description="an item of the catalogue")],
+) -> WhyNot:
+    """Say why an item is not in the answer to a request: never proposed, filtered by which rule, ranked where."""
+    return await platform.serving.why_not(path_id(request_id, "/request_id"), check_id(item_id, "/item_id"))
+
+
+HANDLERS = [live, ready, metrics, trace, why_not]
