@@ -18,7 +18,8 @@ HEAVY = {
 COMMANDS = [
     ["demo"], ["import"], ["train"], ["evaluate"], ["serve"], ["run"], ["precompute"], ["recommend"], ["similar"],
     ["trending"],
-    ["popular"], ["explain"], ["doctor"], ["config"], ["config", "show"], ["config", "check"], ["config", "explain"], ["models"],
+    ["popular"], ["explain"], ["doctor"], ["config"], ["config", "show"], ["config", "check"],
+    ["config", "explain"], ["models"],
     ["models", "list"], ["models", "activate"], ["models", "rollback"], ["token"], ["token", "create"],
     ["catalog"], ["catalog", "sync"],
     ["token", "list"], ["token", "revoke"], ["consume"], ["backup"], ["restore"], ["job"], ["jobs"],
