@@ -110,9 +110,10 @@ async def test_a_slate_ends_short_rather_than_over_the_cap(tmp_path):
     assert served.degraded == ["under_filled:category_cap"]
 
 
-@pytest.mark.parametrize("placements", [8, pytest.param(400, marks=pytest.mark.long)])
-async def test_no_request_breaks_a_cap_or_a_filter(tmp_path, placements):
-    """Random placements, 25 random requests to each, with pins, draws, spacing and both rerankers."""
+@pytest.mark.parametrize(("placements", "requests"), [(8, 25), pytest.param(40, 250, marks=pytest.mark.long)])
+@pytest.mark.timeout(1_800)
+async def test_no_request_breaks_a_cap_or_a_filter(tmp_path, placements, requests):
+    """Random placements and random requests to each, with pins, draws, spacing and both rerankers."""
     rng = np.random.default_rng(4)
     for number in range(placements):
         pins = [
@@ -129,7 +130,7 @@ async def test_no_request_breaks_a_cap_or_a_filter(tmp_path, placements):
         )
         config = RecommendConfig(cold_item=40, exploration_policy=str(rng.choice(["epsilon", "thompson"])))
         platform = await build(tmp_path / str(number), config=config, placements={"home": made})
-        for _ in range(25):
+        for _ in range(requests):
             tags = [(), ("tag3",), ("tag1", "tag2", "mood4")][rng.integers(3)]
             excluded = tuple(f"i{ordinal}" for ordinal in rng.integers(120, size=rng.integers(6)))
             asked = {"count": int(rng.integers(1, 41)), "tags": tags, "exclude_items": excluded}
