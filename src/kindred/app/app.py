@@ -52,6 +52,7 @@ class App:
 
         The first world is there on return if any is.
         """
+        self.follower.touches = True
         with contextlib.suppress(KindredError):
             await self.follower.step()
         if consume:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from itertools import count
@@ -9,6 +10,7 @@ from itertools import count
 import numpy as np
 
 from kindred.app.stores import Stores
+from kindred.app.touching import touch
 from kindred.app.trend_lists import TrendLists
 from kindred.core.bundle import Manifest
 from kindred.core.clock import Clock
@@ -55,6 +57,8 @@ class Follower:
         self._refused: tuple[str, BundleError] | None = None
         self._refused_until = 0.0
         self._one_at_a_time = asyncio.Lock()
+        # A command that asks once reads little of what a server would have touched.
+        self.touches = False
         self.trouble: str | None = None
         self.crowded: str | None = None
 
@@ -193,6 +197,9 @@ class Follower:
             await asyncio.to_thread(self._table.available, self._clock.now())
         await asyncio.to_thread(world.newcomers.follow, world.new_until(self._clock.now()))
         await world.cards.of(models.popularity.top(WARM)[0].tolist())
+        if self.touches:
+            # Nobody waits for it: from a slow disk it takes a while, and what is not touched yet is only slower.
+            threading.Thread(target=touch, args=[self._stores.home], name="touch", daemon=True).start()
         return world
 
     def _encode(self, models: ModelSet, side: ContentSide, changes: Sequence[CatalogItem]) -> None:

@@ -1,6 +1,9 @@
 """What the follower takes over, what it refuses, and what a full side segment costs."""
 
+import asyncio
 import dataclasses
+import queue
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -8,6 +11,7 @@ import pytest
 from tests.unit.recommend.world import NOW, build, item, publish
 
 from kindred.adapters.memory.catalog import MemoryCatalog
+from kindred.app import follower as following
 from kindred.app.follower import Follower, encode_changes
 from kindred.core.errors import BundleCorrupt, StoreFull, StoreUnavailable
 from kindred.core.item import CatalogItem
@@ -135,3 +139,14 @@ async def test_many_changes_are_put_into_arrays_and_nothing_is_lost(platform, mo
     assert table.in_categories(["fresh"]).bits.ordinals().tolist() == list(range(0, 120, 2))
     assert not table.in_categories(["action"]).bits.has(np.array([0, 10])).any()
     assert table.in_categories(["action"]).bits.has(np.array([5, 15])).all()
+
+
+async def test_a_server_touches_what_it_opened_and_a_command_does_not(platform, monkeypatch):
+    touched: queue.SimpleQueue[Path] = queue.SimpleQueue()
+    monkeypatch.setattr(following, "touch", touched.put)
+    await _follower(platform).step()
+    serving = _follower(platform)
+    serving.touches = True
+    await serving.step()
+    assert await asyncio.to_thread(touched.get, timeout=60) == platform.stores.home
+    assert touched.empty()
