@@ -12,8 +12,11 @@ from kindred.pipeline.runner import SLATE, Runner
 from kindred.ports.operations import TraceStore
 from kindred.recommend.effects.replay import ReplayRecord, decode_replay
 from kindred.recommend.explainers.moved import moved
+from kindred.recommend.reserves.reserve import Grade
 from kindred.recommend.why_not import WhyNot, watch, why_not
 from kindred.recommend.world import World
+
+_KEPT = (Grade.FRESH, Grade.WARM)
 
 
 async def read_record(traces: TraceStore, request_id: str, now: int) -> ReplayRecord:
@@ -60,5 +63,6 @@ def _changed(funnel: Funnel, record: ReplayRecord, shown: list[int]) -> str | No
     if funnel.bundle != record.bundle:
         causes.append(f"the bundle was {record.bundle}, is now {funnel.bundle}")
     if shown != record.shown:
-        causes.append("the user's state, the catalogue or the trends have changed since")
+        kept = f"the answer was made {record.grade} from a reserve" if record.grade in _KEPT else ""
+        causes.append(kept or "the user's state, the catalogue or the trends have changed since")
     return "; ".join(causes) or None

@@ -70,6 +70,18 @@ async def test_a_fresh_answer_is_the_one_that_ranking_everything_gives(tmp_path)
     assert said[-1][0] == "fresh"
 
 
+async def test_a_replay_says_that_the_answer_came_from_a_reserve(tmp_path):
+    platform, said = await ready(tmp_path)
+    first = await platform.ask("u1")
+    assert (await platform.serving.trace(first.request_id)).exact
+    for number in range(5):
+        await platform.upsert(msgspec.structs.replace(item(number), item_id=f"new{number}", created=NOW - 1))
+    second = await platform.ask("u1", count=100)
+    trace = await platform.serving.trace(second.request_id)
+    assert said[-1][0] == "fresh"
+    assert (trace.exact, trace.cause) == (False, "the answer was made fresh from a reserve")
+
+
 async def test_another_process_finds_the_reserve_in_the_shared_cache(tmp_path):
     platform, said = await ready(tmp_path)
     first = await platform.ask("u1")

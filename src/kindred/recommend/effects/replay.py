@@ -11,10 +11,12 @@ from kindred.core.rng import seed_of
 from kindred.core.slate import Slate
 from kindred.core.trace import Trace
 from kindred.pipeline.stages import FailPolicy
+from kindred.recommend.reserves.reserve import GRADE
 
 
 class ReplayRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A request as it was asked and answered; `trace` is there where it was asked for or sampled.
+    """A request as it was asked and answered; `trace` is there where it was asked for or sampled; `grade`:
+    how reserves had a part in it.
 
     `shown` is what it answered, `before` what stood on earlier pages or in rows above.
     """
@@ -34,6 +36,7 @@ class ReplayRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     search: SearchTerms | None = None
     before: tuple[int, ...] = ()
     trace: Trace | None = None
+    grade: str = ""
 
 
 def encode_replay(record: ReplayRecord) -> bytes:
@@ -87,5 +90,6 @@ class ReplayLog:
             shown=slate.candidates.items.tolist(),
             before=query.shown,
             trace=slate.trace if sampled else None,
+            grade=str(query.scratch.get(GRADE, "")),
         )
         await self.keep([(query.request_id, query.received, encode_replay(record))])

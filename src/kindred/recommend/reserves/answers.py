@@ -23,12 +23,10 @@ from kindred.recommend.pressure import PRESSURE, Pressure
 from kindred.recommend.reserves.config import ReservesConfig
 from kindred.recommend.reserves.near import Arranged, Held, NearReserves, Told
 from kindred.recommend.reserves.request import Request, keepable
-from kindred.recommend.reserves.reserve import Grade, Reserve, candidate_set, cut
+from kindred.recommend.reserves.reserve import GRADE, Grade, Reserve, candidate_set, cut
 from kindred.recommend.reserves.shared import SharedReserves
 from kindred.recommend.world import World
 
-GRADE = "reserve_grade"
-"""Under this name a query's scratch holds how its answer came about."""
 _NEAR, _SHARED, _NONE = "process", "shared", "none"
 _USER_STATE = "user_state"
 _PENDING = 1_000

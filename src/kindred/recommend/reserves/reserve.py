@@ -11,6 +11,8 @@ from kindred.core.candidates import Candidates
 from kindred.core.errors import InvalidInput
 from kindred.recommend.pools import needed
 
+GRADE = "reserve_grade"
+"""Under this name a query's scratch holds how its answer came about, where reserves were asked."""
 MOST_ROWS = 200
 # What `finish` and the sources behind a warm reserve read; features and single models' scores are made anew.
 _KEPT = ("score", "raw.", "share.", "pool.")
