@@ -42,7 +42,7 @@ def brute_dpp(scores, vectors, diversity, wanted):
             rows = [*chosen, row]
             before = np.linalg.det(kernel[np.ix_(chosen, chosen)]) if chosen else 1.0
             volume = np.linalg.det(kernel[np.ix_(rows, rows)]) / before
-            return (1 - diversity) * float(scores[row]) + diversity * np.log(max(volume, 1e-6))
+            return (1 - diversity) * float(scores[row]) + diversity * np.log(max(volume, 1e-4))
 
         left = [r for r in range(len(scores)) if r not in chosen]
         chosen.append(max(left, key=lambda r: (round(value(r), 4), -r)))
@@ -84,6 +84,15 @@ def test_dpp_goes_on_by_relevance_where_every_direction_is_taken():
     scores = np.linspace(1, 0.5, 6, dtype=np.float32)
     vectors = np.tile(np.eye(2, dtype=np.float32), (3, 1))
     assert greedy(Dpp(scores, vectors, 0.5), Constraints(6), 6).tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_dpp_stays_finite_far_beyond_the_directions_that_there_are():
+    for seed in range(5):
+        scores, vectors, _ = drawn(seed, 160, 6)
+        gains = Dpp(scores, vectors, 0.9)
+        with np.errstate(all="raise"):
+            assert len(set(greedy(gains, Constraints(160), 100).tolist())) == 100
+            assert np.isfinite(gains.now()).all()
 
 
 def test_rows_without_a_vector_resemble_nothing():

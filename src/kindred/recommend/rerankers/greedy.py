@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from kindred.core.candidates import Floats
 from kindred.recommend.rerankers.constraints import Constraints
 
-_LEAST_VOLUME = np.float32(1e-6)
+_LEAST_VOLUME = np.float32(1e-4)
 
 
 class Gains(Protocol):
@@ -61,7 +61,7 @@ class Dpp:
 
     The kernel is exp(a r_i) S_ij exp(a r_j), with S the cosines, 1 on its diagonal, and a = (1 - diversity) /
     (2 diversity), times `diversity`; its Cholesky factor grows by one row a slot (Chen, Zhang, Zhou 2018). Where what
-    was chosen spans all directions the added volume is held at 1e-6, so relevance decides.
+    was chosen spans all directions the added volume is held at 1e-4, so relevance decides.
     """
 
     def __init__(self, scores: Floats, vectors: Floats, diversity: float) -> None:
@@ -78,9 +78,11 @@ class Dpp:
         return self._relevance + self._diversity * volume
 
     def take(self, row: int) -> None:
-        """Take out of all rows what a row says of them."""
+        """Take out of all rows what a row says of them; one that adds no direction says nothing new."""
+        if self._volume[row] <= _LEAST_VOLUME:
+            return
         likeness = self._vectors @ self._vectors[row] - self._factor[:, row] @ self._factor
-        added: Floats = likeness / np.sqrt(np.maximum(self._volume[row], _LEAST_VOLUME))
+        added: Floats = likeness / np.sqrt(self._volume[row])
         self._factor = np.vstack([self._factor, added])
         self._volume = self._volume - np.square(added)
 
