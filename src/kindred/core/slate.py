@@ -25,6 +25,7 @@ class ReasonCode(StrEnum):
     BECAUSE_YOU_INTERACTED = "because_you_interacted"
     LIKE_MINDED = "like_minded"
     SHARED_ATTRIBUTES = "shared_attributes"
+    MATCHES_CHOICES = "matches_choices"
     SIMILAR_TO_THIS = "similar_to_this"
     TRENDING = "trending"
     TRENDING_IN_CATEGORY = "trending_in_category"

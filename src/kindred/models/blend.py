@@ -26,7 +26,8 @@ WEIGHTABLE = (*FAMILIES, *RETRIEVERS, *(name for name in GENERAL if name not in 
 class BlendConfig(Config, frozen=True, kw_only=True):
     """Weights by family of models, or by model, for users and items with much, little or no evidence.
 
-    `standard`: users and items with evidence, unless training learned better ones. `cold_user`: users without.
+    `standard`: users and items with evidence, unless training learned better ones. `cold_user`: users without;
+    `chosen_user`: those of them whose profile names categories or tags they prefer.
     `cold_item`: items without. `cold_item_scale`: what those weigh beside the others; the best match by content is a
     weaker claim than the best of what people chose, and at 1 unknown items crowd out known ones. `shares`: by model,
     how much of its family's weight it takes beside the others that the bundle holds, 1 where it is not named. `learn`:
@@ -39,6 +40,9 @@ class BlendConfig(Config, frozen=True, kw_only=True):
     cold_user: dict[str, float] = msgspec.field(
         default_factory=lambda: {"popularity": 0.6, "demographic": 0.3, "collaborative": 0.1}
     )
+    chosen_user: dict[str, float] = msgspec.field(
+        default_factory=lambda: {"popularity": 0.4, "content": 0.4, "demographic": 0.2}
+    )
     cold_item: dict[str, float] = msgspec.field(
         default_factory=lambda: {"content": 0.7, "popularity": 0.2, "collaborative": 0.1}
     )
@@ -48,7 +52,7 @@ class BlendConfig(Config, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a weight that is no number."""
-        for table in ("standard", "cold_user", "cold_item", "shares"):
+        for table in ("standard", "cold_user", "chosen_user", "cold_item", "shares"):
             for name, weight in getattr(self, table).items():
                 if not math.isfinite(weight):
                     raise ConfigError(f"{table}.{name} must be a number, is {weight}")

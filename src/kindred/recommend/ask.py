@@ -136,7 +136,7 @@ class SimilarUsersAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ListAsk:
-    """A question for a list that is the same for everyone; `kind` is `trending` or `popular`."""
+    """A question for a list that is the same for everyone; `kind` is `trending`, `popular` or `starters`."""
 
     kind: str
     category: str | None = None

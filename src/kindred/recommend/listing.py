@@ -1,4 +1,4 @@
-"""Lists that are the same for everyone: trending and popular."""
+"""Lists that are the same for everyone: trending, popular, and what new users may choose from."""
 
 import numpy as np
 
@@ -10,9 +10,10 @@ from kindred.recommend.ask import ListAnswer, ListAsk
 from kindred.recommend.explainers.reasons import WINDOW_NAMES
 from kindred.recommend.items.masks import KeptMask
 from kindred.recommend.sources.lists import popular_allowed
+from kindred.recommend.starters import POOL, starters
 from kindred.recommend.world import World
 
-KINDS = ("trending", "popular")
+KINDS = ("trending", "popular", "starters")
 WIDER = {"1h": ("1h", "24h", "7d"), "24h": ("24h", "7d"), "7d": ("7d",)}
 
 
@@ -20,7 +21,7 @@ async def list_items(world: World, ask: ListAsk, now: int) -> ListAnswer:
     """Answer from the live trend lists or from the bundle's popularity, under the live masks.
 
     A window in which nothing trends is widened, and `degraded` says so. With a country, popular means popular there,
-    and trending is what trends there, else limited to what people there use.
+    and trending is what trends there, else limited to what people there use. Starters are chosen among what is popular.
 
     Raises InvalidInput for an unknown kind or window.
     """
@@ -33,7 +34,7 @@ async def list_items(world: World, ask: ListAsk, now: int) -> ListAnswer:
     live = ask.kind == "trending" and world.trends.knows(ask.country or "")
     if ask.country is not None and local is None and not live:
         degraded.append("unknown_country")
-    pick = _trending if ask.kind == "trending" else _popular
+    pick = {"trending": _trending, "popular": _popular, "starters": _starters}[ask.kind]
     items, scores, window = pick(world, ask, mask, local, degraded)
     found = await world.cards.in_order(items.tolist())
     reason = _reason(ask, window, live or local is not None)
@@ -73,6 +74,15 @@ def _popular(
 ) -> tuple[Ordinals, Floats, str]:
     model = local or world.models.popularity
     items = popular_allowed(world, model, mask, mask.bits, ask.count)
+    return items, model.scores[items], ask.window
+
+
+def _starters(
+    world: World, ask: ListAsk, mask: KeptMask, local: PopularityModel | None, degraded: list[str]
+) -> tuple[Ordinals, Floats, str]:
+    model = local or world.models.popularity
+    pool = popular_allowed(world, model, mask, mask.bits, POOL)
+    items = starters(pool, model.scores[pool], world.models.item_item, ask.count)
     return items, model.scores[items], ask.window
 
 

@@ -7,6 +7,7 @@ from kindred.core.query import Query
 from kindred.features.history import HistoryRows
 from kindred.models.arrays import rows_at
 from kindred.models.protocol import Anchoring, UserHistory
+from kindred.models.text import ItemText
 from kindred.recommend.session import fold_weights
 from kindred.recommend.world import Trend, World
 
@@ -118,15 +119,40 @@ def trend(world: World, query: Query) -> Trend:
 
 
 def content_profile(world: World, query: Query) -> Floats:
-    """Return the user's content vector (d,) float32: the weighted mean of what they liked, of length 1, or zeros."""
+    """Return the user's content vector (d,) float32, of length 1, or zeros.
+
+    It is the weighted mean of what they liked and, in the part 1 - n / (n + k) of it, what they chose in their profile.
+    """
     found: Floats | None = query.scratch.get("content")
     if found is None:
         history = latest_history(world, query)
-        total = history.signed @ world.content_vectors(history.items)
-        norm = float(np.linalg.norm(total))
-        found = (total / norm if norm > 1e-9 else np.zeros_like(total)).astype(np.float32)
+        liked = _unit(history.signed @ world.content_vectors(history.items))
+        evidence = user_evidence(world, query)
+        found = _unit(evidence * liked + (1 - evidence) * chosen_vector(world, query))
         query.scratch["content"] = found
     return found
+
+
+def chosen_vector(world: World, query: Query) -> Floats:
+    """Return the content vector (d,) float32 of the categories and tags in the profile, or zeros for none known."""
+    found: Floats | None = query.scratch.get("chosen")
+    if found is None:
+        profile = query.facts.profile
+        categories, tags = (profile.preferred_categories, profile.preferred_tags) if profile else ((), ())
+        found = world.models.content.encode(ItemText(categories=categories, tags=tags))
+        query.scratch["chosen"] = found
+    return found
+
+
+def user_evidence(world: World, query: Query) -> np.float32:
+    """Return how much is known of what the user does, n / (n + k) of their n interactions."""
+    n, k = np.float32(query.facts.interactions), np.float32(max(world.config.evidence, 1e-6))
+    return n / (n + k)
+
+
+def _unit(vector: Floats) -> Floats:
+    norm = float(np.linalg.norm(vector))
+    return (vector / norm if norm > 1e-9 else np.zeros_like(vector)).astype(np.float32)
 
 
 def weightiest_event(world: World, query: Query, item: int) -> str:

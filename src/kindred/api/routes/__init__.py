@@ -2,7 +2,19 @@
 
 from litestar.types import ControllerRouterHandler
 
-from kindred.api.routes import answers, catalog, documents, items, operations, people, search, slates, tracking, users
+from kindred.api.routes import (
+    answers,
+    catalog,
+    documents,
+    items,
+    onboarding,
+    operations,
+    people,
+    search,
+    slates,
+    tracking,
+    users,
+)
 
 HANDLERS: list[ControllerRouterHandler] = [
     *answers.HANDLERS,
@@ -13,6 +25,7 @@ HANDLERS: list[ControllerRouterHandler] = [
     *catalog.HANDLERS,
     *users.HANDLERS,
     *people.HANDLERS,
+    *onboarding.HANDLERS,
     *operations.HANDLERS,
     *documents.HANDLERS,
 ]

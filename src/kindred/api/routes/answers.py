@@ -166,8 +166,8 @@ async def trending(
     count: Count = 20,
 ) -> ListResponse:
     """List what is rising now."""
-    ask = ListAsk(kind="trending", category=category, country=_upper(country), window=window, count=count)
-    return _list_response(await platform.serving.listing(ask))
+    ask = ListAsk(kind="trending", category=category, country=upper(country), window=window, count=count)
+    return list_response(await platform.serving.listing(ask))
 
 
 @get("/api/v1/popular", **described(READ, "answers"))
@@ -175,15 +175,17 @@ async def popular(
     platform: Injected, category: Category = None, country: Country = None, count: Count = 20
 ) -> ListResponse:
     """List what is popular, recent interactions counting more."""
-    ask = ListAsk(kind="popular", category=category, country=_upper(country), count=count)
-    return _list_response(await platform.serving.listing(ask))
+    ask = ListAsk(kind="popular", category=category, country=upper(country), count=count)
+    return list_response(await platform.serving.listing(ask))
 
 
-def _upper(country: str | None) -> str | None:
+def upper(country: str | None) -> str | None:
+    """Return a country in capitals."""
     return country.upper() if country else None
 
 
-def _list_response(answer: ListAnswer) -> ListResponse:
+def list_response(answer: ListAnswer) -> ListResponse:
+    """Return a list as it is answered."""
     return ListResponse(
         items=[
             ListedItem(score=round(score, 6), reason=reason, **_shown(found.item))

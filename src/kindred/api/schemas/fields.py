@@ -1,6 +1,7 @@
 """Field types and checks that several bodies share."""
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
@@ -44,6 +45,12 @@ def check_text(text: str, pointer: str, faults: Faults) -> str:
     if _CONTROLS.search(text):
         faults.add(pointer, "must not contain control characters")
     return text
+
+
+def check_texts(texts: Sequence[str], pointer: str, faults: Faults) -> tuple[str, ...]:
+    """Return texts, each once, unchanged; remember control characters as `check_text` does."""
+    read = [check_text(text, f"{pointer}/{place}", faults) for place, text in enumerate(texts)]
+    return tuple(dict.fromkeys(read))
 
 
 def check_attributes(attributes: dict[str, Any], pointer: str, faults: Faults) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """Bodies and answers about users' profiles."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from kindred.api.decoding import Faults
-from kindred.api.schemas.fields import Id, Name, Time, check_attributes, check_text, read_time
+from kindred.api.schemas.fields import Id, Name, Names, Time, check_attributes, check_text, check_texts, read_time
 from kindred.core.clock import format_time
 from kindred.core.profile import Profile
 
@@ -22,6 +23,8 @@ class UserBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     language: Annotated[str, Meta(max_length=35, pattern="^[A-Za-z0-9-]+$", description="BCP 47")] | None = None
     timezone: Annotated[str, Meta(max_length=64, pattern="^[A-Za-z0-9_+/-]+$", description="IANA name")] | None = None
     created: Time | None = None
+    preferred_categories: Names = ()
+    preferred_tags: Names = ()
     attributes: dict[str, Any] = {}
 
 
@@ -36,6 +39,8 @@ class UserView(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None
     timezone: str | None
     created: str | None
+    preferred_categories: Sequence[str]
+    preferred_tags: Sequence[str]
     attributes: dict[str, Any]
 
 
@@ -66,6 +71,8 @@ def to_profile(body: UserBody, path_id: str | None = None, at: str = "") -> Prof
         language=body.language,
         timezone=body.timezone,
         created=read_time(body.created, "/created", faults),
+        preferred_categories=check_texts(body.preferred_categories, "/preferred_categories", faults),
+        preferred_tags=check_texts(body.preferred_tags, "/preferred_tags", faults),
         attributes=check_attributes(body.attributes, "/attributes", faults),
     )
     faults.done()
@@ -83,5 +90,7 @@ def view(profile: Profile) -> UserView:
         language=profile.language,
         timezone=profile.timezone,
         created=None if profile.created is None else format_time(profile.created),
+        preferred_categories=profile.preferred_categories,
+        preferred_tags=profile.preferred_tags,
         attributes=profile.attributes,
     )

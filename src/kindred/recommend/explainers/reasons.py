@@ -25,6 +25,7 @@ VERBS = {
     "click": (ReasonCode.BECAUSE_YOU_CLICKED, "looked at"),
 }
 OTHER_VERB = (ReasonCode.BECAUSE_YOU_INTERACTED, "chose")
+_NAMED = 3
 WINDOW_NAMES = {"1h": "the last hour", "24h": "the last 24 hours", "7d": "the last 7 days"}
 
 
@@ -91,12 +92,23 @@ class Reasons:
             texts = item_text(known[item].item), item_text(known[anchor].item)
             shared = self.world.models.content.shared_attributes(*texts)
         if anchor < 0:
-            return self._listed(query, item, anchor, known)
+            return self._chosen(query, item) or self._listed(query, item, anchor, known)
         if not shared:
             return Reason(code=ReasonCode.SHARED_ATTRIBUTES, text=f"Much like {title_of(known, anchor)}", anchor=anchor)
         names = listed_words([one.value for one in shared])
         text = f"Shares {names} with {title_of(known, anchor)}"
         return Reason(code=ReasonCode.SHARED_ATTRIBUTES, text=text, anchor=anchor)
+
+    def _chosen(self, query: Query, item: int) -> Reason | None:
+        """Return the preferred categories and tags that the item bears, None where it bears none."""
+        profile, table = query.facts.profile, self.world.table
+        if profile is None:
+            return None
+        names = [name for name in profile.preferred_categories if table.categories.bears(item, name)]
+        names += [name for name in profile.preferred_tags if table.tags.bears(item, name)]
+        if not names:
+            return None
+        return Reason(code=ReasonCode.MATCHES_CHOICES, text=f"Because you chose {listed_words(names[:_NAMED])}")
 
     def _similar(self, query: Query, item: int, anchor: int, known: Mapping[int, CatalogItem]) -> Reason:
         screen = -1 if query.context.item is None else query.context.item

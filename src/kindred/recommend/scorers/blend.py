@@ -10,7 +10,7 @@ from kindred.core.query import Query
 from kindred.models.blend import split_families
 from kindred.pipeline.stages import FailPolicy
 from kindred.recommend.session import fatigue, session_scores, session_share
-from kindred.recommend.taste import COLD_ITEM, STANDARD, strategy
+from kindred.recommend.taste import COLD_ITEM, STANDARD, chosen_vector, strategy, user_evidence
 from kindred.recommend.world import World
 
 ON_SCREEN_WEIGHT = 0.5
@@ -60,11 +60,12 @@ class Blend:
         if fixed.any():
             return np.repeat(fixed, len(candidates), axis=1)
         k = np.float32(max(self.world.config.evidence, 1e-6))
-        user = np.float32(query.facts.interactions) / (np.float32(query.facts.interactions) + k)
+        user = user_evidence(self.world, query)
         users = self.world.evidence(candidates.items).astype(np.float32)
         item = users / (users + k)
         unknown = np.float32(blend.config.cold_item_scale) * (1 - item)
-        cold_user = _column(split_families(blend.config.cold_user, blend.config, names), names)
+        without = blend.config.chosen_user if chosen_vector(self.world, query).any() else blend.config.cold_user
+        cold_user = _column(split_families(without, blend.config, names), names)
         cold_item = _column(split_families(blend.config.cold_item, blend.config, names), names)
         return user * (_column(blend.weights, names) * item + cold_item * unknown) + (1 - user) * cold_user
 

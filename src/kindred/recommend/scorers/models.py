@@ -51,10 +51,11 @@ class ModelScores:
 
     def _personal(self, query: Query, candidates: Candidates) -> dict[str, Floats]:
         models, items = self.world.models, candidates.items
+        content = content_profile(self.world, query)
+        near = self.world.content_vectors(items) @ content if content.any() else np.zeros(len(items), np.float32)
         if not len(query.facts.history):
-            return {name: np.zeros(len(items), np.float32) for name in (*models.retrievers, CONTENT)}
-        found = {name: self._retrieved(query, name, items) for name in models.retrievers}
-        return {**found, CONTENT: self.world.content_vectors(items) @ content_profile(self.world, query)}
+            return {**{name: np.zeros(len(items), np.float32) for name in models.retrievers}, CONTENT: near}
+        return {**{name: self._retrieved(query, name, items) for name in models.retrievers}, CONTENT: near}
 
     def _retrieved(self, query: Query, name: str, items: Ordinals) -> Floats:
         """Return what a retrieval model says of items (n,)."""

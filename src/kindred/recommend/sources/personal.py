@@ -10,7 +10,7 @@ from kindred.pipeline.stages import FailPolicy
 from kindred.recommend.filters.rules import allowed
 from kindred.recommend.model_set import CONTENT
 from kindred.recommend.sources.lists import proposal, ranked
-from kindred.recommend.taste import content_profile, represented, spread
+from kindred.recommend.taste import chosen_vector, content_profile, represented, spread
 from kindred.recommend.world import World
 
 
@@ -44,15 +44,15 @@ class RetrieverSource:
 
 @dataclass(frozen=True, slots=True)
 class ContentSource:
-    """Items whose text is like that of what the user liked; new and edited ones too."""
+    """Items whose text is like that of what the user liked or chose in the profile; new and edited ones too."""
 
     world: World
     name: str = "content"
     policy: FailPolicy = FailPolicy.OPEN
 
     def enabled(self, query: Query) -> bool:
-        """Say whether there is a history."""
-        return bool(query.facts.positive.any())
+        """Say whether anything is liked or was chosen."""
+        return bool(query.facts.positive.any()) or bool(chosen_vector(self.world, query).any())
 
     async def propose(self, query: Query) -> Candidates:
         """Return the items with the highest cosines above the floor."""
