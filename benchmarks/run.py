@@ -20,7 +20,7 @@ from benchmarks import (
     tracking_kafka,
     vector_search,
 )
-from benchmarks.quality import diversity, funnel, search
+from benchmarks.quality import cold_start, diversity, funnel, search
 from benchmarks.scale import funnel as large
 from benchmarks.scale import growth, masks
 
@@ -47,6 +47,7 @@ ON_REQUEST = {
     "large": large.main,
     "search": search_speed.main,
     "search-quality": search.main,
+    "cold-start": cold_start.main,
     "growth": growth.main,
     "masks": masks.main,
 }

@@ -121,9 +121,11 @@ def strategies(new: Newcomers) -> Iterator[tuple[str, Asked, frozenset[int]]]:
     yield f"{CHOSEN} categories chosen", Asked([_first(rows, 0) for rows in every], seen, picked), frozenset()
     pool = new.models.popularity.top_items[:POOL]
     fame = new.models.popularity.scores[pool]
-    for name, listed in (("starter list", starters(pool, fame, new.models.item_item, LISTED)), ("most popular", pool)):
-        used = listed[:LISTED]
-        known = [_answered(new, rows, used) for rows in every]
+    lists = {"starter list": starters(pool, fame, new.models.item_item, LISTED), "most popular": pool[:LISTED]}
+    # Neither list may win by what the other one uses up.
+    used = np.unique(np.concatenate(list(lists.values())))
+    for name, listed in lists.items():
+        known = [_answered(new, rows, listed) for rows in every]
         yield (
             f"reactions to {LISTED}: {name}",
             Asked(known, [tuple(used.tolist())] * len(every), nothing),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tests.unit.recommend.world import CATEGORIES, NOW, build
+from tests.unit.recommend.world import CATEGORIES, NOW, build, item
 
 from kindred.core.event import ProfileUpdated
 from kindred.core.profile import Profile
@@ -11,6 +11,7 @@ from kindred.core.slate import ReasonCode
 from kindred.models.item_item import ItemItemConfig, ItemItemModel
 from kindred.recommend.ask import ListAsk
 from kindred.recommend.config import RecommendConfig
+from kindred.recommend.reserves.config import ReservesConfig
 from kindred.recommend.starters import audience_similarities, starters
 from kindred.recommend.taste import chosen_vector, content_profile
 
@@ -67,6 +68,20 @@ async def test_choices_fade_with_evidence(tmp_path):
     assert content_profile(world, query(profile, 100_000, (0,))) == pytest.approx(liked, abs=1e-3)
 
 
+async def test_choices_begin_a_reserve_of_their_own(tmp_path):
+    platform = await build(tmp_path, config=PLAIN, reserves=ReservesConfig(enabled=True))
+    await platform.track("new", "i1")
+    await platform.ask("new", count=10)
+    await choose(platform, "new", preferred_tags=("tag7",))
+    served = await platform.ask("new", count=10)
+    chosen = {one.item_id for one in map(item, range(120)) if "tag7" in one.tags}
+    bare = await build(tmp_path / "bare", config=PLAIN)
+    await bare.track("new", "i1")
+    await choose(bare, "new", preferred_tags=("tag7",))
+    assert await platform.shown_items(served) == await bare.shown_items(await bare.ask("new", count=10))
+    assert chosen & set(await platform.shown_items(served))
+
+
 async def test_unknown_names_change_nothing(tmp_path):
     platform = await build(tmp_path, config=PLAIN)
     before = await platform.shown_items(await platform.ask("new", count=10))
@@ -99,8 +114,8 @@ async def test_the_list_covers_tastes_that_the_most_popular_leave_out(tmp_path):
     found = {}
     for kind in ("popular", "starters"):
         answer = await platform.serving.listing(ListAsk(kind=kind, count=5))
-        found[kind] = {item.item.categories[0] for item, _, _ in answer.items}
+        found[kind] = {one.item.categories[0] for one, _, _ in answer.items}
     assert len(found["starters"]) == 5
     assert found["popular"] <= found["starters"]
     only = await platform.serving.listing(ListAsk(kind="starters", category="drama", count=3))
-    assert all("drama" in item.item.categories for item, _, _ in only.items)
+    assert all("drama" in one.item.categories for one, _, _ in only.items)

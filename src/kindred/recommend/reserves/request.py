@@ -38,7 +38,7 @@ class Request:
     def of(cls, world: World, funnel: Funnel, query: Query, recorder: Recorder, known: KnownUser, salt: bytes) -> Self:
         """Work out what the request is kept under; `salt` stands for the settings."""
         user = "" if known.record is None else known.user_id
-        variant = variant_of(query, funnel, world.models.base, salt)
+        variant = variant_of(query, funnel, world.models.base, salt + chosen_by(known))
         return cls(world, funnel, query, recorder, known, user, variant, preference_version(known.record))
 
     @property
@@ -65,6 +65,14 @@ def keepable(query: Query) -> bool:
     """
     alone = query.want_trace or query.search is not None or query.context.item is not None
     return not alone and query.context.time == query.received and not query.failures
+
+
+def chosen_by(known: KnownUser) -> bytes:
+    """Return what the user chose in their profile, of which a reserve of before would hold little; empty for nothing."""
+    profile = None if known.record is None else known.record.profile
+    if profile is None or not (profile.preferred_categories or profile.preferred_tags):
+        return b""
+    return _encode((profile.preferred_categories, profile.preferred_tags))
 
 
 def variant_of(query: Query, funnel: Funnel, base: str, salt: bytes) -> int:
