@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tests.unit.recommend.world import CATEGORIES, NOW, build, item
+from tests.unit.recommend.world import CATEGORIES, NOW, build, changed, item
 
 from kindred.core.event import ProfileUpdated
 from kindred.core.profile import Profile
@@ -69,13 +69,14 @@ async def test_choices_fade_with_evidence(tmp_path):
 
 
 async def test_choices_begin_a_reserve_of_their_own(tmp_path):
-    platform = await build(tmp_path, config=PLAIN, reserves=ReservesConfig(enabled=True))
+    few = changed(PLAIN, candidates=40, ranked=20, source_depth=15)
+    platform = await build(tmp_path, config=few, reserves=ReservesConfig(enabled=True))
     await platform.track("new", "i1")
     await platform.ask("new", count=10)
     await choose(platform, "new", preferred_tags=("tag7",))
     served = await platform.ask("new", count=10)
     chosen = {one.item_id for one in map(item, range(120)) if "tag7" in one.tags}
-    bare = await build(tmp_path / "bare", config=PLAIN)
+    bare = await build(tmp_path / "bare", config=few)
     await bare.track("new", "i1")
     await choose(bare, "new", preferred_tags=("tag7",))
     assert await platform.shown_items(served) == await bare.shown_items(await bare.ask("new", count=10))

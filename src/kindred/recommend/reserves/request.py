@@ -68,7 +68,7 @@ def keepable(query: Query) -> bool:
 
 
 def chosen_by(known: KnownUser) -> bytes:
-    """Return what the user chose in their profile, of which a reserve of before would hold little; empty for nothing."""
+    """Return what the user chose in their profile, of which an older reserve would hold little; empty for nothing."""
     profile = None if known.record is None else known.record.profile
     if profile is None or not (profile.preferred_categories or profile.preferred_tags):
         return b""
