@@ -1,6 +1,6 @@
 """The user's noun."""
 
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -22,3 +22,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     preferred_categories: tuple[str, ...] = ()
     preferred_tags: tuple[str, ...] = ()
     attributes: dict[str, Any] = {}
+
+    def with_choices_of(self, other: Self) -> Self:
+        """Return the profile with what another prefers, where this one names nothing of that kind."""
+        return msgspec.structs.replace(
+            self,
+            preferred_categories=self.preferred_categories or other.preferred_categories,
+            preferred_tags=self.preferred_tags or other.preferred_tags,
+        )

@@ -270,8 +270,10 @@ class _Folding:
         if brought is not None:
             standing = self.draft.record(self.batch.take(self.owner, self.counters))
             # What the known user says of themselves stands over what was known of the anonymous one.
-            profile = brought.profile if standing.profile is None else None
-            if profile is not None:
+            profile = brought.profile
+            if profile is not None and standing.profile is not None:
+                profile = standing.profile.with_choices_of(profile)
+            elif profile is not None:
                 profile = msgspec.structs.replace(profile, user_id=self.person.user_id)
             brought = msgspec.structs.replace(brought, profile=profile)
             joined = merge_user(standing, brought, self.config)

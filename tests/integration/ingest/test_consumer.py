@@ -231,6 +231,23 @@ async def test_profiles_of_merged_people(tmp_path):
     assert (await world.user("ann")).profile.country == "US"
 
 
+async def test_what_a_merged_user_chose_goes_along(tmp_path):
+    """Where the known user chose nothing of that kind, and it goes with them when they are erased."""
+    world = World(tmp_path)
+    anonymous = Profile(user_id="anon", country="DE", preferred_categories=("drama",), preferred_tags=("slow",))
+    known = Profile(user_id="ann", country="FR", preferred_tags=("quick",))
+    await world.record(*(ProfileUpdated(**STAMP, profile=each) for each in (anonymous, known)))
+    await world.record(Merged(**STAMP | {"event_id": "merge"}, user_id="anon", into="ann"))
+    await world.drain()
+    united = Profile(user_id="ann", country="FR", preferred_categories=("drama",), preferred_tags=("quick",))
+    assert (await world.user("ann")).profile == united
+    assert await world.profiles.get(["ann"]) == [united]
+    await world.record(ProfileErased(**STAMP, user_id="ann"))
+    await world.drain()
+    assert await world.user("ann") is None
+    assert await world.profiles.get(["ann"]) == [None]
+
+
 async def test_a_store_that_is_down_is_waited_for(tmp_path, running):
     """Nothing is skipped and nothing is counted twice while stores fail one after another."""
     world = World(tmp_path)
