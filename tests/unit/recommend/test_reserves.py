@@ -128,6 +128,27 @@ async def test_live_masks_hold_on_every_grade(tmp_path):
     assert gone[2] in ids(await platform.ask("u1"))
 
 
+@pytest.mark.parametrize("gone", [30, 90])
+async def test_masks_under_which_a_reserve_was_too_little_are_not_kept_with_the_next(tmp_path, gone):
+    platform, said = await ready(tmp_path)
+    shown = ids(await platform.ask("u1", count=100))
+    for item_id in shown[: len(shown) * gone // 100]:
+        await platform.upsert(msgspec.structs.replace(item(int(item_id[1:])), stock=0))
+    left = ids(await platform.ask("u1", count=100))
+    assert [grade for grade, _ in said] == ["miss", "miss"]
+    await platform.upsert(msgspec.structs.replace(item(int(left[0][1:])), stock=0))
+    assert left[0] not in ids(await platform.ask("u1", count=100))
+
+
+async def test_a_reserve_too_small_for_more_slots_leaves_no_masks_to_the_next(tmp_path):
+    platform, said = await ready(tmp_path)
+    await platform.ask("u1", count=5, categories=("drama",))
+    shown = ids(await platform.ask("u1", count=60, categories=("drama",)))
+    assert [grade for grade, _ in said] == ["miss", "miss"]
+    await platform.upsert(msgspec.structs.replace(item(int(shown[0][1:])), stock=0))
+    assert shown[0] not in ids(await platform.ask("u1", count=60, categories=("drama",)))
+
+
 async def test_one_computation_per_key_under_a_stampede(tmp_path):
     platform, said = await ready(tmp_path)
     answers = await asyncio.gather(*(platform.ask("u1") for _ in range(25)))

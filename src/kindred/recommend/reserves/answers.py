@@ -133,8 +133,9 @@ class ReserveAnswers:
         held = self._near.find(request.key, query.received)
         level = _NEAR if held is not None else _SHARED
         reserve = held.reserve if held is not None else await self._shared.find(*request.key, query.received)
+        before = set(query.scratch)
         await self._runner.ask(funnel, query, recorder)
-        asked = {name: value for name, value in query.scratch.items() if name != KNOWN_USER}
+        asked = {name: value for name, value in query.scratch.items() if name not in before}
         grade = Grade.MISS if reserve is None else self._grade(reserve, request)
         if reserve is not None and grade is Grade.FRESH and held is None:
             held = self._hold(request, Held(reserve, query.facts, asked))
@@ -156,10 +157,12 @@ class ReserveAnswers:
     async def _fresh(self, request: Request, held: Held, level: str) -> Slate | None:
         """Finish a slate from a reserve as it stands; None where the live masks leave too little of it."""
         query, funnel, recorder = request.query, request.funnel, request.recorder
-        query.facts = request.positioned(held.facts)
-        query.scratch.update(held.asked)
+        facts, scratch = query.facts, query.scratch
+        query.facts, query.scratch = request.positioned(held.facts), {**scratch, **held.asked}
         arranged = self._arranged(request, held)
         if arranged is None:
+            # The masks of this moment are not for later, nor is anything else that was worked out by the way.
+            query.facts, query.scratch = facts, scratch
             return None
         query.scratch["strategy"] = held.reserve.strategy
         query.failures.extend(held.reserve.degraded)
