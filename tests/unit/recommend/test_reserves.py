@@ -372,6 +372,23 @@ def test_the_longest_unused_reserves_go_first():
     assert (len(near), near.size) == (0, 0)
 
 
+async def test_what_comes_of_a_reserve_counts_as_its_memory(tmp_path):
+    platform, said = await ready(tmp_path)
+    near = platform.serving._reserves._near
+    await platform.ask("u1", count=20)
+    before = near.size
+    for count in range(1, 41):
+        await platform.ask("u1", count=count)
+    assert {grade for grade, _ in said[1:]} == {"fresh"}
+    (held,) = near._held.values()
+    arranged = sum(column.nbytes for one in held.arranged.values() for column in one.candidates.columns.values())
+    assert 0 < arranged < near.size - before < 100_000
+    assert near.size == held.size
+    near._most = before
+    await platform.ask("u1", count=41)
+    assert (len(near), near.size) == (0, 0)
+
+
 def test_the_preference_version_moves_with_all_but_what_was_served():
     record = UserRecord(items=b"1234", interactions=1)
     same = msgspec.structs.replace(record, exposures=b"x", outcomes=b"y", places=["home"], recent_offsets=b"12345678")

@@ -186,7 +186,8 @@ class ReserveAnswers:
             return None
         arranged = self._runner.arrange(request.funnel, query, admitted, recorder)
         if request.keeps:
-            held.arranged[query.count] = Arranged(world.table.seq, stamps, arranged)
+            held.arrange(query.count, Arranged(world.table.seq, stamps, arranged))
+            self._near.recount(request.key, held)
         return arranged
 
     async def _explain(self, request: Request, held: Held, chosen: Candidates, arranged: Candidates) -> None:
@@ -201,6 +202,7 @@ class ReserveAnswers:
         if part.reasons:
             found = zip(part.sources, part.all_sources, part.reasons, strict=True)
             held.told.update(zip(rows.items.tolist(), map(Told._make, found), strict=True))
+            self._near.recount(request.key, held)
 
     async def _told(self, request: Request, held: Held, chosen: Candidates) -> Slate:
         """Return the slate of chosen rows as they were explained before; where that failed, explained anew or not."""

@@ -5,13 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from msgspec.structs import astuple
+
 from kindred.core.candidates import Candidates
 from kindred.core.query import UserFacts
 from kindred.core.slate import Reason
-from kindred.recommend.reserves.reserve import Reserve
+from kindred.recommend.reserves.reserve import Reserve, size_of
 
-# What a reserve's objects take beside its arrays, about: names, a few explained items, an order.
-_OVERHEAD = 16_384
+MOST_ARRANGED = 2
+"""Arrangements kept of one reserve, each for another number of slots; the oldest goes first."""
+# What the objects of a reserve take beside its arrays, and an explained item; about.
+_OVERHEAD, _TOLD = 8_192, 400
 
 
 class Told(NamedTuple):
@@ -34,7 +38,7 @@ class Arranged(NamedTuple):
 class Held:
     """A reserve with the facts that it was ranked by, what the stages left beside them, and what came of it since.
 
-    `arranged`: by number of slots; `told`: by ordinal.
+    `arranged`: by number of slots, as `arrange` leaves them; `told`: by ordinal.
     """
 
     reserve: Reserve
@@ -45,10 +49,19 @@ class Held:
 
     @property
     def size(self) -> int:
-        """Return about how many bytes it takes."""
-        facts = self.facts
+        """Return about how many bytes it takes; what is worked out later adds to it."""
+        facts, record = self.facts, self.asked.get("record")
         history = len(facts.history) * 17 + facts.seen.nbytes + facts.hidden.nbytes
-        return self.reserve.size + 2 * history + _OVERHEAD
+        read = 0 if record is None else sum(len(part) for part in astuple(record) if isinstance(part, bytes))
+        worked_out = sum(size_of(one.candidates) for one in self.arranged.values()) + len(self.told) * _TOLD
+        return self.reserve.size + history + read + worked_out + _OVERHEAD
+
+    def arrange(self, count: int, arranged: Arranged) -> None:
+        """Keep an arrangement for a number of slots."""
+        self.arranged.pop(count, None)
+        while len(self.arranged) >= MOST_ARRANGED:
+            del self.arranged[next(iter(self.arranged))]
+        self.arranged[count] = arranged
 
 
 class NearReserves:
@@ -59,6 +72,7 @@ class NearReserves:
         self._most = most
         self._size = 0
         self._held: OrderedDict[tuple[str, int], Held] = OrderedDict()
+        self._sizes: dict[tuple[str, int], int] = {}
 
     @property
     def size(self) -> int:
@@ -83,12 +97,18 @@ class NearReserves:
     def keep(self, key: tuple[str, int], held: Held) -> None:
         """Keep a reserve, at the cost of those that were longest unused."""
         self._drop(key)
-        if held.size > self._most:
+        size = held.size
+        if size > self._most:
             return
-        self._held[key] = held
-        self._size += held.size
+        self._held[key], self._sizes[key] = held, size
+        self._size += size
         while self._size > self._most:
             self._drop(next(iter(self._held)))
+
+    def recount(self, key: tuple[str, int], held: Held) -> None:
+        """Count what came of a reserve since, where it is still the one that is kept under its key."""
+        if self._held.get(key) is held:
+            self.keep(key, held)
 
     def sweep(self, now: int) -> None:
         """Drop what is past its time at `now` (ms)."""
@@ -96,6 +116,5 @@ class NearReserves:
             self._drop(key)
 
     def _drop(self, key: tuple[str, int]) -> None:
-        held = self._held.pop(key, None)
-        if held is not None:
-            self._size -= held.size
+        if self._held.pop(key, None) is not None:
+            self._size -= self._sizes.pop(key)

@@ -62,7 +62,12 @@ class Reserve:
     @property
     def size(self) -> int:
         """Return about how many bytes the reserve takes."""
-        return (len(self.candidates.columns) + 2) * 4 * len(self.candidates)
+        return size_of(self.candidates)
+
+
+def size_of(candidates: Candidates) -> int:
+    """Return how many bytes the arrays of candidates take."""
+    return (len(candidates.columns) + 2) * 4 * len(candidates)
 
 
 def cut(ranked: Candidates) -> tuple[Candidates, bool]:
