@@ -18,6 +18,7 @@ from kindred.recommend.items.availability import Availability, Edges
 from kindred.recommend.items.changes import Changes
 from kindred.recommend.items.columns import Columns
 from kindred.recommend.items.masks import KeptMask, MaskCache
+from kindred.recommend.items.passes import Passes
 from kindred.recommend.items.postings import Postings
 
 ITEMS = "items"
@@ -50,6 +51,7 @@ class ItemTable:
         self.metadata = Attributes()
         self.changes = Changes()
         self.masks = MaskCache(self.changes)
+        self.passes = Passes()
         self._columns = Columns()
         self._availability = Availability(self._columns, self.changes)
         self._limited = 0

@@ -52,6 +52,8 @@ class Attributes:
         self._schema: Schema | None = None
         self._columns: dict[Parts, Column] = {}
         self._too_large: set[Parts] = set()
+        # Bytes that columns took when they were last counted, also of those that were dropped.
+        self._sizes: dict[Parts, int] = {}
         self._reading: asyncio.Task[None] | None = None
 
     @property
@@ -75,21 +77,25 @@ class Attributes:
             for parts, column in self._columns.items():
                 _put(column, parts, latest)
 
-    async def read(self, names: Iterable[Parts], catalog: CatalogStore, seq: Callable[[], int]) -> None:
+    async def read(self, names: Iterable[Parts], catalog: CatalogStore, seq: Callable[[], int]) -> bool:
         """Have the columns of those attributes that some item has; `seq()`: how far changes were applied.
 
-        Raises Overloaded where that takes longer than a request may wait; it goes on, for those that come later.
+        Return False where they take more room together than there is. Raises Overloaded where it takes longer than a
+        request may wait; it goes on, for those that come later.
         """
         wanted = list(names)
         try:
             async with asyncio.timeout(WAIT):
                 while missing := [parts for parts in wanted if self._is_missing(parts)]:
+                    if sum(self._sizes.get(parts, 0) for parts in wanted) > self._budget:
+                        return False
                     if self._reading is None:
-                        self._reading = asyncio.create_task(self._read(missing, catalog, seq))
+                        self._reading = asyncio.create_task(self._read(missing, wanted, catalog, seq))
                         self._reading.add_done_callback(self._ended)
                     await asyncio.shield(self._reading)
         except TimeoutError as error:
             raise Overloaded("an attribute is being read for the first time: ask again", int(WAIT)) from error
+        return True
 
     def _is_missing(self, parts: Parts) -> bool:
         if parts in self._columns or parts in self._too_large:
@@ -102,7 +108,10 @@ class Attributes:
         if not task.cancelled():
             task.exception()
 
-    async def _read(self, names: Sequence[Parts], catalog: CatalogStore, seq: Callable[[], int]) -> None:
+    async def _read(
+        self, names: Sequence[Parts], wanted: Sequence[Parts], catalog: CatalogStore, seq: Callable[[], int]
+    ) -> None:
+        """Read columns that are missing of those wanted together."""
         schema = Schema() if self._schema is None else None
         columns = {parts: Column() for parts in names}
         at, met_end = 0, False
@@ -115,7 +124,10 @@ class Attributes:
             if changes:
                 at = changes[-1].seq
                 await asyncio.to_thread(self._take, schema, columns, {each.ordinal: each.item for each in changes})
-        self._admit(schema or self._schema, columns)
+                self._sizes |= {parts: column.nbytes for parts, column in columns.items()}
+                if sum(self._sizes[parts] for parts in columns) > self._budget:
+                    return
+        self._admit(schema or self._schema, columns, wanted)
 
     def _take(self, schema: Schema | None, columns: dict[Parts, Column], items: Mapping[int, Item]) -> None:
         if schema is not None:
@@ -126,13 +138,17 @@ class Attributes:
                 self._too_large.add(parts)
                 del columns[parts]
 
-    def _admit(self, schema: Schema | None, columns: Mapping[Parts, Column]) -> None:
+    def _admit(self, schema: Schema | None, columns: Mapping[Parts, Column], wanted: Sequence[Parts]) -> None:
+        """Keep columns; drop others for them, then of those wanted together what has no room beside the rest."""
         self._schema = schema
         self._columns.update({parts: column for parts, column in columns.items() if parts in self.known})
-        taken = sum(column.nbytes for column in self._columns.values())
-        for parts in [each for each in self._columns if each not in columns]:
+        sizes = {parts: column.nbytes for parts, column in self._columns.items()}
+        self._sizes |= sizes
+        taken = sum(sizes.values())
+        for parts in sorted(self._columns, key=lambda each: each in wanted):
             if taken > self._budget:
-                taken -= self._columns.pop(parts).nbytes
+                taken -= sizes[parts]
+                del self._columns[parts]
 
 
 def _described(attributes: Mapping[str, Any], above: Parts) -> Iterator[tuple[Parts, type]]:

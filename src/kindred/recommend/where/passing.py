@@ -22,7 +22,7 @@ async def let_through(world: World, asked: Mapping[str, str]) -> dict[str, KeptM
     """Return what each expression of a request lets through, by its canonical text; `asked`: texts by pointer.
 
     Raises InvalidInput for an expression that cannot be read, for attributes that no item has and for values that they
-    never hold; Overloaded while an attribute is read for the first time.
+    never hold; Overloaded while an attribute is read, or an expression worked out, for the first time.
     """
     return {canonical(parse(text, pointer)): await _kept(world, text, pointer) for pointer, text in asked.items()}
 
@@ -51,28 +51,41 @@ async def _kept(world: World, text: str, pointer: str) -> KeptMask:
     """Return an expression's mask from those kept; a new one is made in a thread, for it passes over the catalogue."""
     term, table = parse(text, pointer), world.table
     asked = by_name(term)
-    own = [parts for parts in asked if parts[0] not in TABLE_FIELDS]
-    await table.metadata.read(own, world.catalog, lambda: table.seq)
     # Learned ratings are the bundle's; everything else stays what it is when bundles change.
     key = ("where", canonical(term), world.models.version if ("rating",) in asked else None)
-    if key not in table.masks:
+    await _read(world, asked, pointer)
+    while key not in table.masks:
         _refuse_meaningless(world, asked, pointer)
-        return await _made(world, term, key, asked)
+        await table.passes.once(key, lambda: _make(world, term, key, asked, pointer))
+        await _read(world, asked, pointer)
     return table.mask(key, lambda rows: mask_of(term, columns_of(world, asked), rows, table.size))
 
 
-async def _made(world: World, term: Term, key: tuple[object, ...], asked: Mapping[Parts, list[Leaf]]) -> KeptMask:
-    table, columns = world.table, columns_of(world, asked, ahead=True)
+async def _read(world: World, asked: Mapping[Parts, list[Leaf]], pointer: str) -> None:
+    """Have the columns of attributes, until whoever asked waits for something else: then they may be dropped."""
+    own = [parts for parts in asked if parts[0] not in TABLE_FIELDS]
+    if not await world.table.metadata.read(own, world.catalog, lambda: world.table.seq):
+        raise InvalidInput.at(pointer, "asks for attributes that take more memory together than there is: ask for less")
+
+
+async def _make(
+    world: World, term: Term, key: tuple[object, ...], asked: Mapping[Parts, list[Leaf]], pointer: str
+) -> None:
+    table = world.table
+    await _read(world, asked, pointer)
+    columns = columns_of(world, asked, ahead=True)
     before, version = table.size, table.changes.version
     mask = await asyncio.to_thread(mask_of, term, columns, None, before)
+    await _read(world, asked, pointer)
     changed = table.changes.since(version)
     if changed is None:
-        return table.mask(key, lambda rows: mask_of(term, columns_of(world, asked), rows, table.size))
+        table.mask(key, lambda rows: mask_of(term, columns_of(world, asked), rows, table.size))
+        return
     # What changed while the thread was at it.
     stale = grown(changed, before, table.size)
     whole = np.concatenate([mask, np.zeros(table.size - before, np.bool_)])
     whole[stale] = mask_of(term, columns_of(world, asked), stale, table.size)
-    return table.mask(key, lambda _: whole)
+    table.mask(key, lambda rows: whole if rows is None else whole[rows])
 
 
 def _refuse_meaningless(world: World, asked: Mapping[Parts, list[Leaf]], pointer: str) -> None:

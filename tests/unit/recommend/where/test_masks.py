@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import threading
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,7 +15,8 @@ from kindred.adapters.memory.catalog import MemoryCatalog
 from kindred.core.errors import InvalidInput, Overloaded
 from kindred.core.item import Item
 from kindred.recommend.item_table import ItemTable
-from kindred.recommend.items import attribute_column, attributes
+from kindred.recommend.items import attribute_column, attributes, passes
+from kindred.recommend.where import passing
 from kindred.recommend.where.passing import let_through
 from kindred.recommend.where.terms import Term, canonical
 from kindred.recommend.world import World
@@ -193,3 +195,102 @@ async def test_columns_keep_within_their_budget() -> None:
     assert "has too many different values to filter by" in caught.value.detail
     columns = [table.metadata.column(("attributes", name)) for name in "ab"]
     assert sum(column.nbytes for column in columns) <= 30_000
+
+
+async def test_attributes_larger_together_than_the_budget_are_refused_and_not_read_in_turns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = ItemTable()
+    table.metadata = attributes.Attributes(budget=12_000)
+    world = await world_of([Item(item_id="", attributes={"a": n, "b": n}) for n in range(500)], table)
+    reads = []
+    changes_since = world.catalog.changes_since
+
+    async def counted(seq: int, limit: int) -> Any:
+        reads.append(seq)
+        return await changes_since(seq, limit)
+
+    monkeypatch.setattr(world.catalog, "changes_since", counted)
+    for kept in ("a < 2", "b < 2", None):
+        if kept is not None:
+            assert await let(world, kept) == [0, 1]
+        with pytest.raises(InvalidInput) as caught:
+            await let(world, "a < 2 and b < 2")
+        (fault,) = caught.value.faults
+        assert fault.pointer == "/filters/where"
+        assert "more memory together than there is" in fault.detail
+    # Each alone still counts, and what cannot be is not tried again and again.
+    assert await let(world, "a < 3") == [0, 1, 2]
+    assert reads.count(0) <= 4
+
+
+class Slow:
+    """Masks of whole catalogues that wait in their threads until `go` lets one, or some, of them end."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.go = threading.Semaphore(0)
+        self.begun: list[Term] = []
+        self._mask_of = passing.mask_of
+        monkeypatch.setattr(passing, "mask_of", self._slowly)
+
+    def _slowly(self, term: Term, columns: Any, rows: Any, size: int) -> Any:
+        mask = self._mask_of(term, columns, rows, size)
+        if threading.current_thread() is not threading.main_thread():
+            self.begun.append(term)
+            assert self.go.acquire(timeout=30)
+        return mask
+
+    async def begins(self, count: int) -> None:
+        while len(self.begun) < count:
+            await asyncio.sleep(0.001)
+
+
+async def test_many_who_ask_the_same_new_expression_wait_for_one_pass_over_the_catalogue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = await world_of([Item(item_id="", price=n) for n in range(120)])
+    slow = Slow(monkeypatch)
+    asked = [asyncio.create_task(let(world, "price > 117")) for _ in range(10)]
+    await slow.begins(1)
+    await world.catalog.upsert([Item(item_id="i0", price=500), Item(item_id="new", price=600)], 2_000)
+    world.table.apply(await world.catalog.changes_since(world.table.seq, 10))
+    slow.go.release(10)
+    assert await asyncio.gather(*asked) == [[0, 118, 119, 120]] * 10
+    assert len(slow.begun) == 1
+
+
+async def test_two_passes_for_one_expression_with_a_change_between_them_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = await world_of([Item(item_id="", price=n) for n in range(120)])
+    slow = Slow(monkeypatch)
+
+    async def always(key: object, run: Any) -> None:
+        await run()
+
+    monkeypatch.setattr(world.table.passes, "once", always)
+    asked = [asyncio.create_task(let(world, "price > 117")) for _ in range(2)]
+    await slow.begins(2)
+    slow.go.release()
+    await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+    await world.catalog.upsert([Item(item_id="i0", price=500)], 2_000)
+    world.table.apply(await world.catalog.changes_since(world.table.seq, 10))
+    slow.go.release()
+    assert sorted(await asyncio.gather(*asked)) == [[0, 118, 119], [118, 119]]
+
+
+async def test_new_expressions_take_turns_and_who_waits_too_long_is_told_to_come_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = await world_of([Item(item_id="", price=n) for n in range(120)])
+    slow = Slow(monkeypatch)
+    first = [asyncio.create_task(let(world, f"price > {n}")) for n in range(117, 117 + passes.MOST)]
+    await slow.begins(passes.MOST)
+    monkeypatch.setattr(passes, "WAIT", 0.01)
+    with pytest.raises(Overloaded, match="first time"):
+        await let(world, "price < 1")
+    monkeypatch.setattr(passes, "WAIT", 30)
+    late = asyncio.create_task(let(world, "price < 1"))
+    await asyncio.sleep(0)
+    assert len(slow.begun) == passes.MOST
+    slow.go.release(10)
+    assert [len(found) for found in await asyncio.gather(*first)] == [2, 1]
+    assert await late == [0]
