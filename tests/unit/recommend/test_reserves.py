@@ -294,7 +294,7 @@ async def test_what_is_ranked_ahead_is_found_and_scored_again_when_it_is_old(tmp
     await platform.ask("u1")
     platform.clock.time_ms += 86_400_000
     await platform.ask("u1")
-    assert said == [("fresh", "shared"), ("warm", "process"), ("fresh", "process"), ("miss", "none")]
+    assert said == [("fresh", "shared"), ("warm", "shared"), ("fresh", "process"), ("miss", "none")]
 
 
 async def test_ranking_ahead_is_for_active_users_and_bounded(tmp_path):
@@ -315,19 +315,59 @@ async def test_ranking_ahead_is_for_active_users_and_bounded(tmp_path):
     assert await precompute(platform.stores.state, rank, since, 3) == Precomputed(1, 2, True)
 
 
+async def erase(platform, user_id):
+    event = ProfileErased(event_id=f"x{user_id}", timestamp=NOW, ingested_at=NOW, user_id=user_id)
+    (position,) = await platform.journal.record([event])
+    await platform.consumer.drain_to(position)
+
+
 async def test_who_is_forgotten_or_another_by_now_is_not_answered_from_before(tmp_path):
     platform, said = await ready(tmp_path)
     before = await platform.ask("u1")
     await platform.serving.drain()
     assert (await platform.stores.cache.get([reserves_key("u1")]))[0]
-    event = ProfileErased(event_id="x1", timestamp=NOW, ingested_at=NOW, user_id="u1")
-    (position,) = await platform.journal.record([event])
-    await platform.consumer.drain_to(position)
+    await erase(platform, "u1")
     assert await platform.stores.cache.get([reserves_key("u1")]) == [None]
     after = await platform.ask("u1")
     assert after.strategy == "cold_start_user"
     assert ids(after) != ids(before)
     assert said[-1][0] == "miss"
+    platform.clock.time_ms += 1
+    await platform.track("u1", "i100")
+    await platform.ask("u1")
+    await platform.ask("u1")
+    assert said[-2:] == [("miss", "none"), ("fresh", "process")]
+    await platform.serving.drain()
+    assert (await platform.stores.cache.get([reserves_key("u1")]))[0]
+
+
+async def test_what_was_ranked_for_a_forgotten_user_leaves_memory_in_minutes(tmp_path):
+    platform, _ = await ready(tmp_path)
+    await platform.serving.precompute(Ask("u1"))
+    await platform.ask("u1")
+    await erase(platform, "u1")
+    reserves = platform.serving._reserves
+    reserves.sweep(platform.clock.now() + 299_999)
+    assert len(reserves._near) == 1
+    reserves.sweep(platform.clock.now() + 300_000)
+    assert len(reserves._near) == 0
+
+
+async def test_a_reserve_on_its_way_into_the_cache_is_dropped_with_its_user(tmp_path):
+    platform, _ = await ready(tmp_path)
+    cache, go = platform.stores.cache, asyncio.Event()
+    put = cache.put
+
+    async def slow(*given):
+        await go.wait()
+        await put(*given)
+
+    cache.put = slow
+    await platform.ask("u1")
+    await erase(platform, "u1")
+    go.set()
+    await platform.serving.drain()
+    assert await cache.get([reserves_key("u1")]) == [None]
 
 
 @given(rows=st.integers(0, 400), new=st.integers(0, 40))
@@ -361,7 +401,7 @@ def test_bytes_that_are_no_reserve_are_refused(data):
 def test_the_longest_unused_reserves_go_first():
     platform = Candidates(np.arange(10, dtype=np.int32), {}, np.zeros(10, np.uint32))
     one = Reserve(1, "b", 0, 10, 10, 5, True, "", (), platform)
-    held = Held(one, UserFacts(), {})
+    held = Held(one, UserFacts(), {}, 10)
     near = NearReserves(3 * held.size)
     for user in "abc":
         near.keep((user, 1), held)

@@ -12,6 +12,7 @@ from kindred.core.errors import KindredError
 from kindred.core.query import Query
 from kindred.core.slate import Slate
 from kindred.core.trace import StageTrace
+from kindred.features.groups import erased_key, read_erasure_mark
 from kindred.pipeline.funnel import Funnel
 from kindred.pipeline.runner import Runner, degraded_by
 from kindred.ports.operations import Cache
@@ -86,7 +87,7 @@ class ReserveAnswers:
         reserve = self._reserve(request, ranked, None)
         if reserve is not None:
             reserve = reserve if query.failures else replace(reserve, until=max(query.received + lasts, reserve.until))
-            await self._shared.keep(*request.key, reserve, query.received)
+            await self._share(request, reserve)
         return Grade.MISS
 
     def sweep(self, now: int) -> None:
@@ -138,7 +139,7 @@ class ReserveAnswers:
         asked = {name: value for name, value in query.scratch.items() if name not in before}
         grade = Grade.MISS if reserve is None else self._grade(reserve, request)
         if reserve is not None and grade is Grade.FRESH and held is None:
-            held = self._hold(request, Held(reserve, query.facts, asked))
+            held = self._hold(request, reserve, asked)
             slate = await self._fresh(request, held, _SHARED)
             if slate is not None:
                 return slate
@@ -228,12 +229,18 @@ class ReserveAnswers:
         reserve = self._reserve(request, ranked, before) if request.keeps else None
         if reserve is None:
             return
-        self._hold(request, Held(reserve, request.query.facts, asked))
+        self._hold(request, reserve, asked)
         if len(self._writing) < _PENDING:
-            write = self._shared.keep(*request.key, reserve, request.query.received)
-            task = asyncio.create_task(write)
+            task = asyncio.create_task(self._share(request, reserve))
             self._writing.add(task)
             task.add_done_callback(self._writing.discard)
+
+    async def _share(self, request: Request, reserve: Reserve) -> None:
+        """Keep a reserve where others find it, unless its user was forgotten meanwhile."""
+        await self._shared.keep(*request.key, reserve, request.query.received)
+        # Whoever forgets a user marks that before dropping reserves: one of the two of us sees the other's write.
+        if request.user and await _forgotten_since(request):
+            await self._shared.drop(request.user)
 
     def _reserve(self, request: Request, ranked: Candidates, before: Reserve | None) -> Reserve | None:
         """Return the reserve of what was ranked, from the candidates of an older one (`before`) or new ones."""
@@ -258,7 +265,11 @@ class ReserveAnswers:
             candidates=candidates,
         )
 
-    def _hold(self, request: Request, held: Held) -> Held:
+    def _hold(self, request: Request, reserve: Reserve, asked: dict[str, object]) -> Held:
+        """Keep a reserve in memory, a user's for `seconds` at most: who is forgotten cannot be dropped here at once."""
+        soon = request.query.received + round(self._config.seconds * 1000)
+        until = min(soon, reserve.until) if request.user else reserve.until
+        held = Held(reserve, request.query.facts, asked, until)
         self._near.keep(request.key, held)
         return held
 
@@ -281,3 +292,14 @@ async def _known(world: World, funnel: Funnel, query: Query) -> KnownUser | None
         async with asyncio.timeout(funnel.deadlines.facts / 1000):
             return await known_user(world.state, query.user_id, world.partition_of)
     return None
+
+
+async def _forgotten_since(request: Request) -> bool:
+    """Say whether a known user was forgotten since they were read; yes where that cannot be told."""
+    record, user = request.known.record, request.user
+    try:
+        view = await request.world.state.read([erased_key(user)], request.world.partition_of(user))
+    except KindredError:
+        return True
+    (mark,) = view.records
+    return mark is not None and record is not None and read_erasure_mark(mark.value)[1] > record.forgotten

@@ -38,12 +38,14 @@ class Arranged(NamedTuple):
 class Held:
     """A reserve with the facts that it was ranked by, what the stages left beside them, and what came of it since.
 
-    `arranged`: by number of slots, as `arrange` leaves them; `told`: by ordinal.
+    `until` (ms): when it is dropped from memory, no later than the reserve's own time. `arranged`: by number of slots,
+    as `arrange` leaves them; `told`: by ordinal.
     """
 
     reserve: Reserve
     facts: UserFacts
     asked: Mapping[str, Any]
+    until: int
     arranged: dict[int, Arranged] = field(default_factory=dict)
     told: dict[int, Told] = field(default_factory=dict)
 
@@ -88,7 +90,7 @@ class NearReserves:
         held = self._held.get(key)
         if held is None:
             return None
-        if held.reserve.until <= now:
+        if held.until <= now:
             self._drop(key)
             return None
         self._held.move_to_end(key)
@@ -112,7 +114,7 @@ class NearReserves:
 
     def sweep(self, now: int) -> None:
         """Drop what is past its time at `now` (ms)."""
-        for key in [key for key, held in self._held.items() if held.reserve.until <= now]:
+        for key in [key for key, held in self._held.items() if held.until <= now]:
             self._drop(key)
 
     def _drop(self, key: tuple[str, int]) -> None:

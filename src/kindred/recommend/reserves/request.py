@@ -38,7 +38,7 @@ class Request:
     def of(cls, world: World, funnel: Funnel, query: Query, recorder: Recorder, known: KnownUser, salt: bytes) -> Self:
         """Work out what the request is kept under; `salt` stands for the settings."""
         user = "" if known.record is None else known.user_id
-        variant = variant_of(query, funnel, world.models.base, salt + chosen_by(known))
+        variant = variant_of(query, funnel, world.models.base, salt + chosen_by(known) + forgotten_at(known))
         return cls(world, funnel, query, recorder, known, user, variant, preference_version(known.record))
 
     @property
@@ -73,6 +73,11 @@ def chosen_by(known: KnownUser) -> bytes:
     if profile is None or not (profile.preferred_categories or profile.preferred_tags):
         return b""
     return _encode((profile.preferred_categories, profile.preferred_tags))
+
+
+def forgotten_at(known: KnownUser) -> bytes:
+    """Return when the user was last forgotten: what was ranked before that is no reserve of theirs; empty for never."""
+    return _encode(known.record.forgotten) if known.record is not None and known.record.forgotten else b""
 
 
 def variant_of(query: Query, funnel: Funnel, base: str, salt: bytes) -> int:

@@ -30,6 +30,11 @@ class SharedReserves:
         with contextlib.suppress(KindredError):
             await self._cache.put(reserves_key(user_id), pack(kept), seconds)
 
+    async def drop(self, user_id: str) -> None:
+        """Drop all reserves of a user."""
+        with contextlib.suppress(KindredError):
+            await self._cache.delete([reserves_key(user_id)])
+
     async def _of(self, user_id: str, now: int) -> list[tuple[int, Reserve]]:
         with contextlib.suppress(KindredError):
             (data,) = await self._cache.get([reserves_key(user_id)])
