@@ -71,8 +71,9 @@ class Words:
 
 def among(query: Query, schema: Schema, ordinals: Sequence[int]) -> Query:
     """Return the same query over some documents alone, its scores as they were."""
-    only = Query.boost_query(Query.term_set_query(schema, ORDINAL, ordinals), 0.0)
-    return Query.boolean_query([(Occur.Must, query), (Occur.Must, only)])
+    # A term at a time: the library's set of terms walks through the whole dictionary of ordinals.
+    those = Query.boolean_query([(Occur.Should, Query.term_query(schema, ORDINAL, each)) for each in ordinals])
+    return Query.boolean_query([(Occur.Must, query), (Occur.Must, Query.const_score_query(those, 0.0))])
 
 
 def _every(groups: Sequence[list[Query]]) -> Query:

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 HEAP = 64 << 20
 """Bytes that wait in memory before they are written to files, whose number this bounds while much is put at once."""
-FEW = 4_096
+FEW = 2_048
 """Up to so many allowed documents are looked up one by one; among more, hits are left out behind the search."""
 DEEPEST = 65_536
 NO_ITEM = 1 << 40
@@ -146,7 +146,9 @@ class TantivyText:
                 break
             if only_if_nothing and len(items):
                 continue
-            found, raw = self._with(also, searcher, query, self._hits(searcher, query, k, allowed))
+            found, raw, whole = self._hits(searcher, query, k, allowed)
+            if also is not None and not whole:
+                found, raw = self._with(also, searcher, query, (found, raw))
             fresh = ~np.isin(found, items)
             if len(found):
                 items = np.concatenate([items, found[fresh]])
@@ -158,10 +160,10 @@ class TantivyText:
         return items[kept], scores[kept]
 
     def _with(
-        self, also: Ordinals | None, searcher: Searcher, query: Query, best: tuple[Ordinals, Floats]
+        self, also: Ordinals, searcher: Searcher, query: Query, best: tuple[Ordinals, Floats]
     ) -> tuple[Ordinals, Floats]:
         """Return the best hits and those of `also`, in order of their scores."""
-        if also is None or not len(also):
+        if not len(also):
             return best
         more = self._ranked(searcher, among(query, self._schema, also.tolist()), len(also))
         items, first = np.unique(np.concatenate([best[0], more[0]]), return_index=True)
@@ -169,18 +171,24 @@ class TantivyText:
         order = np.argsort(-scores, kind="stable")
         return items[order], scores[order]
 
-    def _hits(self, searcher: Searcher, query: Query, k: int, allowed: Bits | None) -> tuple[Ordinals, Floats]:
-        """Return the best allowed (ordinals, scores), ties by ordinal; the search goes deeper while too few are."""
-        if allowed is None or not allowed.count:
-            return self._ranked(searcher, query, k) if allowed is None else _NOTHING
-        if allowed.count <= FEW:
-            return self._ranked(searcher, among(query, self._schema, allowed.ordinals().tolist()), k)
+    def _hits(self, searcher: Searcher, query: Query, k: int, allowed: Bits | None) -> tuple[Ordinals, Floats, bool]:
+        """Return the best allowed (ordinals, scores), ties by ordinal, and whether no other allowed one matches.
+
+        The search goes deeper while too few are allowed.
+        """
+        if allowed is not None and not allowed.count:
+            return *_NOTHING, True
+        if allowed is None or allowed.count <= FEW:
+            only = query if allowed is None else among(query, self._schema, allowed.ordinals().tolist())
+            items, scores = self._ranked(searcher, only, k)
+            return items, scores, len(items) < k
         limit = min(2 * k * allowed.size // allowed.count, DEEPEST)
         while True:
             items, scores = self._ranked(searcher, query, limit)
             kept = allowed.has(items)
-            if int(kept.sum()) >= k or len(items) < limit or limit >= DEEPEST:
-                return items[kept][:k], scores[kept][:k]
+            count = int(kept.sum())
+            if count >= k or len(items) < limit or limit >= DEEPEST:
+                return items[kept][:k], scores[kept][:k], count <= k and len(items) < limit
             limit = min(limit * 8, DEEPEST)
 
     def _ranked(self, searcher: Searcher, query: Query, limit: int) -> tuple[Ordinals, Floats]:
