@@ -17,7 +17,9 @@ import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from kindred.api.bodies import BATCH_LIMIT, SINGLE_LIMIT
 from kindred.api.problems import MEDIA_TYPE, problem
+from kindred.api.quick import again, read_body
 from kindred.core.errors import Overloaded
 from kindred.ports.telemetry import Meter
 from kindred.recommend.pressure import Pressure
@@ -168,6 +170,10 @@ class Admission:
         if not _is_question(scope):
             await self._inner(scope, receive, send)
             return
+        # A body that never comes takes no place: who sends it may not even have a token.
+        limit = BATCH_LIMIT if scope["path"].endswith("/batch") else SINGLE_LIMIT
+        _, messages = await read_body(receive, limit)
+        receive = again(messages, receive)
         entered = self._gate.enter_at_once()
         if entered is None:
             came = time.perf_counter()

@@ -50,6 +50,7 @@ from kindred.recommend.filters.rules import emptied_by
 from kindred.recommend.funnels import build_funnel
 from kindred.recommend.listing import list_items
 from kindred.recommend.pressure import Pressure
+from kindred.recommend.rerankers.constraints import SHORT
 from kindred.recommend.reserves.answers import ReserveAnswers
 from kindred.recommend.reserves.config import ReservesConfig
 from kindred.recommend.reserves.reserve import Grade
@@ -64,6 +65,8 @@ from kindred.recommend.world import World
 GATHER_SECONDS = 0.1
 PENDING_EFFECTS = 10_000
 SWEEP_MINUTES = 60
+PASSING_SHORTAGES = {*SHORT.values(), "catalogue"}
+"""What leaves a page short though there is more: caps start anew with the next one."""
 # Said when reasons failed: nothing else would be sure to be true.
 UNEXPLAINED = Reason(code=ReasonCode.FROM_CATALOGUE, text="From the catalogue")
 
@@ -254,8 +257,9 @@ class Serving:
         return self._built
 
     def _behind(self, ask: Ask, query: Query, served: Served) -> str | None:
-        """Return the token of the next page; None where this one is not full, so that nothing is left."""
-        if len(served.items) < query.count:
+        """Return the token of the next page; None where this one shows that nothing is left."""
+        full = len(served.items) >= query.count
+        if not served.items or not (full or PASSING_SHORTAGES.intersection(served.degraded)):
             return None
         shown = (*query.shown, *(item.ordinal for item in served.items))
         return self._pages.write(ask, query.placement, Page(served.model_version, query.seed, shown), query.received)

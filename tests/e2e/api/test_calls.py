@@ -23,6 +23,10 @@ async def test_a_search_carries_what_the_contract_says(app: StandIn, client: htt
     assert (answer["request_id"], answer["next_offset"]) == ("rec_1", 6 if len(answer["results"]) == 2 else None)
     await client.post("/api/v1/search", json={"query": "heat"})
     assert (app.serving.asked[-1].ask.user_id, app.serving.asked[-1].personalisation) == ("", None)
+    # What is named as the next offset is one that is taken.
+    for offset, following in ((899, 900), (900, None)):
+        answer = (await client.post("/api/v1/search", json={"query": "heat", "count": 1, "offset": offset})).json()
+        assert (len(answer["results"]), answer["next_offset"]) == (1, following)
 
 
 async def test_recommendations_carry_what_the_contract_says(app: StandIn, client: httpx.AsyncClient) -> None:

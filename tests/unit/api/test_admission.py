@@ -2,14 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+from litestar.types import Receive, Scope, Send
 from tests.e2e.api.stand_in import StandIn, stand_in
 
-from kindred.api.admission import INTERVAL, LEAST, Gate
+from kindred.api.admission import INTERVAL, LEAST, Admission, Gate
 from kindred.api.limits import HttpConfig
+from kindred.api.quick import read_body
 from kindred.api.server import create_asgi
 from kindred.core.query import Context, Query
+from kindred.ports.telemetry import NoMeter
 from kindred.recommend.ask import Ask, Served
 from kindred.recommend.pressure import EASED, PRESSURE, Pressure
 
@@ -193,3 +197,39 @@ async def _crowd(app: StandIn, leave: asyncio.Event) -> dict[int, int]:
             assert each.headers["content-type"] == "application/problem+json"
             assert each.json()["type"] == "/docs/errors#overloaded"
     return {status: sum(each.status_code == status for each in answers) for status in (200, 503)}
+
+
+async def test_bodies_that_never_come_take_no_place(bench: Bench) -> None:
+    seen: list[object] = []
+
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append((await read_body(receive, 100))[0])
+
+    async def never() -> Any:
+        await asyncio.Event().wait()
+
+    async def ignored(message: object) -> None:
+        pass
+
+    app = Admission(inner, bench.gate, NoMeter())
+    scope: Any = {"type": "http", "method": "POST", "path": "/api/v1/recommendations"}
+    room = bench.fill()
+    while bench.inside:
+        await bench.serve(0.0)
+    stuck = [asyncio.create_task(app(scope, never, ignored)) for _ in range(3 * room)]
+    await settle()
+    parts: Any = iter(
+        [
+            {"type": "http.request", "body": b'{"user', "more_body": True},
+            {"type": "http.request", "body": b'_id": "u"}', "more_body": False},
+        ]
+    )
+
+    async def whole() -> Any:
+        return next(parts)
+
+    await asyncio.wait_for(app(scope, whole, ignored), 10)
+    assert seen == [b'{"user_id": "u"}']
+    assert bench.fill() == room
+    for task in stuck:
+        task.cancel()

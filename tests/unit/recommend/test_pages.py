@@ -4,7 +4,7 @@ import random
 
 import msgspec
 import pytest
-from tests.unit.recommend.world import NAMES, build, item, publish
+from tests.unit.recommend.world import CATEGORIES, NAMES, build, item, publish
 
 from kindred.app.page_tokens import LIFETIME, MOST_SHOWN, Page, PageTokens, read_secret
 from kindred.core.errors import Gone, InvalidInput
@@ -151,6 +151,21 @@ async def test_an_exhausted_walk_says_which_filter_emptied_it(platform) -> None:
     assert second.degraded == ["under_filled:where"]
     everything = await platform.ask("stranger", where="year > 3000", count=5)
     assert (everything.items, everything.degraded) == ([], ["under_filled:where"])
+
+
+async def test_a_page_that_a_cap_leaves_short_is_not_the_last(tmp_path) -> None:
+    platform = await build(tmp_path, config=RecommendConfig(exploration=0.0, category_cap=0.1))
+    everything = await platform.ask("stranger", count=100, categories=CATEGORIES)
+    shown, token = [], None
+    while True:
+        served = await platform.ask("stranger", count=30, page_token=token)
+        assert len(served.items) <= 15
+        shown += await platform.shown_items(served)
+        token = served.next_page_token
+        if token is None:
+            break
+        assert served.degraded == ["under_filled:category_cap"]
+    assert len(set(shown)) == len(shown) >= len(everything.items)
 
 
 async def test_a_page_can_be_traced_again(platform) -> None:

@@ -10,7 +10,7 @@ from kindred.api.access import described, require_admin
 from kindred.api.bodies import SINGLE_LIMIT, StrictBody
 from kindred.api.platform import Injected
 from kindred.api.routes.answers import recommended
-from kindred.api.schemas.search import SearchRequest, SearchResponse, SearchResult, to_search
+from kindred.api.schemas.search import MOST_OFFSET, SearchRequest, SearchResponse, SearchResult, to_search
 from kindred.api.tokens import READ
 from kindred.recommend.ask import Served, ShownItem
 
@@ -31,6 +31,7 @@ async def search(data: JSONBody[SearchRequest], platform: Injected, request: Req
 
 
 def _response(asked: SearchRequest, served: Served) -> SearchResponse:
+    behind = asked.offset + asked.count
     return SearchResponse(
         results=[_result(shown) for shown in served.items],
         request_id=served.request_id,
@@ -38,7 +39,7 @@ def _response(asked: SearchRequest, served: Served) -> SearchResponse:
         state_version=served.state_version,
         strategy=served.strategy,
         degraded=served.degraded,
-        next_offset=asked.offset + asked.count if len(served.items) == asked.count else None,
+        next_offset=behind if len(served.items) == asked.count and behind <= MOST_OFFSET else None,
         took_ms=served.took_ms,
         trace=served.trace,
     )

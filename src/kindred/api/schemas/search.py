@@ -20,6 +20,8 @@ from kindred.core.trace import Trace
 from kindred.recommend.ask import SearchAsk
 
 PLACEMENT = "search"
+MOST_OFFSET = 900
+"""Results that a search passes over at most."""
 _NOBODY = "nobody"
 
 
@@ -37,7 +39,7 @@ class SearchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     context: RequestContext = RequestContext()
     filters: SearchFilters = SearchFilters()
     count: Annotated[int, Meta(ge=1, le=100)] = 20
-    offset: Annotated[int, Meta(ge=0, le=900, description="results to pass over")] = 0
+    offset: Annotated[int, Meta(ge=0, le=MOST_OFFSET, description="results to pass over")] = 0
     personalisation: Annotated[Share, Meta(description="how much the user's taste moves results")] | None = None
     prefetch: Annotated[bool, Meta(description="the answer is not an exposure")] = False
     trace: Annotated[bool, Meta(description="include the decision trace; needs the admin scope")] = False

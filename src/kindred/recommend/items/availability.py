@@ -101,7 +101,11 @@ class Availability:
 
 
 def offered(columns: Columns, now: int, rows: Ordinals | None = None) -> Mask:
-    """Return which items (m,), all for None, are listed, inside their dates and in stock at `now` (ms)."""
+    """Return which items (m,), all for None, are listed, inside their dates and in stock at `now` (ms).
+
+    What is asked of a moment before 1970 is told of its beginning: 0 stands for items that were always on offer.
+    """
+    now = max(now, 0)
     where = slice(None) if rows is None else rows
     opens, closes = columns["available_from"][where], columns["available_until"][where]
     mask: Mask = columns["listed"][where] & (opens <= now) & (closes > now) & (columns["stock"][where] != 0)

@@ -143,9 +143,10 @@ def say_short(query: Query, constraints: Constraints, shown: int, candidates: in
 
     What the stage before this one said of its own order no longer holds.
     """
-    said = [one for one in query.scratch.get("degraded", ()) if one not in _SHORT.values()]
+    said = [one for one in query.scratch.get("degraded", ()) if one not in SHORT.values()]
     cap = constraints.short_by() if shown < min(query.count, candidates) else None
-    query.scratch["degraded"] = [*said, *([] if cap is None else [_SHORT[cap]])]
+    query.scratch["degraded"] = [*said, *([] if cap is None else [SHORT[cap]])]
 
 
-_SHORT = {name: f"under_filled:{name}" for name in (CATEGORY_CAP, PROMOTION_CAP)}
+SHORT = {name: f"under_filled:{name}" for name in (CATEGORY_CAP, PROMOTION_CAP)}
+"""What an answer says where a cap of this name leaves it short."""

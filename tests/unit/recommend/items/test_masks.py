@@ -108,6 +108,15 @@ def test_a_mask_that_nothing_moves_stays_the_same_object():
     assert table.masks.together([table.available(9), table.everything()]) is not both
 
 
+def test_a_moment_before_1970_empties_nothing():
+    items = [Item(item_id=str(o), available_from=5 if o == 3 else None) for o in range(100)]
+    table = ItemTable.of([CatalogItem(ordinal=o, seq=o + 1, listed=True, item=each) for o, each in enumerate(items)])
+    assert table.available(-5).bits.count == 99
+    assert table.available(4).bits.count == 99
+    assert table.available(5).bits.count == 100
+    assert table.available(-5).bits.count == 99
+
+
 def test_masks_take_no_more_than_their_room():
     changes = Changes()
     cache, made = MaskCache(changes, room=100), []
