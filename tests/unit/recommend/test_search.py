@@ -3,7 +3,7 @@
 import msgspec
 import numpy as np
 import pytest
-from tests.unit.recommend.world import CATEGORIES, build, item
+from tests.unit.recommend.world import CATEGORIES, build, changed, item
 
 from kindred.adapters.memory.text import MemoryText
 from kindred.app.text_feed import TextFeed
@@ -87,6 +87,17 @@ async def test_pages_join_without_a_gap(platform):
     assert ids(await search(platform, "river", "u3", count=10)) == whole[:10]
     assert ids(await search(platform, "river", "u3", offset=10, count=20)) == whole[10:]
     assert ids(await search(platform, "river", "u3", offset=900)) == []
+
+
+@pytest.mark.parametrize("user", ["", "u3"])
+async def test_a_walk_deeper_than_the_depth_repeats_and_loses_nothing(tmp_path, user):
+    platform = await build(tmp_path, config=changed(CONFIG, source_depth=2))
+    await TextFeed(platform.stores.catalog, platform.stores.text, NoMeter()).step()
+    platform.serving._search = msgspec.structs.replace(platform.serving._search, depth=5, content_floor=1.0)
+    whole = ids(await search(platform, "the", user, count=100))
+    walked = [ids(await search(platform, "the", user, offset=offset, count=10)) for offset in range(0, 100, 10)]
+    assert len(whole) > 50
+    assert [one for page in walked for one in page] == whole
 
 
 async def test_a_new_item_is_found_and_a_word_that_nobody_knows_finds_nothing(platform):

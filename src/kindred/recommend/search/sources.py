@@ -16,6 +16,9 @@ from kindred.recommend.search.config import SearchConfig
 from kindred.recommend.sources.lists import ranked
 from kindred.recommend.world import World
 
+REACH = 1_000
+"""Results that pages can reach."""
+
 
 def terms_of(query: Query) -> SearchTerms:
     """Return what a query searches for, nothing where it is none."""
@@ -45,7 +48,8 @@ class TextSource:
         """Return allowed items that match, best first."""
         asked = terms_of(query)
         mask = allowed(self.world, query)
-        depth = max(self.config.depth, asked.offset + query.count)
+        # The same for every page: with another set of candidates results would change places between pages.
+        depth = max(self.config.depth, REACH)
         found = await self.text.search(asked.text, depth, mask, await self._favourites(query))
         return ranked(self.name, *found)
 
