@@ -278,9 +278,20 @@ class Serving:
         slate = await read_cards(world, query, slate)
         if "catalogue" not in slate.degraded:
             return slate
+        return await self._from_memory(world, funnel, query)
+
+    async def _from_memory(self, world: World, funnel: Funnel, query: Query) -> Slate:
+        """Make a slate of items in memory alone; slots are drawn among those, as the propensities say."""
+        recorder = self._runner.begin(funnel, query)
+        await self._runner.ask(funnel, query, recorder)
         longer = replace(query, count=max(query.count, query.params.ranked))
-        slate = await read_cards(world, longer, await self._runner.run(funnel, longer))
-        return slate.take(range(min(query.count, len(slate.candidates))))
+        ranked = await self._runner.rank(funnel, longer, recorder)
+        kept = world.cards.kept(ranked.items.tolist())
+        query.failures.append("catalogue")
+        there = ranked.take(np.isin(ranked.items, list(kept)))
+        slate = await self._runner.finish(funnel, query, there, recorder)
+        query.scratch["items"] = {**query.scratch.get("items", {}), **kept}
+        return slate
 
     def _shown(self, world: World, query: Query, slate: Slate) -> list[ShownItem]:
         known: dict[int, CatalogItem] = query.scratch["items"]
