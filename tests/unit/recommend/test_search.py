@@ -15,6 +15,7 @@ from kindred.models.text import words
 from kindred.ports.telemetry import NoMeter
 from kindred.recommend.ask import Ask, SearchAsk
 from kindred.recommend.config import RecommendConfig
+from kindred.recommend.sources.personal import RetrieverSource
 
 CONFIG = RecommendConfig(exploration=0.0, seed=7, trace_share=0.0)
 
@@ -135,3 +136,15 @@ async def test_without_the_text_index_content_answers_and_it_is_said(platform, m
     served = await search(platform, "drama", "u1")
     assert served.degraded == ["text"]
     assert {one.reason.code for one in served.items} <= {ReasonCode.RELATED_TO_QUERY}
+
+
+async def test_a_model_that_fails_costs_its_favourites_and_not_the_words(platform, monkeypatch):
+    async def broken(self, query):
+        raise ValueError("of another length")
+
+    whole = ids(await search(platform, "river"))
+    monkeypatch.setattr(RetrieverSource, "propose", broken)
+    served = await search(platform, "river", "u1", personalisation=0.5)
+    assert {"als", "item_item"} <= set(served.degraded)
+    assert "text" not in served.degraded
+    assert set(ids(served)) & set(whole)

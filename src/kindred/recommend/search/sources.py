@@ -55,7 +55,14 @@ class TextSource:
 
     async def _favourites(self, query: Query) -> Ordinals:
         own = self.own if terms_of(query).personalisation > 0 else ()
-        found = [(await source.propose(query)).items for source in (self.everyones, *own) if source.enabled(query)]
+        found: list[Ordinals] = []
+        for source in (self.everyones, *own):
+            try:
+                if source.enabled(query):
+                    found.append((await source.propose(query)).items)
+            except Exception:
+                # What has the words is found without anybody's favourites too.
+                query.failures.append(source.name)
         return np.unique(np.concatenate([np.empty(0, np.int32), *found]))
 
 
