@@ -127,7 +127,7 @@ async def test_a_copied_marker_is_not_copied_on_to_the_next_epoch(tmp_path):
 
 async def test_two_consumers_of_a_broker_fold_imports_that_two_ends_of_epochs_cut_through(kafka: Kafka, tmp_path):
     """The group shares the older epochs first; no partition of another epoch writes the same users meanwhile."""
-    location = kafka.location(tmp_path, partitions=4, session_timeout_ms=2_000)
+    location = kafka.location(tmp_path, partitions=4, session_timeout_ms=10_000)
     log, other = await open_event_log(location, tmp_path), await open_event_log(location, tmp_path)
     world = World(tmp_path / "lake", log=log, item_log=MemoryEventLog(3))
     made = await imported(world)
