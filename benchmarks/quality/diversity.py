@@ -4,24 +4,21 @@ python -m benchmarks.quality.diversity                      the packaged data, p
 python -m benchmarks.quality.diversity --mapping docs/guide/mappings/online-retail.toml --data FOLDER --protocol rolling
 """
 
-import argparse
 import asyncio
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.quality.funnel import DAY, imported
+from benchmarks.quality.funnel import imported, protocol, protocol_parser
 from benchmarks.servers import machine
 from kindred.evaluation.beyond_accuracy import coverage, relative_novelty, serendipitous_share, unique_categories
 from kindred.ingest.importing import ImportMapping, load_mapping
 from kindred.recommend.config import RecommendConfig
-from kindred.sample import sample_folder
 from kindred.training.config import TrainConfigs
 from kindred.training.dataset import Dataset
 from kindred.training.evaluate import EXPLORING, FUNNEL, EvaluationConfig, replayed_folds
@@ -112,21 +109,8 @@ def targets(dataset: Dataset, folds: list[FoldLists], tables: EvaluationTables) 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mapping", type=Path, default=sample_folder() / "mapping.toml", help="a mapping file")
-    parser.add_argument("--data", type=Path, help="the folder of its files, where that is another")
-    parser.add_argument("--protocol", choices=("per-user", "rolling"), default="per-user")
-    parser.add_argument("--origins", type=int, default=3)
-    parser.add_argument("--horizon-days", type=float)
-    parser.add_argument("--max-users", type=int)
-    given: Any = parser.parse_args(arguments or [])
-    mapping = load_mapping(given.mapping, given.data)
-    options = EvaluationConfig(
-        protocol=given.protocol,
-        origins=given.origins,
-        horizon=given.horizon_days * DAY if given.horizon_days else None,
-        max_users=given.max_users,
-    )
+    given = protocol_parser(__doc__).parse_args(arguments or [])
+    mapping, options = load_mapping(given.mapping, given.data), protocol(given)
     with tempfile.TemporaryDirectory(prefix="kindred-diversity-") as home:
         dataset, folds, tables = asyncio.run(measure(mapping, options, Path(home)))
     console = Console(width=WIDTH)

@@ -92,24 +92,34 @@ def ranker_line(origin: OriginFacts) -> str:
     return f"{said}, {found.users} users; calibration error {errors}; {first}"
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def protocol_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser of which data is judged, and by which protocol."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mapping", type=Path, default=sample_folder() / "mapping.toml", help="a mapping file")
     parser.add_argument("--data", type=Path, help="the folder of its files, where that is another")
     parser.add_argument("--protocol", choices=("per-user", "rolling"), default="per-user")
     parser.add_argument("--origins", type=int, default=3)
     parser.add_argument("--horizon-days", type=float)
     parser.add_argument("--max-users", type=int)
-    parser.add_argument("--json", type=Path, help="write the whole report here")
-    given = parser.parse_args(arguments or [])
-    mapping = load_mapping(given.mapping, given.data)
-    options = EvaluationConfig(
+    return parser
+
+
+def protocol(given: argparse.Namespace) -> EvaluationConfig:
+    """Return the protocol that such a parser was given."""
+    return EvaluationConfig(
         protocol=given.protocol,
         origins=given.origins,
         horizon=given.horizon_days * DAY if given.horizon_days else None,
         max_users=given.max_users,
     )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run it."""
+    parser = protocol_parser(__doc__)
+    parser.add_argument("--json", type=Path, help="write the whole report here")
+    given = parser.parse_args(arguments or [])
+    mapping, options = load_mapping(given.mapping, given.data), protocol(given)
     with tempfile.TemporaryDirectory(prefix="kindred-quality-") as home:
         report = asyncio.run(measure(mapping, options, Path(home)))
     show(report, mapping.source)

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,26 +10,15 @@ import numpy as np
 import pytest
 from tests.e2e.platform.inside import EVERYTHING
 
-from kindred.app.app import App, build_app
-from kindred.app.sections import SCHEMA
+from kindred.app.app import App
 from kindred.core.event import Interaction, ItemUpserted
 from kindred.core.item import Item
 from kindred.recommend.ask import Ask, Served
 from kindred.recommend.config import RecommendConfig
-from kindred.settings.load import load_settings
 
 CAP = RecommendConfig().category_cap
 NEWCOMERS = 40
 REJECTED = 2.5
-
-
-@pytest.fixture
-async def app(home: Path) -> AsyncIterator[App]:
-    """Run the application of a trained folder in this process."""
-    made = await build_app(load_settings(SCHEMA, environ={}, home=home))
-    await made.start()
-    yield made
-    await made.close()
 
 
 def year(item: Item) -> float:

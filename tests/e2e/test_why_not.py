@@ -3,31 +3,19 @@ that the stages of the same request proposed, ranked and showed.
 """
 
 import random
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 
-from kindred.app.app import App, build_app
-from kindred.app.sections import SCHEMA
+from kindred.app.app import App
 from kindred.core.errors import NotFound
 from kindred.core.trace import Trace
 from kindred.recommend.ask import Ask, Served
 from kindred.recommend.why_not import WhyNot
-from kindred.settings.load import load_settings
 
 REQUESTS, ITEMS = 100, 10
 USERS = 610
-
-
-@pytest.fixture
-async def app(home: Path) -> AsyncIterator[App]:
-    made = await build_app(load_settings(SCHEMA, environ={}, home=home))
-    await made.start()
-    yield made
-    await made.close()
 
 
 def asks(draw: random.Random, categories: list[str]) -> Ask:

@@ -2,12 +2,16 @@
 
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from tests.e2e.platform.server import Server, kindred, new_token
+
+from kindred.app.app import App, build_app
+from kindred.app.sections import SCHEMA
+from kindred.settings.load import load_settings
 
 _TRAINED = pytest.StashKey[Path]()
 
@@ -44,6 +48,15 @@ def home(trained_home: Path, tmp_path: Path) -> Iterator[Path]:
     """Return a copy of the trained folder for one test."""
     yield copy_folder(trained_home, tmp_path / "home")
     shutil.rmtree(tmp_path / "home", ignore_errors=True)
+
+
+@pytest.fixture
+async def app(home: Path) -> AsyncIterator[App]:
+    """Run the application of a trained folder in this process."""
+    made = await build_app(load_settings(SCHEMA, environ={}, home=home))
+    await made.start()
+    yield made
+    await made.close()
 
 
 @pytest.fixture

@@ -445,7 +445,7 @@ def test_the_preference_version_moves_with_all_but_what_was_served():
     assert preference_version(None) == 0
 
 
-async def test_under_pressure_what_is_kept_answers_whole_and_the_rest_is_eased_and_not_kept(tmp_path):
+async def test_under_pressure_what_is_kept_answers_whole_and_the_rest_is_eased_until_it_is_over(tmp_path):
     platform, said = await ready(tmp_path)
     whole = await platform.ask("u1")
     platform.serving.pressure.rise()
@@ -454,6 +454,8 @@ async def test_under_pressure_what_is_kept_answers_whole_and_the_rest_is_eased_a
     less = await platform.ask("u2")
     assert less.degraded == ["pressure"]
     assert said[-1][0] == "miss"
+    again = await platform.ask("u2")
+    assert (said[-1][0], again.degraded) == ("fresh", ["pressure"])
     platform.serving.pressure._until = 0.0
     assert (await platform.ask("u2")).degraded == []
     assert said[-1][0] == "miss"

@@ -245,7 +245,7 @@ class ReserveAnswers:
     def _reserve(self, request: Request, ranked: Candidates, before: Reserve | None) -> Reserve | None:
         """Return the reserve of what was ranked, from the candidates of an older one (`before`) or new ones."""
         query, now = request.query, request.query.received
-        if _USER_STATE in query.failures or PRESSURE in query.failures:
+        if _USER_STATE in query.failures:
             return None
         seconds = self._config.seconds if request.user else self._config.anonymous_seconds
         if query.failures or len(ranked) < query.count:
@@ -274,6 +274,12 @@ class ReserveAnswers:
         return held
 
     def _grade(self, reserve: Reserve, request: Request) -> Grade:
+        """Return what a reserve is good for; one that was eased is good for nothing where full answers are given.
+
+        While pressure is high it is: were it not, a server that begins with no reserves would stay under pressure.
+        """
+        if PRESSURE in reserve.degraded and not self._pressure.high:
+            return Grade.MISS
         return reserve.grade(request.version, request.funnel.bundle, request.query.received)
 
     def _note(self, request: Request, grade: Grade, level: str, reserve: Reserve | None) -> None:
