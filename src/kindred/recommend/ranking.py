@@ -14,7 +14,8 @@ from kindred.recommend.model_set import RANKER
 from kindred.recommend.taste import chosen_vector
 from kindred.recommend.world import World
 
-CATEGORIES = ("context.device", "context.placement", "context.country", "user.gender", "user.age_bucket")
+DEVICE = "context.device"
+CATEGORIES = (DEVICE, "context.placement", "context.country", "user.gender", "user.age_bucket")
 """Values of a request that are names; a ranker's schema numbers those that it learned from."""
 
 # What knows exposures is left out: training reads none, so `ctr_*`, `trending_score` and `times_shown_without_click`
@@ -106,7 +107,7 @@ def request_values(values: FeatureValues, query: Query) -> dict[str, float | str
         "context.hour_cos": math.cos(turn),
         "context.weekday": float(context["weekday"]),
         "context.session_depth": float(context["session_depth"]),
-        "context.device": str(context["device"]),
+        DEVICE: str(context["device"]),
         "context.placement": query.placement,
         "context.country": str(context["location"]).split("-")[0].upper(),
         "user.gender": str(values.user["gender"]),

@@ -1,6 +1,7 @@
 """Reserves: when they answer, what runs live all the same, and what is never answered from them."""
 
 import asyncio
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -16,6 +17,7 @@ from kindred.core.query import UserFacts
 from kindred.features.groups import user_key
 from kindred.features.users import UserRecord, decode_user, preference_version
 from kindred.jobs.precompute import Precomputed, precompute
+from kindred.models.ranker import RankerConfig, RankerModel, RankerReport, RankerSchema
 from kindred.ports.operations import reserves_key
 from kindred.recommend.ask import Ask
 from kindred.recommend.config import RecommendConfig
@@ -202,10 +204,7 @@ async def test_all_of_whom_nothing_is_known_share_a_reserve(tmp_path):
 @pytest.mark.parametrize(
     "fields",
     [
-        {"device": "tv"},
         {"location": "DE"},
-        {"session_id": "s1"},
-        {"page": "search"},
         {"categories": ("drama",)},
         {"exclude_seen": False},
         {"diversity": 0.7},
@@ -219,6 +218,26 @@ async def test_whatever_ranking_depends_on_is_kept_apart(tmp_path, fields):
     await platform.ask("u1", **fields)
     await platform.ask("u2")
     assert [grade for grade, _ in said] == ["miss"] * 3
+
+
+@pytest.mark.parametrize(
+    "fields", [{"session_id": "s1"}, {"page": "checkout"}, {"device": "tv"}, {"location": "de-BE-Berlin"}]
+)
+async def test_what_ranking_does_not_read_keeps_no_one_from_a_reserve(tmp_path, fields):
+    platform, said = await ready(tmp_path)
+    first = await platform.ask("u1", location="DE")
+    assert told(await platform.ask("u1", **{"location": "DE", **fields})) == told(first)
+    assert [grade for grade, _ in said] == ["miss", "fresh"]
+
+
+async def test_a_device_that_the_ranker_tells_apart_is_kept_apart(tmp_path):
+    platform, said = await ready(tmp_path)
+    known = RankerSchema(("blend",), {"context.device": ("unknown", "tv")})
+    ranker = RankerModel(known, (), {}, {}, {"blend": 1.0}, RankerConfig(), RankerReport())
+    platform.follower._world = replace(platform.world, models=replace(platform.world.models, ranker=ranker))
+    for device in (None, "tv", None, "fridge", "toaster"):
+        await platform.ask("u1", device=device)
+    assert [grade for grade, _ in said] == ["miss", "miss", "fresh", "miss", "fresh"]
 
 
 @pytest.mark.parametrize("fields", [{"trace": True}, {"time": NOW - 5}, {"item_id": "i3"}])

@@ -8,10 +8,12 @@ import xxhash
 
 from kindred.core.position import START
 from kindred.core.query import Query, UserFacts
+from kindred.features.registry import UNKNOWN
 from kindred.features.users import preference_version
 from kindred.pipeline.funnel import Funnel
 from kindred.pipeline.recorder import Recorder
 from kindred.recommend.known_user import KnownUser
+from kindred.recommend.ranking import DEVICE
 from kindred.recommend.world import World
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -38,7 +40,8 @@ class Request:
     def of(cls, world: World, funnel: Funnel, query: Query, recorder: Recorder, known: KnownUser, salt: bytes) -> Self:
         """Work out what the request is kept under; `salt` stands for the settings."""
         user = "" if known.record is None else known.user_id
-        variant = variant_of(query, funnel, world.models.base, salt + chosen_by(known) + forgotten_at(known))
+        salt += chosen_by(known) + forgotten_at(known) + circumstances(world, query)
+        variant = variant_of(query, funnel, world.models.base, salt)
         return cls(world, funnel, query, recorder, known, user, variant, preference_version(known.record))
 
     @property
@@ -80,15 +83,22 @@ def forgotten_at(known: KnownUser) -> bytes:
     return _encode(known.record.forgotten) if known.record is not None and known.record.forgotten else b""
 
 
+def circumstances(world: World, query: Query) -> bytes:
+    """Return what ranking reads of where a request comes from: the country, and a device that the ranker tells apart.
+
+    Page and session it does not read: what placement they led to, and what the user did, stand elsewhere.
+    """
+    ranker, device = world.models.ranker, query.context.device or UNKNOWN
+    names = ranker.schema.categories.get(DEVICE, ()) if ranker is not None and world.config.ranker else ()
+    return _encode((query.context.country, device if len(names) > 1 and device in names else ""))
+
+
 def variant_of(query: Query, funnel: Funnel, base: str, salt: bytes) -> int:
-    """Return a hash of all that ranking depends on besides the user.
+    """Return a hash of all that ranking depends on besides the user; `salt` is what the query does not say itself.
 
     Ids to leave out are none of it: they are masks, so a reserve serves with and without them.
     """
-    filters, context = query.filters, query.context
+    filters = query.filters
     if filters.exclude_items:
         filters = msgspec.structs.replace(filters, exclude_items=())
-    where = (context.page, context.device, context.location, context.session_id)
-    return xxhash.xxh3_64_intdigest(
-        salt + _encode((query.placement, filters, query.params, where, base, funnel.source_names))
-    )
+    return xxhash.xxh3_64_intdigest(salt + _encode((query.placement, filters, query.params, base, funnel.source_names)))
