@@ -1,6 +1,6 @@
 """How the framework reads a body: strictly, by the struct that also documents it."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, Generic, TypeVar, get_args
@@ -71,9 +71,23 @@ class Element(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Batch(Generic[T]):
-    """The elements of a batch in order, each read alone, so that a bad one never loses its neighbours."""
+    """The elements of a batch in order, each read alone, so that a bad one never loses its neighbours.
 
-    elements: list[Element[T]]
+    `kind`: what an element is; `parts`: their JSON, read when `elements` comes to them; `at`: where the list stands.
+    """
+
+    kind: Any
+    parts: list[msgspec.Raw]
+    at: str
+
+    def __len__(self) -> int:
+        """Return how many elements there are."""
+        return len(self.parts)
+
+    @property
+    def elements(self) -> Iterator[Element[T]]:
+        """Read one element after another."""
+        return (_element(self.kind, part, f"{self.at}/{place}") for place, part in enumerate(self.parts))
 
 
 class BatchBody(StrictBody[T], Generic[T]):
@@ -84,13 +98,16 @@ class BatchBody(StrictBody[T], Generic[T]):
 
     def decode_bytes(self, value: bytes) -> Any:
         """Read the batch; raise InvalidInput when it is no list, empty, or has more elements than it may."""
-        bare = value.lstrip()[:1] == b"["
+        first = value.lstrip()[:1]
+        bare = first == b"["
+        if first not in (b"[", b"{"):
+            raise InvalidInput.at("", f'must be a JSON list, or `{{"{self.field}": [...]}}`')
         at = "" if bare else f"/{self.field}"
         parts = decode(list[msgspec.Raw], value) if bare else self._wrapped(value)
         if not 1 <= len(parts) <= self.most:
             raise InvalidInput.at(at, f"must have 1 to {self.most} elements, has {len(parts)}")
         kind = Any if self.plain else get_args(self.model_type)[0]
-        return Batch([_element(kind, part, f"{at}/{place}") for place, part in enumerate(parts)])
+        return Batch(kind, parts, at)
 
     def _wrapped(self, value: bytes) -> list[msgspec.Raw]:
         found: list[msgspec.Raw] = getattr(decode(_wrapper(self.field), value), self.field)

@@ -77,6 +77,8 @@ def read_items(file: Path) -> list["Item"]:
             items.append(to_item(decode(ItemBody, part, at), at=at))
         except InvalidInput as error:
             faults += error.faults
+    if any("not valid" in fault.detail for fault in faults):
+        faults.insert(0, Fault("", "the file has to hold JSON lines, an item to a line, or one JSON list of items"))
     if faults:
         more = len(faults) - _MOST_FAULTS
         shown = faults[:_MOST_FAULTS] + ([Fault("", f"and {more:,} more")] if more > 0 else [])

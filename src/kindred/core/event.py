@@ -51,6 +51,12 @@ class ItemDeleted(_Event, tag="x", frozen=True, kw_only=True, omit_defaults=True
     item_id: str
 
 
+class ItemSwitchedOff(_Event, tag="o", frozen=True, kw_only=True, omit_defaults=True):
+    """A catalogue item is recommended no more until it is upserted again; all else that is known of it stays."""
+
+    item_id: str
+
+
 class ProfileUpdated(_Event, tag="p", frozen=True, kw_only=True, omit_defaults=True):
     """A user's profile was created or replaced."""
 
@@ -135,6 +141,7 @@ Event: TypeAlias = (
     Interaction
     | ItemUpserted
     | ItemDeleted
+    | ItemSwitchedOff
     | ProfileUpdated
     | ProfileErased
     | Merged
@@ -174,7 +181,7 @@ def partition_key(event: Event) -> str:
             return event.profile.user_id
         case ItemUpserted():
             return event.item.item_id
-        case ItemDeleted():
+        case ItemDeleted() | ItemSwitchedOff():
             return event.item_id
         case Imported():
             return event.import_id

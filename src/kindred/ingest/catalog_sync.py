@@ -1,11 +1,12 @@
 """A whole catalogue at once: what a full list of items would change, and the events that change it."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 
 import msgspec
 
 from kindred.core.errors import Conflict, Fault, InvalidInput
-from kindred.core.event import ItemUpserted
+from kindred.core.event import ItemSwitchedOff, ItemUpserted
 from kindred.core.ids import new_id
 from kindred.core.item import Item
 from kindred.core.position import Position
@@ -18,11 +19,11 @@ _MOST_FAULTS = 100
 
 
 class SyncPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a full list would do: items to write (`added`, `changed`) and to switch off (`removed`), by id."""
+    """What a full list would do: items to write (`added`, `changed`), and ids of those to switch off (`removed`)."""
 
     added: list[Item]
     changed: list[Item]
-    removed: list[Item]
+    removed: list[str]
     unchanged: int
     active: int
 
@@ -40,11 +41,12 @@ class SyncPlan(msgspec.Struct, frozen=True, kw_only=True):
                 "send the whole catalogue, or force it; nothing was changed"
             )
 
-    def events(self, now: int) -> list[ItemUpserted]:
-        """Return the events that carry it out, `now` in ms."""
-        off = [msgspec.structs.replace(item, active=False) for item in self.removed]
-        items = [*self.added, *self.changed, *off]
-        return [ItemUpserted(event_id=new_id("evt"), timestamp=now, ingested_at=now, item=item) for item in items]
+    def events(self, now: int) -> Iterator[ItemUpserted | ItemSwitchedOff]:
+        """Return the events that carry it out, `now` in ms; what is switched off stays as it is by then."""
+        for item in chain(self.added, self.changed):
+            yield ItemUpserted(event_id=new_id("evt"), timestamp=now, ingested_at=now, item=item)
+        for item_id in self.removed:
+            yield ItemSwitchedOff(event_id=new_id("evt"), timestamp=now, ingested_at=now, item_id=item_id)
 
 
 async def plan_sync(catalog: CatalogStore, items: Sequence[Item]) -> SyncPlan:
@@ -53,7 +55,8 @@ async def plan_sync(catalog: CatalogStore, items: Sequence[Item]) -> SyncPlan:
     An item that the list leaves out stays known, is recommended no more, and comes back with the next list that has it.
     """
     wanted = _by_id(items)
-    added, changed, removed, unchanged, active = dict(wanted), [], [], 0, 0
+    added, changed, unchanged, active = dict(wanted), [], 0, 0
+    removed: list[str] = []
     after = ""
     while page := await catalog.page(after, _AT_ONCE):
         after = page[-1].item.item_id
@@ -61,7 +64,7 @@ async def plan_sync(catalog: CatalogStore, items: Sequence[Item]) -> SyncPlan:
             active += known.item.active
             item = added.pop(known.item.item_id, None)
             if item is None:
-                removed += [known.item] if known.item.active else []
+                removed += [known.item.item_id] if known.item.active else []
             elif item == known.item:
                 unchanged += 1
             else:
@@ -70,7 +73,9 @@ async def plan_sync(catalog: CatalogStore, items: Sequence[Item]) -> SyncPlan:
 
 
 async def apply_sync(
-    plan: SyncPlan, record: Callable[[Sequence[ItemUpserted]], Awaitable[Sequence[Position]]], now: int
+    plan: SyncPlan,
+    record: Callable[[Sequence[ItemUpserted | ItemSwitchedOff]], Awaitable[Sequence[Position]]],
+    now: int,
 ) -> list[Position]:
     """Record a plan's events durably, new and changed items first, and return the last position of each partition.
 
@@ -78,8 +83,8 @@ async def apply_sync(
     """
     events = plan.events(now)
     last: dict[int, Position] = {}
-    for start in range(0, len(events), _AT_ONCE):
-        for position in await record(events[start : start + _AT_ONCE]):
+    while some := list(islice(events, _AT_ONCE)):
+        for position in await record(some):
             last[position.partition] = max(position, last.get(position.partition, position))
     return list(last.values())
 

@@ -3,6 +3,8 @@
 import contextlib
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from kindred.core.errors import KindredError
 from kindred.core.position import Position
 from kindred.core.profile import Profile
@@ -41,6 +43,10 @@ async def write_catalogue(made: Plan, catalog: CatalogStore, watermark: Position
     """Bring the catalogue to the last word on each item, but for words that it has heard before (`watermark`)."""
     fresh = [(item_id, item) for item_id, (position, item) in made.items.items() if position > watermark]
     upserts = [item for _, item in fresh if item is not None]
+    off = [item_id for item_id, position in made.switched_off.items() if position > watermark]
+    if off:
+        known = [each.item for each in await catalog.get(off) if each is not None and each.listed]
+        upserts += [msgspec.structs.replace(item, active=False) for item in known if item.active]
     deletions = [item_id for item_id, item in fresh if item is None]
     if upserts:
         await catalog.upsert(upserts, now)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import msgspec
+
 from kindred.core.clock import HOUR, LATEST
 from kindred.core.errors import InvalidInput
 from kindred.core.event import (
@@ -15,6 +17,7 @@ from kindred.core.event import (
     Imported,
     Interaction,
     ItemDeleted,
+    ItemSwitchedOff,
     ItemUpserted,
     Merged,
     ProfileErased,
@@ -39,8 +42,9 @@ class Plan:
     """What stands in a run of log records up to `end`, by what it concerns.
 
     An import marker is never planned together with other records: it is alone in `marker`. `people` holds every event
-    of a user, in order. `items` holds the last word on each item of the run, None for a deletion. `remains`: what
-    forgotten people did, which only the lake tells. `unread`: the users' records are damaged, and are not looked at.
+    of a user, in order. `items` holds the last word on each item of the run, None for a deletion; `switched_off` are
+    those of which nothing else is said. `remains`: what forgotten people did, which only the lake tells. `unread`: the
+    users' records are damaged, and are not looked at.
     """
 
     end: Position
@@ -48,6 +52,7 @@ class Plan:
     letters: list[DeadLetter] = field(default_factory=list)
     people: list[tuple[Position, PersonEvent]] = field(default_factory=list)
     items: dict[str, tuple[Position, Item | None]] = field(default_factory=dict)
+    switched_off: dict[str, Position] = field(default_factory=dict)
     remains: list[tuple[Position, Anonymous]] = field(default_factory=list)
     unread: bool = False
 
@@ -71,14 +76,27 @@ def plan(records: Sequence[LogRecord]) -> Plan:
                 return made
             case ItemUpserted():
                 made.items[event.item.item_id] = (position, event.item)
+                made.switched_off.pop(event.item.item_id, None)
             case ItemDeleted():
                 made.items[event.item_id] = (position, None)
+                made.switched_off.pop(event.item_id, None)
+            case ItemSwitchedOff():
+                _switch_off(made, event.item_id, position)
             case Anonymous():
                 made.remains.append((position, event))
             case _:
                 made.people.append((position, event))
         made.end = position
     return made
+
+
+def _switch_off(made: Plan, item_id: str, position: Position) -> None:
+    if item_id not in made.items:
+        made.switched_off[item_id] = position
+        return
+    _, item = made.items[item_id]
+    if item is not None:
+        made.items[item_id] = (position, msgspec.structs.replace(item, active=False))
 
 
 def check_event(event: Event) -> None:
@@ -109,7 +127,7 @@ def check_event(event: Event) -> None:
             check_id(event.source, "/source")
         case ItemUpserted():
             check_id(event.item.item_id, "/item/item_id")
-        case ItemDeleted():
+        case ItemDeleted() | ItemSwitchedOff():
             check_id(event.item_id, "/item_id")
         case Imported():
             check_id(event.import_id, "/import_id")

@@ -11,6 +11,7 @@ from kindred.core.event import (
     HandedOver,
     Imported,
     ItemDeleted,
+    ItemSwitchedOff,
     ItemUpserted,
     Merged,
     ProfileUpdated,
@@ -112,7 +113,7 @@ async def _replayable(letter: DeadLetter, stores: IngestStores) -> Event:
             known = decode_user(record.value) if record is not None else None
             if known is not None and known.alias is not None:
                 raise InvalidInput(f"the user was merged into {known.alias!r} before, and has one target")
-        case ItemUpserted() | ItemDeleted():
+        case ItemUpserted() | ItemDeleted() | ItemSwitchedOff():
             item_id = event.item.item_id if isinstance(event, ItemUpserted) else event.item_id
             (found,) = await stores.catalog.get([item_id])
             if found is not None and found.listed and found.updated > event.ingested_at:
@@ -129,7 +130,7 @@ def people_of(event: Event) -> list[str]:
             return [event.user_id, event.source]
         case ProfileUpdated():
             return [event.profile.user_id]
-        case ItemUpserted() | ItemDeleted() | Imported() | Anonymous():
+        case ItemUpserted() | ItemDeleted() | ItemSwitchedOff() | Imported() | Anonymous():
             return []
         case _:
             return [event.user_id]

@@ -17,6 +17,7 @@ from kindred.core.event import (
     Imported,
     Interaction,
     ItemDeleted,
+    ItemSwitchedOff,
     ItemUpserted,
     Merged,
     ProfileErased,
@@ -35,6 +36,7 @@ _KINDS: dict[type, str] = {
     Interaction: "interaction",
     ItemUpserted: "item",
     ItemDeleted: "item_deleted",
+    ItemSwitchedOff: "item_switched_off",
     ProfileUpdated: "profile",
     ProfileErased: "erased",
     Merged: "merged",
@@ -105,7 +107,7 @@ def _described(event: Event) -> tuple[str | None, str | None, str | None, str | 
     match event:
         case ItemUpserted():
             item, rest = event.item.item_id, msgspec.to_builtins(event.item)
-        case ItemDeleted():
+        case ItemDeleted() | ItemSwitchedOff():
             item = event.item_id
         case ProfileUpdated():
             user, rest = event.profile.user_id, msgspec.to_builtins(event.profile)

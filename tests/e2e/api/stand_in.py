@@ -22,6 +22,7 @@ from kindred.core.event import (
     Event,
     Interaction,
     ItemDeleted,
+    ItemSwitchedOff,
     ItemUpserted,
     ProfileErased,
     ProfileUpdated,
@@ -29,10 +30,13 @@ from kindred.core.event import (
     encode_event,
 )
 from kindred.core.item import CatalogItem, Item
-from kindred.core.position import Position
+from kindred.core.position import START, Position
 from kindred.core.slate import Reason, ReasonCode
 from kindred.core.trace import StageTrace, Trace
+from kindred.ingest.effects import write_catalogue
+from kindred.ingest.plan import plan
 from kindred.monitoring.prometheus import PrometheusMeter
+from kindred.ports.log import LogRecord
 from kindred.recommend.ask import (
     Ask,
     ListAnswer,
@@ -84,10 +88,9 @@ class FoldingJournal:
 
     async def _fold(self, event: Event) -> None:
         match event:
-            case ItemUpserted():
-                await self.stores.catalog.upsert([event.item], NOW)
-            case ItemDeleted():
-                await self.stores.catalog.delete([event.item_id], NOW)
+            case ItemUpserted() | ItemDeleted() | ItemSwitchedOff():
+                made = plan([LogRecord(Position(0, 0, 0), encode_event(event))])
+                await write_catalogue(made, self.stores.catalog, START, NOW)
             case ProfileUpdated():
                 await self.stores.profiles.upsert([event.profile])
             case ProfileErased():

@@ -41,6 +41,7 @@ def test_a_file_of_lines_or_one_list_is_written_to_the_log(tmp_path: Path, capsy
         ('{"item_id": "a"}\n\n{"title": "x"}\n', "line 3/item_id: is required"),
         ('{"item_id": "a"}\n{"item_id": ', "line 2: is not valid JSON"),
         ('[{"item_id": "a"}, {"item_id": "a"}]', "items/1/item_id: 'a' is given twice"),
+        ("item_id,title\na,b\n", "the file has to hold JSON lines, an item to a line, or one JSON list"),
         ("[]", "has no item"),
     ],
 )

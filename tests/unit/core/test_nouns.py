@@ -19,6 +19,7 @@ from kindred.core.event import (
     Imported,
     Interaction,
     ItemDeleted,
+    ItemSwitchedOff,
     ItemUpserted,
     ProfileErased,
     ProfileUpdated,
@@ -185,6 +186,7 @@ events = st.one_of(
     st.builds(Interaction, **common, user_id=text, item_id=text, event_type=text, context=contexts, metadata=metadata),
     st.builds(ItemUpserted, **common, item=items),
     st.builds(ItemDeleted, **common, item_id=text),
+    st.builds(ItemSwitchedOff, **common, item_id=text),
     st.builds(ProfileUpdated, **common, profile=profiles),
     st.builds(ProfileErased, **common, user_id=text),
     st.builds(

@@ -1,6 +1,7 @@
 """From log records to a plan: order, dead letters, import markers."""
 
 import pytest
+from msgspec.structs import replace
 
 from kindred.core.errors import InvalidInput
 from kindred.core.event import (
@@ -9,6 +10,7 @@ from kindred.core.event import (
     Imported,
     Interaction,
     ItemDeleted,
+    ItemSwitchedOff,
     ItemUpserted,
     Merged,
     ProfileErased,
@@ -54,6 +56,21 @@ def test_records_are_sorted_by_what_they_concern():
     assert made.items == {"i": (Position(0, 0, 3), None)}
     assert [type(event) for _, event in made.people] == [Interaction, ProfileErased, ProfileUpdated]
     assert [position.offset for position, _ in made.people] == [1, 2, 4]
+
+
+def test_what_is_switched_off_stays_as_it_was_last_described():
+    """Whatever stands before or behind in the run; of items that the run does not describe only the id is known."""
+    on, other = (Item(item_id="i", title=title) for title in ("on", "other"))
+    off = ItemSwitchedOff(**STAMP, item_id="i")
+    upserts = [ItemUpserted(**STAMP, item=each) for each in (on, other)]
+    deleted = ItemDeleted(**STAMP, item_id="i")
+    made = plan(records(upserts[0], off))
+    assert (made.items["i"], made.switched_off) == ((Position(0, 0, 1), replace(on, active=False)), {})
+    assert plan(records(off)).switched_off == {"i": Position(0, 0, 0)}
+    for behind, item in ((upserts[1], other), (deleted, None)):
+        made = plan(records(off, behind))
+        assert (made.items, made.switched_off) == ({"i": (Position(0, 0, 1), item)}, {})
+    assert plan(records(deleted, off)).items == {"i": (Position(0, 0, 0), None)}
 
 
 def test_unreadable_records_become_letters_and_the_rest_is_planned():

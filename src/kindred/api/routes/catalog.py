@@ -10,7 +10,7 @@ from kindred.api.bodies import Batch, BatchBody
 from kindred.api.platform import Injected
 from kindred.api.schemas.items import ItemBody, SyncOutcome, sync_outcome, to_item
 from kindred.api.tokens import ADMIN
-from kindred.api.writing import WAIT, sift
+from kindred.api.writing import sift_long, stored
 from kindred.core.errors import InvalidInput
 from kindred.ingest.catalog_sync import apply_sync, plan_sync
 
@@ -42,7 +42,7 @@ async def sync_catalog(
     data: JSONBody[Batch[ItemBody]], platform: Injected, dry_run: DryRun = False, force: Force = False
 ) -> Response[SyncOutcome]:
     """Make the catalogue equal to a full list: what it leaves out is switched off; one bad item changes nothing."""
-    found, items = sift(data, lambda body, pointer: to_item(body, at=pointer))
+    found, items = await sift_long(data, lambda body, pointer: to_item(body, at=pointer))
     faults = [fault for each in found if isinstance(each, InvalidInput) for fault in each.faults]
     if faults:
         raise InvalidInput(faults=faults[:_MOST_FAULTS])
@@ -51,8 +51,8 @@ async def sync_catalog(
         return Response(sync_outcome(plan, "dry_run"))
     plan.check(force)
     last = await apply_sync(plan, platform.journal.record, platform.clock.now())
-    stored = [await platform.serving.wait_for(position, WAIT) for position in last]
-    return Response(sync_outcome(plan, "stored" if all(stored) else "queued"), status_code=200 if all(stored) else 202)
+    seen = await stored(platform, last)
+    return Response(sync_outcome(plan, "stored" if seen else "queued"), status_code=200 if seen else 202)
 
 
 HANDLERS = [sync_catalog]

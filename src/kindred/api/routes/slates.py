@@ -48,7 +48,7 @@ async def recommendations_batch(
 ) -> BatchResponse:
     """Answer up to 100 questions, such as for 100 users; a bad one never loses its neighbours."""
     # The call itself was counted when it was let in.
-    tracker.limit.charge(request.state["token"].token_id, len(data.elements) - 1)
+    tracker.limit.charge(request.state["token"].token_id, len(data) - 1)
     room = asyncio.Semaphore(TOGETHER)
 
     async def one(element: Element[RecommendationRequest]) -> BatchAnswer:

@@ -63,7 +63,7 @@ async def track_batch(
     """Track up to 1,000 events; each has its own result, and a bad one never loses its neighbours."""
     now = tracker.now()
     # The call itself was counted when it was let in.
-    tracker.limit.charge(request.state["token"].token_id, len(data.elements) - 1)
+    tracker.limit.charge(request.state["token"].token_id, len(data) - 1)
     found, good = sift(data, lambda body, pointer: tracker.read(body, now, pointer))
     tracked = await tracker.record(good) if good else []
     left = iter(tracked)

@@ -160,7 +160,8 @@ class SyncOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 def sync_outcome(plan: SyncPlan, status: Literal["dry_run", "stored", "queued"]) -> SyncOutcome:
     """Say what a plan changes."""
-    kinds = {"added": plan.added, "changed": plan.changed, "removed": plan.removed}
+    written = {"added": plan.added, "changed": plan.changed}
+    examples = {kind: [item.item_id for item in items[:_SHOWN]] for kind, items in written.items()}
     return SyncOutcome(
         status=status,
         added=len(plan.added),
@@ -168,5 +169,5 @@ def sync_outcome(plan: SyncPlan, status: Literal["dry_run", "stored", "queued"])
         removed=len(plan.removed),
         unchanged=plan.unchanged,
         removed_share=round(plan.removed_share, 4),
-        examples={kind: [item.item_id for item in items[:_SHOWN]] for kind, items in kinds.items()},
+        examples={**examples, "removed": plan.removed[:_SHOWN]},
     )
