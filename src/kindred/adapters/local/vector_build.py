@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kindred.adapters.local.vector_clusters import SAMPLED, Clusters
-from kindred.adapters.local.vector_lists import CODES, LISTS, PROBED, SHARES, ListsBase, Tuning
+from kindred.adapters.local.vector_lists import CODES, LISTS, PROBED, SHARES, SPREADS, ListsBase, Tuning
 from kindred.adapters.local.vector_tuning import tune
 
 # Its stubs leave out keyword arguments and the methods that it adds in Python.
@@ -16,6 +16,8 @@ faiss: Any = faiss_module
 
 _BLOCK = 65_536
 _PROBED = 16
+# Of long rows far apart some score high though their centre does not, and of short rows none does.
+_REACH = 2.0
 
 
 def write_lists(vectors: NDArray[np.float32], live: NDArray[np.intp], folder: Path) -> tuple[Tuning, dict[str, float]]:
@@ -25,15 +27,19 @@ def write_lists(vectors: NDArray[np.float32], live: NDArray[np.intp], folder: Pa
     sample = _sample(vectors, live, lists * SAMPLED)
     clusters = Clusters.train(sample, lists)
     index, noise = _empty(clusters, sample[:_BLOCK])
+    squares = np.zeros(index.nlist, np.float64)
     for start in range(0, len(live), _BLOCK):
         ordinals = live[start : start + _BLOCK].astype(np.int64)
         rows = np.ascontiguousarray(vectors[ordinals])
         assigned = clusters.assign(rows)
         index.add_core(len(rows), *(faiss.swig_ptr(each) for each in (rows, ordinals, assigned)))
+        squares += np.bincount(assigned, np.square(rows - clusters.centroids[assigned]).sum(axis=1), index.nlist)
     faiss.write_index(index, str(folder / CODES))
     _write_places(index, len(vectors), folder)
+    _write_spreads(index, squares, folder)
     del index
-    base = ListsBase(folder, vectors, Tuning(probes=(1,) * len(SHARES), depth=1, exact=0, patience=0.0, noise=noise))
+    untuned = Tuning(probes=(1,) * len(SHARES), depth=1, exact=0, patience=0.0, noise=noise, reach=_REACH)
+    base = ListsBase(folder, vectors, untuned)
     measured = tune(vectors, live, base)
     return base.tuning, {**measured, "lists": float(base.lists), "probes": float(base.tuning.probes[0])}
 
@@ -71,3 +77,10 @@ def _write_places(index: Any, rows: int, folder: Path) -> None:
             probed[number] = ordinals[chance.integers(0, size, _PROBED)]
     np.save(folder / LISTS, lists, allow_pickle=False)
     np.save(folder / PROBED, probed, allow_pickle=False)
+
+
+def _write_spreads(index: Any, squares: NDArray[np.float64], folder: Path) -> None:
+    """Write by list how far its rows lie from its centre in any one direction, the standard deviation (lists,)."""
+    sizes = np.array([index.invlists.list_size(number) for number in range(index.nlist)])
+    spreads = np.sqrt(squares / (np.maximum(sizes, 1) * index.d)).astype(np.float32)
+    np.save(folder / SPREADS, spreads, allow_pickle=False)

@@ -12,7 +12,7 @@ from kindred.adapters.local.vector_bases import best
 from kindred.core.bits import Bits
 from kindred.core.candidates import Floats, Ordinals
 
-CODES, LISTS, PROBED = "index.faiss", "lists.npy", "probed.npy"
+CODES, LISTS, PROBED, SPREADS = "index.faiss", "lists.npy", "probed.npy", "spreads.npy"
 SHARES = (1.0, 0.1, 0.01, 0.001)
 
 # Its stubs leave out keyword arguments and the methods that it adds in Python.
@@ -50,6 +50,7 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     exact: int
     patience: float
     noise: float
+    reach: float = 0.0
 
     def lists(self, k: int, share: NDArray[np.float64] | float) -> NDArray[np.float64]:
         """Return how many lists hold the best k rows where a share of the rows in them passes."""
@@ -62,9 +63,9 @@ class ListsBase:
     """Product of a query with the centres of all lists, then a scan of the best (Sivic and Zisserman, 2003).
 
     Codes are of residuals, 8 bits a dimension, as in faiss (Douze et al., 2024); what they find is scored anew from the
-    rows. The best lists are scanned until more of them bring little, since queries differ in how many they need. Where
-    a filter leaves next to nothing near the query, only lists that hold passing rows count; where few rows pass,
-    exactly those are scored.
+    rows. Which lists are best goes by the centre and by how far the rows lie from it. They are scanned until more of
+    them bring little, since queries differ in how many they need. Where a filter leaves next to nothing near the query,
+    only lists that hold passing rows count; where few rows pass, exactly those are scored.
     """
 
     def __init__(self, folder: Path, vectors: NDArray[np.float32], tuning: Tuning) -> None:
@@ -81,8 +82,12 @@ class ListsBase:
         self._list_of, self._probed = (
             np.load(folder / name, mmap_mode="r", allow_pickle=False).view(np.ndarray) for name in (LISTS, PROBED)
         )
+        self._reach = np.zeros(lists, np.float32)
+        if tuning.reach:
+            self._reach = np.float32(tuning.reach) * np.load(folder / SPREADS, allow_pickle=False)
         self._sizes = np.array([index.invlists.list_size(number) for number in range(lists)])
-        if index.d != vectors.shape[1] or self._list_of.shape != vectors.shape[:1] or len(self._probed) != lists:
+        placed = self._list_of.shape == vectors.shape[:1] and len(self._probed) == lists == len(self._reach)
+        if index.d != vectors.shape[1] or not placed:
             raise ValueError(f"the files do not fit {vectors.shape} vectors")
         # Rows without a vector stand in no list.
         self._live = Bits.of(self._list_of < lists) if self.held < len(vectors) else None
@@ -107,6 +112,11 @@ class ListsBase:
         found: Floats = self._centroids @ query
         return found
 
+    def order(self, query: Floats, products: Floats) -> NDArray[np.intp]:
+        """Return all lists (lists,), that which promises most first."""
+        promised = products + self._reach * np.float32(np.linalg.norm(query))
+        return np.argsort(-promised)
+
     def search(self, query: Floats, k: int, allowed: Bits | None) -> tuple[Ordinals, Floats]:
         """Return allowed rows and their inner products, the k best among them, in any order."""
         if allowed is not None and self._live is not None:
@@ -114,7 +124,7 @@ class ListsBase:
         if allowed is not None and allowed.count <= max(self.tuning.exact, 2 * k):
             return self._exact(query, k, allowed)
         products = self.products(query)
-        order = np.argsort(-products)
+        order = self.order(query, products)
         first, share = int(self.tuning.lists(k, 1.0)), 1.0
         if allowed is not None:
             first, share = self._near(k, order, allowed)

@@ -14,7 +14,7 @@ _TARGET = 0.97
 _BEGUN = 0.94
 _QUERIES = 24
 _DEPTH = 500
-_PATIENCE = (0.08, 0.05, 0.03, 0.01)
+_PATIENCE = (0.08, 0.05, 0.03, 0.02, 0.01)
 
 
 def tune(vectors: NDArray[np.float32], live: NDArray[np.intp], base: ListsBase) -> dict[str, float]:
@@ -61,7 +61,7 @@ def _with_exact(tuning: Tuning, base: ListsBase) -> Tuning:
 def _scan(base: ListsBase, count: int) -> Callable[[Case], Floats]:
     def found(case: Case) -> Floats:
         products = base.products(case.query)
-        return base.scan(case.query, case.depth, np.argsort(-products)[:count], products, case.allowed)[1]
+        return base.scan(case.query, case.depth, base.order(case.query, products)[:count], products, case.allowed)[1]
 
     return found
 
