@@ -15,6 +15,7 @@ from benchmarks import (
     import_speed,
     latency,
     search_speed,
+    similar,
     spike,
     tracking,
     tracking_kafka,
@@ -34,6 +35,7 @@ TABLES = {
     "features": feature_read.main,
     "freshness": freshness.main,
     "import": import_speed.main,
+    "similar": similar.main,
     "quality": funnel.main,
     "vectors": vector_search.main,
 }

@@ -28,7 +28,7 @@ from kindred.models.blend import BlendConfig, BlendModel, blended
 from kindred.recommend.item_table import ITEMS, ItemTable
 from kindred.recommend.model_set import RANKER
 from kindred.settings.load import load_settings
-from kindred.training.bundle import folders, write_models
+from kindred.training.bundle import folders, list_content, write_models
 from kindred.training.fit.inputs import Progress, silent
 from kindred.training.publishing import new_version, staged
 from kindred.training.replay import ReplayPorts
@@ -82,6 +82,8 @@ async def _publish(app: App, shop: Shop, table: ItemTable, now: int, progress: P
             blend = BlendModel.from_config(BlendConfig(), blended(names))
             progress("write and index")
             measured = write_models(models, blend, folder, app.stores.vectors)
+            progress("similar items")
+            measured |= list_content(models, folder, app.stores.vectors)
             table.save(folder / ITEMS)
         table.save(folder / ITEMS)
         kinds = [*folders(models), "blend"]

@@ -2,7 +2,9 @@
 
 import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias
 
@@ -11,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kindred.core.candidates import Floats, Mask, Ordinals
-from kindred.core.config import Config
+from kindred.core.config import Config, Count, CountOrZero
 from kindred.core.errors import BundleCorrupt
 from kindred.models.arrays import known, load_array, load_json, save_array, save_json, top_k
 from kindred.models.layers import Folder
@@ -35,7 +37,9 @@ class ContentConfig(Config, frozen=True, kw_only=True):
     `dimensions`: length d of a vector (fewer where the catalogue has fewer terms or items). `terms`: weights of the
     fields. `min_items`: a term of fewer items is left out. `max_share`: so is a word in a larger share of items (a
     category or tag stays). `max_terms`: the most frequent terms kept. `title_share`: a title word in more items than
-    this share is too common to be given as a reason. `seed`: of the projection.
+    this share is too common to be given as a reason. `seed`: of the projection. `listed`: of how many items, those with
+    the most users, what is like them is found at the training; of the others it is searched for when asked.
+    `list_length`: how many items like one are looked at.
     """
 
     dimensions: int = 64
@@ -45,6 +49,8 @@ class ContentConfig(Config, frozen=True, kw_only=True):
     max_terms: int = 30_000
     title_share: float = 0.01
     seed: int = 42
+    listed: CountOrZero = 1_000_000
+    list_length: Count = 100
 
 
 class _Meta(msgspec.Struct):
@@ -141,7 +147,7 @@ class ContentModel:
         The weight is the product of both TF-IDF values; a term the model does not know counts as the rarest; title
         words in more than `title_share` of the items are no reason.
         """
-        mine, theirs = (weighted_terms(text, self.config.terms) for text in (a, b))
+        mine, theirs = (_terms(text, self.config.terms) for text in (a, b))
         other_title = set(words(b.title))
         found: dict[str, SharedAttribute] = {}
         for kind, term, written in _attributes(a):
@@ -196,6 +202,12 @@ def unit_rows(vectors: NDArray[Any]) -> Floats:
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     scaled = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 1e-12)
     return np.asarray(scaled, np.float32)
+
+
+@lru_cache(maxsize=2_048)
+def _terms(text: ItemText, config: TermConfig) -> Mapping[str, float]:
+    """Return a text's terms, kept since one item is compared with many; some 10 MiB at most."""
+    return weighted_terms(text, config)
 
 
 def _attributes(text: ItemText) -> list[tuple[AttributeKind, str, str]]:

@@ -26,6 +26,17 @@ class VectorIndex(Protocol):
         """
         ...
 
+    def search_added(self, query: Floats, k: int) -> tuple[Ordinals, Floats]:
+        """Return what `search` returns, of the rows alone that `upsert` gave."""
+        ...
+
+    def neighbours(self, ordinals: Ordinals, k: int) -> Ordinals:
+        """Return the k nearest others of each of `ordinals (m,)` as (m, k) int32, best first, padded with -1.
+
+        Among the rows that it was built over, as these stood then; a row without a vector has no neighbours.
+        """
+        ...
+
     def upsert(self, ordinals: Ordinals, vectors: NDArray[np.float32]) -> None:
         """Replace or add rows (`vectors (m, d)`) in this process's side segment; a later search finds them."""
         ...

@@ -9,6 +9,7 @@ from kindred.core.errors import BundleCorrupt, NotFound
 from kindred.models.als import AlsModel
 from kindred.models.blend import BlendModel, blended
 from kindred.models.content import ContentModel
+from kindred.models.content_lists import ContentLists
 from kindred.models.item_item import ItemItemModel
 from kindred.models.layers import Folder, Layers, layered
 from kindred.models.popularity import PopularityModel
@@ -24,6 +25,7 @@ COUNTRIES = "countries"
 CONTENT = "content"
 # What increments change of vectors that have an index, by model: the name of their array.
 _VECTORS = {"als": "item_factors", CONTENT: "item_vectors"}
+CONTENT_LISTS = f"{CONTENT}/lists"
 RANKER = "ranker"
 
 
@@ -33,7 +35,8 @@ class ModelSet:
 
     `retrievers`: the models that propose and score by a user's history, by name, in the order of the settings.
     `item_item` is there in any case, for similar items, the item on screen and sessions. `indexes`: of every model with
-    vectors and of content, by name. `countries` maps ISO 3166 alpha-2 to the popularity among that country's users.
+    vectors and of content, by name. `content_lists`: None in a bundle that searches for every item. `countries` maps
+    ISO 3166 alpha-2 to the popularity among that country's users.
     """
 
     manifest: Manifest
@@ -47,6 +50,7 @@ class ModelSet:
     indexes: Mapping[str, VectorIndex]
     countries: dict[str, PopularityModel] = field(default_factory=dict)
     ranker: RankerModel | None = None
+    content_lists: ContentLists | None = None
 
     @property
     def version(self) -> str:
@@ -106,7 +110,8 @@ def open_models(manifest: Manifest, folder: Folder, indexes: VectorIndexes) -> M
     countries = sorted(path for path in (layers.base / COUNTRIES).glob("*") if path.is_dir())
     retrievers = {name: open_retriever(name, layers / name) for name in manifest.retrievers}
     lists = retrievers.get("item_item")
-    content = ContentModel.load(layers / CONTENT)
+    content, edited = ContentModel.load(layers / CONTENT), (layers / CONTENT).changed("item_vectors")
+    listed = (layers.base / CONTENT_LISTS).is_dir()
     indexed = {**{name: model.item_vectors for name, model in retrievers.items()}, CONTENT: content.item_vectors}
     models = ModelSet(
         manifest=manifest,
@@ -122,6 +127,7 @@ def open_models(manifest: Manifest, folder: Folder, indexes: VectorIndexes) -> M
         },
         countries={path.name: PopularityModel.load(layers / COUNTRIES / path.name) for path in countries},
         ranker=RankerModel.load(layers / RANKER) if (layers.base / RANKER).is_dir() else None,
+        content_lists=ContentLists.load(layers.base / CONTENT_LISTS, edited) if listed else None,
     )
     _check_sizes(models, layers)
     for name, array in _VECTORS.items():

@@ -24,6 +24,10 @@ class ContentSide:
         """Return how many ordinals it holds."""
         return len(self._ordinals)
 
+    def __contains__(self, item: int) -> bool:
+        """Say whether an ordinal has a newer vector here."""
+        return bool(self._find(np.array([item], np.int32))[1][0])
+
     def put(self, ordinals: Ordinals, vectors: Floats) -> None:
         """Add or replace rows (`vectors (m, d)`); each ordinal at most once in a call."""
         places, known = self._find(ordinals)

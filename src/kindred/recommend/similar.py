@@ -13,6 +13,7 @@ from kindred.ports.operations import Cache
 from kindred.recommend.ask import SimilarAnswer, SimilarAsk
 from kindred.recommend.explainers.reasons import listed_words
 from kindred.recommend.item_text import item_text
+from kindred.recommend.items.near import Near
 from kindred.recommend.known_user import known_user
 from kindred.recommend.model_set import CONTENT
 from kindred.recommend.world import World
@@ -20,6 +21,7 @@ from kindred.recommend.world import World
 METRICS = ("hybrid", "collaborative", "content")
 KEPT = 200
 DAY = 86_400.0
+_NOTHING = np.empty(0, np.int32)
 
 
 class _Kept(msgspec.Struct, array_like=True):
@@ -36,13 +38,12 @@ async def similar_items(world: World, cache: Cache, ask: SimilarAsk, now: int) -
     (known,) = await world.catalog.get([ask.item_id])
     if known is None or not known.listed:
         raise NotFound(f"no item {ask.item_id!r} in the catalogue")
-    items, scores = await _neighbours(world, cache, known.ordinal, ask.metric)
-    mask, version = await _mask(world, ask, now)
-    kept = mask.has(items)
-    items, scores = items[kept][: ask.count], scores[kept][: ask.count]
+    near = await _near(world, cache, known, ask.metric)
+    mask, version = await _mask(world, known.ordinal, ask, now)
+    items, scores = _through(world, known.ordinal, near, mask, ask)
     found = await world.cards.in_order(items.tolist())
     shown = [
-        (item, float(score), similarity_reason(world, ask.metric, known, item))
+        (item, float(score), _reason(world, ask.metric, near, known, item))
         for item, score in zip(found, scores, strict=True)
         if item is not None
     ]
@@ -62,21 +63,18 @@ def neighbours(world: World, item: int, metric: str) -> tuple[Ordinals, Floats]:
     `hybrid` mixes both by evidence n / (n + k), n the item's users and k `cold_item`: an item nobody used is judged by
     content alone.
     """
-    behaviour = world.models.item_item.similar(item, KEPT)
-    content = _content(world, item)
+    chosen, strengths = world.models.item_item.similar(item, KEPT)
     if metric == "collaborative":
-        return behaviour
+        return chosen, strengths
+    vector = world.content_vectors(np.array([item], np.int32))[0]
+    alike = _alike(world, item, vector)
     if metric == "content":
-        return content
-    users = float(world.evidence(np.array([item], np.int32))[0])
-    share = users / (users + max(world.config.cold_item, 1e-6)) if len(behaviour[0]) else 0.0
-    items = np.concatenate([behaviour[0], content[0]])
-    parts = np.concatenate([share * _scaled(behaviour[1]), (1 - share) * content[1]])
-    distinct, rows = np.unique(items, return_inverse=True)
-    totals = np.bincount(rows, parts, len(distinct)).astype(np.float32)
-    order = np.lexsort((distinct, -totals))[:KEPT]
-    order = order[totals[order] > 0]
-    return distinct[order].astype(np.int32), totals[order]
+        chosen, strengths = chosen[:0], strengths[:0]
+    share = _share(world, item, metric)
+    items = np.union1d(chosen, alike[alike != item]).astype(np.int32)
+    scores = (1 - share) * _cosines(world, items, vector)
+    scores[np.searchsorted(items, chosen)] += share * _scaled(strengths)
+    return _best(items, scores)
 
 
 def similarity_reason(world: World, metric: str, a: CatalogItem, b: CatalogItem) -> str:
@@ -90,16 +88,57 @@ def similarity_reason(world: World, metric: str, a: CatalogItem, b: CatalogItem)
     return "Chosen by the same people" if chosen_together else "Described alike"
 
 
-def _content(world: World, item: int) -> tuple[Ordinals, Floats]:
-    vector = world.content_vectors(np.array([item], np.int32))[0]
+def _alike(world: World, item: int, vector: Floats) -> Ordinals:
+    """Return what is like an item by content: its list with what is newer than that, else what a search finds."""
     if not vector.any():
-        return np.empty(0, np.int32), np.empty(0, np.float32)
-    items, scores = world.models.indexes[CONTENT].search(vector, KEPT + 1)
-    other = (items != item) & (scores > 0)
-    return items[other][:KEPT], np.clip(scores[other][:KEPT], 0, 1)
+        return _NOTHING
+    index, length = world.models.indexes[CONTENT], world.models.content.config.list_length
+    listed = _listed(world, item)
+    if listed is None:
+        return index.search(vector, length + 1)[0]
+    return np.concatenate([listed, index.search_added(vector, length)[0]])
 
 
-async def _neighbours(world: World, cache: Cache, item: int, metric: str) -> tuple[Ordinals, Floats]:
+def _listed(world: World, item: int) -> Ordinals | None:
+    """Return an item's list; None where it has none, or bears another text since."""
+    lists = world.models.content_lists
+    return None if lists is None or item in world.side else lists.of(item)
+
+
+def _share(world: World, item: int, metric: str) -> float:
+    """Return how much who chose an item counts beside what it is; nothing where nobody chose it with another."""
+    if metric == "content" or not len(world.models.item_item.similar(item, 1)[0]):
+        return 0.0
+    users = float(world.evidence(np.array([item], np.int32))[0])
+    return users / (users + max(world.config.cold_item, 1e-6))
+
+
+def _cosines(world: World, items: Ordinals, vector: Floats) -> Floats:
+    """Return how like each item (c,) is to a vector, in [0, 1]."""
+    cosines: Floats = np.clip(world.content_vectors(items) @ vector, 0, 1)
+    return cosines
+
+
+def _best(items: Ordinals, scores: Floats) -> tuple[Ordinals, Floats]:
+    order = np.lexsort((items, -scores))[:KEPT]
+    order = order[scores[order] > 0]
+    return items[order], scores[order]
+
+
+async def _near(world: World, cache: Cache, known: CatalogItem, metric: str) -> Near:
+    """Return an item's neighbours: those kept here, worked out from its list, or found by a search that all share."""
+    item, seq = known.ordinal, world.table.seq
+    near = world.near.find(metric, known, seq)
+    if near is not None:
+        return near
+    if metric == "collaborative" or _listed(world, item) is not None:
+        found = neighbours(world, item, metric)
+    else:
+        found = await _searched(world, cache, item, metric)
+    return world.near.keep(metric, known, Near(seq, *found))
+
+
+async def _searched(world: World, cache: Cache, item: int, metric: str) -> tuple[Ordinals, Floats]:
     key = f"similar:{world.models.version}:{world.table.seq}:{metric}:{item}"
     # A cache that fails costs time, never the answer.
     with contextlib.suppress(KindredError, msgspec.DecodeError):
@@ -113,9 +152,32 @@ async def _neighbours(world: World, cache: Cache, item: int, metric: str) -> tup
     return items, scores
 
 
-async def _mask(world: World, ask: SimilarAsk, now: int) -> tuple[Bits, str]:
+def _through(world: World, item: int, near: Near, mask: Bits, ask: SimilarAsk) -> tuple[Ordinals, Floats]:
+    """Return those neighbours that pass the masks; where they are too few, what a search under the masks finds too."""
+    kept = mask.has(near.items)
+    items, scores = near.items[kept], near.scores[kept]
+    if len(items) < ask.count and ask.metric != "collaborative":
+        vector = world.content_vectors(np.array([item], np.int32))[0]
+        further = world.models.indexes[CONTENT].search(vector, ask.count, mask)[0] if vector.any() else _NOTHING
+        further = np.setdiff1d(further, items)
+        share = _share(world, item, ask.metric)
+        rest = (1 - share) * _cosines(world, further, vector)
+        items, scores = _best(np.concatenate([items, further]), np.concatenate([scores, rest]))
+    return items[: ask.count], scores[: ask.count]
+
+
+def _reason(world: World, metric: str, near: Near, known: CatalogItem, item: CatalogItem) -> str:
+    """Return why an item is there, as it was worked out before if it still says the same of itself."""
+    seq, said = near.reasons.get(item.ordinal, (-1, ""))
+    if seq != item.seq:
+        said = similarity_reason(world, metric, known, item)
+        near.reasons[item.ordinal] = (item.seq, said)
+    return said
+
+
+async def _mask(world: World, itself: int, ask: SimilarAsk, now: int) -> tuple[Bits, str]:
     named = await world.catalog.get(list(ask.exclude_items)) if ask.exclude_items else []
-    left = np.array([item.ordinal for item in named if item is not None], np.int32)
+    left = np.array([itself, *(item.ordinal for item in named if item is not None)], np.int32)
     country = None
     watermark = None
     if ask.user_id is not None:

@@ -16,6 +16,7 @@ from kindred.recommend.cards import Cards
 from kindred.recommend.config import RecommendConfig
 from kindred.recommend.item_table import ItemTable
 from kindred.recommend.items.masks import KeptMask
+from kindred.recommend.items.near import NearItems
 from kindred.recommend.items.popular import PopularLists
 from kindred.recommend.model_set import ModelSet
 from kindred.recommend.newcomers import Newcomers
@@ -100,6 +101,7 @@ class World:
     cards: Cards = field(init=False)
     newcomers: Newcomers = field(init=False)
     popular: PopularLists = field(init=False, default_factory=PopularLists)
+    near: NearItems = field(init=False, default_factory=NearItems)
 
     def __post_init__(self) -> None:
         """Begin to keep decoded items and lists."""

@@ -157,6 +157,44 @@ class VectorsSuite:
         short = index.search(best[0], 600, allowed.resized(99))[0]
         assert set(short.tolist()) == set(range(99)), "what lies beyond the mask is not allowed"
 
+    def test_added_rows_can_be_searched_alone(self, tmp_path: Path) -> None:
+        """Only what was put in, as it stands now."""
+        index = self.index(self.vectors(), tmp_path)
+        query = np.ones(DIMENSIONS, np.float32)
+        assert len(index.search_added(query, 5)[0]) == 0
+        index.upsert(ordinals(5, 700, 9), np.outer([1, 2, 0], query).astype(np.float32))
+        found, scores = index.search_added(query, 5)
+        assert found.tolist() == [700, 5]
+        np.testing.assert_allclose(scores, [16, 8], rtol=0.01)
+
+    def test_neighbours_are_what_a_search_for_each_row_finds(self, tmp_path: Path) -> None:
+        """The nearest others of what was built, best first; rows without a vector have none and are nobody's."""
+        vectors = self.vectors()
+        vectors[40:60] = 0
+        index = self.index(vectors, tmp_path)
+        index.upsert(ordinals(1, 700), np.full((2, DIMENSIONS), 99, np.float32))
+        asked = ordinals(599, 50, *range(0, 40, 3))
+        found = index.neighbours(asked, 10)
+        assert found.shape == (len(asked), 10)
+        assert found.dtype == np.int32
+        assert (found[1] == -1).all()
+        shares = []
+        for item, near in zip(asked[asked != 50].tolist(), found[asked != 50], strict=True):
+            assert not {item, *range(40, 60), 700, -1} & set(near.tolist())
+            scores = vectors @ vectors[item]
+            assert (np.diff(scores[near]) <= 1e-4).all()
+            scores[[item, *range(40, 60)]] = -np.inf
+            shares.append(np.isin(near, np.argsort(-scores)[:10]).mean())
+        assert np.mean(shares) >= self.min_recall
+
+    def test_neighbours_of_few_rows_are_padded(self, tmp_path: Path) -> None:
+        """Fewer others than asked for: the rest is -1; equal ones stand by ordinal; an unknown ordinal is refused."""
+        index = self.index(np.ones((4, DIMENSIONS), np.float32), tmp_path)
+        assert index.neighbours(ordinals(2), 5).tolist() == [[0, 1, 3, -1, -1]]
+        assert index.neighbours(ordinals(), 5).shape == (0, 5)
+        with pytest.raises(InvalidInput):
+            index.neighbours(ordinals(4), 5)
+
     def test_an_empty_index_can_be_searched_and_filled(self, tmp_path: Path) -> None:
         """No rows, nothing found; an upsert alone makes it useful."""
         index = self.index(np.zeros((0, DIMENSIONS), np.float32), tmp_path)

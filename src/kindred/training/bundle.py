@@ -11,7 +11,8 @@ from kindred.models.protocol import Model
 from kindred.models.ranker import RankerModel
 from kindred.models.sequential import SequentialModel
 from kindred.ports.vectors import VectorIndexes
-from kindred.recommend.model_set import CONTENT, COUNTRIES, ModelSet, open_models
+from kindred.recommend.model_set import CONTENT, CONTENT_LISTS, COUNTRIES, ModelSet, open_models
+from kindred.training.fit.content_lists import fit_content_lists
 from kindred.training.fit.models import FittedModels
 
 INDEX = "index"
@@ -47,6 +48,15 @@ def build_indexes(models: FittedModels, folder: Path, indexes: VectorIndexes) ->
         figures = indexes.build(vectors, place)
         measured |= {f"index.{name}.{figure}": float(value) for figure, value in figures.items()}
     return measured
+
+
+def list_content(models: FittedModels, folder: Path, indexes: VectorIndexes) -> dict[str, float]:
+    """Write what the most used items are like into `folder`, where the index is built; return what was measured."""
+    content, users = models.content, models.popularity.user_counts
+    index = indexes.open(folder / CONTENT / INDEX, content.item_vectors)
+    lists, measured = fit_content_lists(index, content.item_vectors, users, content.config)
+    lists.save(folder / CONTENT_LISTS)
+    return {f"similar.{figure}": value for figure, value in measured.items()}
 
 
 def form_metrics(models: FittedModels, ranker: RankerModel | None) -> dict[str, float]:

@@ -31,7 +31,7 @@ from kindred.training.publishing import TrainStores, new_version, publish, stage
 from kindred.training.records import CheckRecord, Figure, RunRecord, RunRecords, peak_mib
 from kindred.training.replay import ReplayPorts
 from kindred.training.steps.begin import Begun, Wanted, begin
-from kindred.training.steps.models import MODELS, TRIAL, adopt, build, check_names, link_tree
+from kindred.training.steps.models import MODELS, TRIAL, adopt, build, build_lists, check_names, link_tree
 from kindred.training.steps.stopwatch import Stopwatch
 from kindred.training.steps.trial import Judged, hold_out_steps
 
@@ -173,6 +173,8 @@ class _Run:
         models = fit_models(begun.dataset, self.configs, begun.plan.now, self.tell, keep=begun.work.part(MODELS))
         self.tell("index")
         build(begun.work.part(MODELS), models, self.stores.vectors)
+        self.tell("similar items")
+        build_lists(begun.work.part(MODELS), models, self.stores.vectors)
         return models
 
     async def _publish(
@@ -191,7 +193,8 @@ class _Run:
                 window=begun.dataset.window(),
                 metrics=self._metrics()
                 | form_metrics(models, judged.held.ranker)
-                | build(begun.work.part(MODELS), models, self.stores.vectors),
+                | build(begun.work.part(MODELS), models, self.stores.vectors)
+                | build_lists(begun.work.part(MODELS), models, self.stores.vectors),
                 parameters={**self.configs.parameters(), "learned_blend": dict(judged.held.blend.weights)},
                 models=[*folders(models), "blend", *([] if judged.held.ranker is None else [RANKER])],
                 retrievers=tuple(models.retrievers),

@@ -182,6 +182,8 @@ async def test_a_run_publishes_a_bundle_that_servers_can_open(stores: Stores) ->
     assert await stores.models.active() == manifest.version
     opened = open_bundle(*await stores.models.open(manifest.version), stores.vectors)
     assert opened.n_items == 12
+    assert opened.content_lists is not None
+    assert len(opened.content_lists.items) == manifest.metrics["similar.items"] == 12
     assert manifest.window.interactions == 60
     assert manifest.window.position == "0.0.59"
     assert manifest.parameters["als"]["factors"] == opened.als.factors

@@ -15,6 +15,7 @@ from kindred.core.slate import ReasonCode
 from kindred.features.country_trends import window_trends_key
 from kindred.features.trending_list import TrendingList, encode_trending
 from kindred.models.blend import BlendConfig, BlendModel
+from kindred.models.content_lists import ContentLists
 from kindred.models.retrieval import RETRIEVERS
 from kindred.ports.state import StateRecord, StateWrite
 from kindred.recommend.ask import Ask, ListAsk, SimilarAsk
@@ -25,8 +26,9 @@ from kindred.recommend.funnels import build_funnel
 from kindred.recommend.hydrators.user import UserState
 from kindred.recommend.scorers.blend import Blend
 from kindred.recommend.scorers.models import ModelScores
-from kindred.recommend.similar import neighbours
+from kindred.recommend.similar import METRICS, neighbours
 from kindred.recommend.taste import latest_history, represented, trend
+from kindred.training.fit.content_lists import fit_content_lists
 
 CONFIG = RecommendConfig(exploration=0.0, seed=7)
 
@@ -399,6 +401,83 @@ async def test_similar_obeys_filters_and_the_live_catalogue(platform):
     assert not seen & {one.ordinal for one, _, _ in (await similar(platform, "i1", user_id="u1", count=50)).items}
     await platform.upsert(msgspec.structs.replace(first, regions=["FR"]))
     assert first.item_id not in [one.item.item_id for one, _, _ in (await similar(platform, "i1", count=50)).items]
+
+
+async def listed(platform, tmp_path):
+    """Give the world's bundle lists of all items but the last ten by use."""
+    models = platform.world.models
+    config = msgspec.structs.replace(models.content.config, listed=models.n_items - 10, list_length=20)
+    vectors, users = models.content.item_vectors, models.popularity.user_counts
+    lists, measured = fit_content_lists(models.indexes["content"], vectors, users, config)
+    assert (measured["items"], measured["recall"]) == (models.n_items - 10, 1.0)
+    lists.save(tmp_path / "lists")
+    object.__setattr__(models, "content", replace(models.content, config=config))
+    searched = {metric: [neighbours(platform.world, i, metric) for i in range(models.n_items)] for metric in METRICS}
+    object.__setattr__(models, "content_lists", ContentLists.load(tmp_path / "lists", np.array([7], np.int32)))
+    return searched
+
+
+async def test_what_was_found_at_the_training_is_what_a_search_finds(platform, tmp_path):
+    searched = await listed(platform, tmp_path)
+    world = platform.world
+    fewest = np.argsort(-world.models.popularity.user_counts, kind="stable")[-10:]
+    assert all(world.models.content_lists.of(i) is None for i in [*fewest.tolist(), 7])
+    assert len(world.models.content_lists.of(int(np.argmax(world.models.popularity.user_counts)))) == 20
+    for metric, each in searched.items():
+        for number, (items, scores) in enumerate(each):
+            again, values = neighbours(world, number, metric)
+            # Among items of the same likeness, a search cuts by ordinal and a join anywhere.
+            np.testing.assert_allclose(values, scores, atol=1e-5)
+            surely = scores > scores[-1] + 1e-5
+            assert set(items[surely].tolist()) <= set(again.tolist())
+
+
+async def test_lists_follow_the_catalogue(platform, tmp_path):
+    await listed(platform, tmp_path)
+    twin = msgspec.structs.replace(item(2), item_id="newcomer")
+    await platform.upsert(twin)
+    first = (await similar(platform, "i2", metric="content")).items[0]
+    assert (first[0].item.item_id, first[1]) == ("newcomer", pytest.approx(1, abs=1e-4))
+    # An item with another text is like others now, and they are like it.
+    await platform.upsert(msgspec.structs.replace(item(3), item_id="i2"))
+    assert (await similar(platform, "i2", metric="content")).items[0][0].item.item_id == "i3"
+    assert (await similar(platform, "i3", metric="content")).items[0][0].item.item_id == "i2"
+    await platform.stores.catalog.delete(["i2"], NOW)
+    await platform.follower.step()
+    assert "i2" not in [one.item.item_id for one, *_ in (await similar(platform, "i3", metric="content")).items]
+
+
+async def test_similar_items_are_kept_until_the_catalogue_changes(platform, monkeypatch):
+    worked_out = []
+
+    def counted(world, number, metric):
+        worked_out.append((number, metric))
+        return neighbours(world, number, metric)
+
+    monkeypatch.setattr("kindred.recommend.similar.neighbours", counted)
+    answers = [await similar(platform, "i1", count=count) for count in (10, 5, 10)]
+    assert (answers[0], answers[0].items[:5]) == (answers[2], answers[1].items)
+    assert worked_out == [(1, "hybrid")]
+    shown = answers[0].items[0][0].item
+    await platform.upsert(msgspec.structs.replace(shown, title="Another", categories=[], tags=[], description=""))
+    changed = ("Another", "Chosen by the same people")
+    later = {one.item.item_id: (one.item.title, reason) for one, _, reason in (await similar(platform, "i1")).items}
+    assert worked_out == [(1, "hybrid")] * 2
+    assert later.get(shown.item_id, changed) == changed
+
+
+@pytest.mark.parametrize("metric", ["hybrid", "content"])
+async def test_a_narrow_filter_is_filled_by_a_search_under_it(platform, tmp_path, metric):
+    await listed(platform, tmp_path)
+    wanted = [n for n in range(120) if "music" in item(n).categories]
+    others = tuple(f"i{n}" for n in wanted[4:])
+    found = await similar(platform, f"i{wanted[0]}", metric=metric, category="music", exclude_items=others, count=50)
+    assert {one.ordinal for one, *_ in found.items} <= set(wanted[1:4])
+    assert [score for _, score, _ in found.items] == sorted((score for _, score, _ in found.items), reverse=True)
+    near = set(neighbours(platform.world, wanted[0], metric)[0].tolist())
+    vectors = platform.world.models.content.item_vectors
+    like = {n for n in wanted[1:4] if n in near or vectors[n] @ vectors[wanted[0]] > 1e-6}
+    assert {one.ordinal for one, *_ in found.items} == like
 
 
 @pytest.mark.parametrize("gone", [False, True])

@@ -5,6 +5,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from kindred.adapters.local.vector_join import nearest
 from kindred.core.bits import Bits
 from kindred.core.candidates import Floats, Ordinals
 
@@ -19,6 +20,10 @@ class Base(Protocol):
 
     def search(self, query: Floats, k: int, allowed: Bits | None) -> tuple[Ordinals, Floats]:
         """Return allowed rows and their inner products, the k best among them, in any order."""
+        ...
+
+    def neighbours(self, asked: Ordinals, k: int) -> Ordinals:
+        """Return the k nearest other rows of each row asked for (m, k), padded with -1."""
         ...
 
 
@@ -45,6 +50,14 @@ class ExactBase:
             least = np.partition(scores, len(scores) - k)[len(scores) - k]
         rows = np.flatnonzero(scores >= least if least > -np.inf else scores > -np.inf)
         return rows.astype(np.int32), scores.take(rows)
+
+    def neighbours(self, asked: Ordinals, k: int) -> Ordinals:
+        """Compare every row asked for with every row that has a vector."""
+        live = np.any(self._vectors, axis=1)
+        found = np.full((len(asked), k), -1, np.int32)
+        known = live[asked]
+        found[known] = nearest(self._vectors, asked[known], np.flatnonzero(live).astype(np.int32), k)
+        return found
 
 
 def best(ordinals: Ordinals, scores: Floats, k: int) -> tuple[Ordinals, Floats]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kindred.adapters.local.vector_bases import best
+from kindred.adapters.local.vector_join import nearest
 from kindred.core.bits import Bits
 from kindred.core.candidates import Floats, Ordinals
 
@@ -28,6 +29,8 @@ _DEEPEST = 128
 _BLOCK = 4_096
 # Rows looked at in a filter for each list, where counting all that pass would take longer than searching them.
 _COUNTED = 8
+# Rows at the edge of a list have their nearest in other lists than its centre: so many times what a search begins with.
+_WIDER = 1.5
 # Nanoseconds on one core: a row of a scanned list that is not allowed, one that is, a row scored by its ordinal.
 REFUSED, SCANNED, PLACED = 8, 30, 130
 # Below this many passing rows among those looked at, the share that passes is not known in so few lists.
@@ -131,6 +134,25 @@ class ListsBase:
             if not first:
                 return self._far(query, k, order, products, allowed)
         return self._until_enough(query, k, order, first, share * self._sizes[order], products, allowed)
+
+    def neighbours(self, asked: Ordinals, k: int) -> Ordinals:
+        """Compare the rows asked for, list by list, with those of the lists nearest to the centre of theirs."""
+        found = np.full((len(asked), k), -1, np.int32)
+        rows, starts = _grouped(self._list_of, self.lists)
+        places, firsts = _grouped(self._list_of[asked], self.lists)
+        for number in np.flatnonzero(np.diff(firsts)).tolist():
+            mine = places[firsts[number] : firsts[number + 1]]
+            near = self._near_lists(number, k)
+            among = np.concatenate([rows[starts[each] : starts[each + 1]] for each in near])
+            found[mine] = nearest(self._vectors, asked[mine], np.sort(among), k)
+        return found
+
+    def _near_lists(self, number: int, k: int) -> NDArray[np.intp]:
+        """Return the lists to look through for the neighbours of the rows of one, more where they hold too few."""
+        order = np.argsort(-(self._centroids @ self._centroids[number]), kind="stable")
+        enough = int(np.searchsorted(np.cumsum(self._sizes[order]), k + 1)) + 1
+        wanted = order[: max(enough, int(np.ceil(_WIDER * self.tuning.lists(k, 1.0))))]
+        return wanted if number in wanted else np.append(wanted, number)
 
     def _far(
         self, query: Floats, k: int, order: NDArray[np.intp], products: Floats, allowed: Bits
@@ -243,6 +265,12 @@ class ListsBase:
             found = np.flatnonzero(bits.view(np.bool_))
             ordinals = (found >> 3) * (8 * step) + (found & 7)
         return np.bincount(self._list_of[ordinals], minlength=self.lists)[: self.lists].astype(np.float64) * step
+
+
+def _grouped(lists: NDArray[np.unsignedinteger], count: int) -> tuple[Ordinals, NDArray[np.intp]]:
+    """Return the places of `lists (m,)` in order of their list, and where each of `count` lists begins and ends."""
+    order = np.argsort(lists, kind="stable").astype(np.int32)
+    return order, np.searchsorted(lists[order], np.arange(count + 1))
 
 
 def _cost(sizes: NDArray[np.int64], passing: NDArray[np.float64]) -> NDArray[np.float64]:

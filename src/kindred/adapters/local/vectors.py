@@ -71,6 +71,17 @@ class LocalVectorIndex:
         side_ordinals, side_scores = self._side.search(query, k, allowed)
         return best(np.concatenate([ordinals, side_ordinals]), np.concatenate([scores, side_scores]), k)
 
+    def search_added(self, query: Floats, k: int) -> tuple[Ordinals, Floats]:
+        """Scan the side segment alone; raise InvalidInput for a query not `(d,)` and finite."""
+        return self._side.search(_checked_query(query, self._base.shape[1]), max(k, 0), None)
+
+    def neighbours(self, ordinals: Ordinals, k: int) -> Ordinals:
+        """Return the k nearest others (m, k) in the base; raise InvalidInput for an ordinal that it does not cover."""
+        ordinals = np.asarray(ordinals, np.int32)
+        if len(ordinals) and not 0 <= ordinals.min() <= ordinals.max() < self._base.shape[0]:
+            raise InvalidInput.at("/ordinals", f"must be from 0 to {self._base.shape[0] - 1}")
+        return self._base.neighbours(ordinals, k)
+
     def upsert(self, ordinals: Ordinals, vectors: NDArray[np.float32]) -> None:
         """Put rows into the side segment; raise StoreFull beyond 50,000, InvalidInput for rows that cannot be used."""
         ordinals = np.asarray(ordinals, np.int32)

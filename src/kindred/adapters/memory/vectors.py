@@ -15,7 +15,8 @@ class MemoryVectorIndex:
 
     def __init__(self, vectors: NDArray[np.float32]) -> None:
         """Keep a copy of `vectors (n, d)`."""
-        self._vectors = vectors.copy()
+        self._vectors, self._built = vectors.copy(), vectors.copy()
+        self._added: set[int] = set()
 
     @property
     def size(self) -> int:
@@ -35,6 +36,24 @@ class MemoryVectorIndex:
         order = np.lexsort((ordinals, -scores))[: max(k, 0)]
         return ordinals[order], scores[order]
 
+    def search_added(self, query: Floats, k: int) -> tuple[Ordinals, Floats]:
+        """Return what `search` returns of the rows that were put in."""
+        among = np.zeros(self.size, np.bool_)
+        among[list(self._added)] = True
+        return self.search(query, k, Bits.of(among))
+
+    def neighbours(self, ordinals: Ordinals, k: int) -> Ordinals:
+        """Return the k nearest others (m, k) among the rows that were built, padded with -1; raise InvalidInput."""
+        if len(ordinals) and not 0 <= ordinals.min() <= ordinals.max() < len(self._built):
+            raise InvalidInput.at("/ordinals", f"must be from 0 to {len(self._built) - 1}")
+        found = np.full((len(ordinals), k), -1, np.int32)
+        live = np.any(self._built, axis=1)
+        for row, item in enumerate(ordinals.tolist()):
+            others = np.flatnonzero(live & live[item] & (np.arange(len(live)) != item))
+            order = np.lexsort((others, -(self._built[others] @ self._built[item])))[:k]
+            found[row, : len(order)] = others[order]
+        return found
+
     def upsert(self, ordinals: Ordinals, vectors: NDArray[np.float32]) -> None:
         """Replace or add rows; raise InvalidInput for rows that cannot be used."""
         vectors = _checked(vectors)
@@ -48,6 +67,7 @@ class MemoryVectorIndex:
             self._vectors = np.concatenate([self._vectors, empty])
         for ordinal, vector in zip(ordinals, vectors, strict=True):
             self._vectors[ordinal] = vector
+        self._added.update(ordinals.tolist())
 
 
 class MemoryVectorIndexes:

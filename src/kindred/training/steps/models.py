@@ -10,8 +10,8 @@ from kindred.core.config import unknown_key
 from kindred.core.errors import InvalidInput
 from kindred.models.arrays import load_json, save_json
 from kindred.ports.vectors import VectorIndexes
-from kindred.recommend.model_set import RANKER, ModelSet
-from kindred.training.bundle import INDEX, folders, indexed
+from kindred.recommend.model_set import CONTENT_LISTS, RANKER, ModelSet
+from kindred.training.bundle import INDEX, folders, indexed, list_content
 from kindred.training.config import TrainConfigs
 from kindred.training.fit.models import FittedModels
 from kindred.training.steps.work import Work
@@ -35,6 +35,16 @@ def build(work: Work, models: FittedModels, indexes: VectorIndexes) -> dict[str,
         figures = work.step(f"{name}/{INDEX}", make, partial(load_json, place, "measured", dict[str, float]))
         measured |= {f"index.{name}.{figure}": float(value) for figure, value in figures.items()}
     return measured
+
+
+def build_lists(work: Work, models: FittedModels, indexes: VectorIndexes) -> dict[str, float]:
+    """Find what is like the most used items, where no earlier run did; return what was measured."""
+    place = work.folder / CONTENT_LISTS
+
+    def make() -> None:
+        save_json(place, "measured", list_content(models, work.folder, indexes))
+
+    return work.step(CONTENT_LISTS, make, partial(load_json, place, "measured", dict[str, float]))
 
 
 def adopt(work: Work, bundle: ModelSet, trial: Path | None, only: tuple[str, ...], configs: TrainConfigs) -> None:
