@@ -12,6 +12,7 @@ from kindred.core.query import Boost, Context, Filters, Params, Query, SearchTer
 from kindred.core.rng import seed_of
 from kindred.recommend.ask import Ask, SearchAsk
 from kindred.recommend.config import PlacementConfig, RecommendConfig
+from kindred.recommend.effects.replay import CATALOGUE
 from kindred.recommend.search.config import SearchConfig
 from kindred.recommend.where.grammar import canonical_text
 from kindred.recommend.where.passing import let_through
@@ -114,6 +115,7 @@ async def build_query(
         shown=ask.shown + (() if page is None else page.shown),
         where=await let_through(world, _expressions(ask)),
         failures=failures,
+        scratch={CATALOGUE: world.table.seq},
     )
 
 

@@ -2,15 +2,17 @@
 
 import msgspec
 
+from kindred.core.candidates import Candidates
 from kindred.core.clock import DAY
 from kindred.core.errors import Gone, NotFound
 from kindred.core.ids import id_time
 from kindred.core.query import Query
 from kindred.core.trace import Trace
+from kindred.features.users import preference_version
 from kindred.pipeline.funnel import Funnel
 from kindred.pipeline.runner import SLATE, Runner
 from kindred.ports.operations import TraceStore
-from kindred.recommend.effects.replay import ReplayRecord, decode_replay
+from kindred.recommend.effects.replay import ReplayRecord, decode_replay, digest_of
 from kindred.recommend.explainers.moved import moved
 from kindred.recommend.reserves.reserve import Grade
 from kindred.recommend.why_not import WhyNot, watch, why_not
@@ -38,7 +40,7 @@ async def trace_again(runner: Runner, world: World, funnel: Funnel, query: Query
     slate = await runner.run(funnel, query)
     trace = slate.trace or Trace(request_id=query.request_id)
     trace.items = moved(world, slate.candidates, slate.all_sources)
-    trace.cause = _changed(funnel, record, slate.candidates.items.tolist())
+    trace.cause = _changed(world, query, record, slate.candidates)
     trace.exact = trace.cause is None
     return trace
 
@@ -53,16 +55,27 @@ async def why_not_again(
     watching = await watch(runner, funnel, query)
     found = await why_not(runner, world, funnel, watching, known.ordinal, item_id)
     shown = next(part for step, part in reversed(watching.steps) if step == SLATE)
-    cause = _changed(funnel, record, shown.items.tolist())
+    cause = _changed(world, query, record, shown)
     return msgspec.structs.replace(found, exact=cause is None, cause=cause)
 
 
-def _changed(funnel: Funnel, record: ReplayRecord, shown: list[int]) -> str | None:
-    """Say why what is worked out now is not what was answered; None where it is the same."""
+def _changed(world: World, query: Query, record: ReplayRecord, shown: Candidates) -> str | None:
+    """Say why what is worked out now is not what was answered, or not from the same; None where it is.
+
+    `query` has been answered: it holds the user as read.
+    """
     causes = []
-    if funnel.bundle != record.bundle:
-        causes.append(f"the bundle was {record.bundle}, is now {funnel.bundle}")
-    if shown != record.shown:
-        kept = f"the answer was made {record.grade} from a reserve" if record.grade in _KEPT else ""
-        causes.append(kept or "the user's state, the catalogue or the trends have changed since")
+    if world.models.version != record.bundle:
+        causes.append(f"bundle {record.bundle} is not kept any more: this is from bundle {world.models.version}")
+    if preference_version(query.scratch.get("record")) != record.preference:
+        causes.append("more is known of the user since")
+    if world.table.seq != record.catalogue:
+        causes.append("the catalogue has changed since")
+    if digest_of(shown) != record.digest:
+        if record.grade in _KEPT:
+            causes.append(f"the answer was made {record.grade} from a reserve")
+        if record.degraded:
+            causes.append(f"the answer was degraded: {', '.join(record.degraded)}")
+        if not causes:
+            causes.append("what trends, or how often items are shown and used, has changed since")
     return "; ".join(causes) or None

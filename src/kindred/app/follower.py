@@ -57,6 +57,7 @@ class Follower:
         self._refused: tuple[str, BundleError] | None = None
         self._refused_until = 0.0
         self._one_at_a_time = asyncio.Lock()
+        self._one_older = asyncio.Lock()
         # A command that asks once reads little of what a server would have touched.
         self.touches = False
         self.trouble: str | None = None
@@ -102,6 +103,16 @@ class Follower:
         """Take over what the catalogue holds now, for a caller that has just changed it."""
         async with self._one_at_a_time:
             await self._follow_catalogue()
+
+    async def kept(self, version: str) -> World:
+        """Return the world of another bundle over the live tables, for one question; one at a time is opened.
+
+        Raises NotFound where it is not kept, BundleError where it cannot be used.
+        """
+        async with self._one_older:
+            world = await self._over(*await open_layers(self._stores.models, version))
+            await asyncio.to_thread(world.newcomers.follow, world.new_until(self._clock.now()))
+            return world
 
     async def run(self) -> None:
         """Step until cancelled; whatever fails is tried again and noted in `trouble`."""
@@ -174,6 +185,18 @@ class Follower:
             self._refused = (version, error if isinstance(error, BundleError) else BundleCorrupt(error.detail))
 
     async def _build(self, manifest: Manifest, folder: Layers) -> World:
+        world = await self._over(manifest, folder)
+        if self._world is None:
+            await asyncio.to_thread(self._table.available, self._clock.now())
+        await asyncio.to_thread(world.newcomers.follow, world.new_until(self._clock.now()))
+        await world.cards.of(world.models.popularity.top(WARM)[0].tolist())
+        if self.touches:
+            # Nobody waits for it: from a slow disk it takes a while, and what is not touched yet is only slower.
+            threading.Thread(target=touch, args=[self._stores.home], name="touch", daemon=True).start()
+        return world
+
+    async def _over(self, manifest: Manifest, folder: Layers) -> World:
+        """Map a bundle, and catch up with what its content model says of items that have changed since."""
         models = await asyncio.to_thread(open_models, manifest, folder, self._stores.vectors)
         side = ContentSide(models.content.dimensions)
         seq = manifest.window.catalogue_seq
@@ -182,7 +205,7 @@ class Follower:
                 self._encode(models, side, part)
                 await asyncio.sleep(0)
             seq = changes[-1].seq
-        world = World(
+        return World(
             models=models,
             table=self._table,
             side=side,
@@ -193,14 +216,6 @@ class Follower:
             preference=self._preference,
             partition_of=self._stores.log.partition_of,
         )
-        if self._world is None:
-            await asyncio.to_thread(self._table.available, self._clock.now())
-        await asyncio.to_thread(world.newcomers.follow, world.new_until(self._clock.now()))
-        await world.cards.of(models.popularity.top(WARM)[0].tolist())
-        if self.touches:
-            # Nobody waits for it: from a slow disk it takes a while, and what is not touched yet is only slower.
-            threading.Thread(target=touch, args=[self._stores.home], name="touch", daemon=True).start()
-        return world
 
     def _encode(self, models: ModelSet, side: ContentSide, changes: Sequence[CatalogItem]) -> None:
         try:

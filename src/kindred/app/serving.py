@@ -16,7 +16,7 @@ from kindred.app.follower import Follower
 from kindred.app.page_tokens import Page, PageTokens
 from kindred.app.stores import Stores
 from kindred.core.clock import DAY, Clock
-from kindred.core.errors import KindredError, StoreUnavailable
+from kindred.core.errors import BundleError, KindredError, NotFound, StoreUnavailable
 from kindred.core.event import Event
 from kindred.core.ids import new_id
 from kindred.core.item import CatalogItem
@@ -194,6 +194,10 @@ class Serving:
 
     async def _again(self, record: ReplayRecord, request_id: str) -> tuple[World, Funnel, Query]:
         world, recommending, searching = self._present()
+        if record.bundle != world.models.version:
+            with contextlib.suppress(NotFound, BundleError):
+                world = await self._follower.kept(record.bundle)
+                recommending, searching = self._funnels(world)
         query = replay_query(record, request_id)
         query.where = await let_through(world, asked_by(query))
         return world, recommending if record.search is None else searching, query
@@ -251,10 +255,16 @@ class Serving:
         """Return the present world, and over it the funnel of recommendations and that of searches."""
         world = self._follower.world
         if self._built is None or self._built[0] is not world:
-            search = build_search_funnel(world, self._stores.text, self._search, self._effects, self._deadlines)
-            effects = (*self._effects, ExposureSpread(world, self._meter))
-            self._built = (world, build_funnel(world, effects, self._deadlines), search)
+            self._built = (world, *self._funnels(world))
         return self._built
+
+    def _funnels(self, world: World) -> tuple[Funnel, Funnel]:
+        """Return over a world the funnel of recommendations and that of searches."""
+        effects = (*self._effects, ExposureSpread(world, self._meter))
+        return (
+            build_funnel(world, effects, self._deadlines),
+            build_search_funnel(world, self._stores.text, self._search, self._effects, self._deadlines),
+        )
 
     def _behind(self, ask: Ask, query: Query, served: Served) -> str | None:
         """Return the token of the next page; None where this one shows that nothing is left."""

@@ -94,17 +94,24 @@ def decode_user(data: bytes) -> UserRecord | None:
 def preference_version(record: UserRecord | None) -> int:
     """Return a number that changes with everything that a record says of its user, but not with what was served.
 
-    So two records with the same number lead to the same ranking, but for what ages; 0 is nothing known.
+    So two records with the same number lead to the same ranking, but for what ages; 0 is nothing known, also where a
+    record holds nothing but what was served.
     """
-    if record is None:
-        return 0
+    found = _NOTHING if record is None else _digest(record)
+    return 0 if found == _NOTHING else found
+
+
+def _digest(record: UserRecord) -> int:
     digest = xxhash.xxh3_64()
     for part in (record.items, record.timestamps, record.codes, record.values, record.seen, record.counters):
         digest.update(len(part).to_bytes(4, "little"))
         digest.update(part)
     small = (record.types, record.interactions, record.profile, record.sessions, record.alias, record.forgotten)
     digest.update(_encoder.encode(small))
-    return digest.intdigest() or 1
+    return digest.intdigest()
+
+
+_NOTHING = _digest(UserRecord())
 
 
 def merge_seen(seen: Ordinals, added: Ordinals, config: FoldConfig) -> Ordinals:

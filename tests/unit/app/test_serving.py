@@ -11,7 +11,8 @@ from kindred.core.clock import DAY
 from kindred.core.errors import BundleCorrupt, Gone, InvalidInput, NoBundle, NotFound, StoreFull, StoreUnavailable
 from kindred.core.event import Served, decode_event
 from kindred.core.position import START, Position
-from kindred.features.groups import USER
+from kindred.features.groups import USER, user_key
+from kindred.features.users import decode_user
 from kindred.pipeline.funnel import Deadlines
 from kindred.recommend.ask import SimilarAsk
 from kindred.recommend.config import PlacementConfig, RecommendConfig
@@ -84,11 +85,47 @@ async def test_a_trace_says_why_it_is_not_exact(platform):
     served = await platform.ask("u1")
     await platform.track("u1", ids(served)[0], "purchase")
     trace = await platform.serving.trace(served.request_id)
-    assert not trace.exact
-    assert "the user's state" in trace.cause
-    await publish(platform.stores, platform.columns, platform.user_ids, "b2")
+    assert (trace.exact, trace.cause) == (False, "more is known of the user since")
+    await platform.upsert(msgspec.structs.replace(item(1), title="Another"))
+    trace = await platform.serving.trace(served.request_id)
+    assert trace.cause == "more is known of the user since; the catalogue has changed since"
+
+
+async def test_what_was_served_to_someone_unknown_moves_no_trace(platform):
+    served = await platform.ask("nobody")
+    await platform.serving.drain()
+    (end,) = await platform.stores.log.ends()
+    await platform.consumer.drain_to(end)
+    (record,) = (await platform.stores.state.read([user_key("nobody")])).records
+    assert decode_user(record.value).exposures
+    trace = await platform.serving.trace(served.request_id)
+    assert (trace.exact, trace.cause) == (True, None)
+
+
+async def test_scores_that_differ_are_told_though_the_same_items_stand_there(platform):
+    served = await platform.ask("u1")
+    first = await platform.serving.trace(served.request_id)
+    platform.world.trends.replace({"24h": (np.arange(50, dtype=np.int32), np.linspace(9, 8, 50, dtype=np.float32))})
+    second = await platform.serving.trace(served.request_id)
+    assert (first.exact, second.exact) == (True, False)
+    assert second.cause == "what trends, or how often items are shown and used, has changed since"
+
+
+async def test_a_trace_is_worked_out_with_the_bundle_of_its_answer(platform):
+    served = await platform.ask("u1")
+    was = await platform.serving.trace(served.request_id)
+    columns = platform.columns.take(np.flatnonzero(platform.columns.users % 2 == 0))
+    await publish(platform.stores, columns, platform.user_ids, "b2")
     await platform.follower.step()
-    assert "the bundle was b1, is now b2" in (await platform.serving.trace(served.request_id)).cause
+    assert ids(await platform.ask("u1")) != ids(served)
+    trace = await platform.serving.trace(served.request_id)
+    assert (trace.exact, trace.bundle) == (True, "b1")
+    assert [note.detail for note in trace.stages] == [note.detail for note in was.stages]
+    said = await platform.serving.why_not(served.request_id, ids(served)[2])
+    assert (said.exact, said.outcome, said.slot, said.bundle) == (True, "shown", 3, "b1")
+    assert await platform.stores.models.prune(1) == ["b1"]
+    trace = await platform.serving.trace(served.request_id)
+    assert (trace.exact, trace.cause) == (False, "bundle b1 is not kept any more: this is from bundle b2")
 
 
 async def test_a_trace_that_was_asked_for_is_kept_as_it_was(platform):

@@ -452,8 +452,9 @@ def test_the_preference_version_moves_with_all_but_what_was_served():
     record = UserRecord(items=b"1234", interactions=1)
     same = msgspec.structs.replace(record, exposures=b"x", outcomes=b"y", places=["home"], recent_offsets=b"12345678")
     assert preference_version(record) == preference_version(same)
+    assert preference_version(UserRecord(exposures=b"x", places=["home"])) == preference_version(None) == 0
     others = [
-        UserRecord(),
+        UserRecord(forgotten=1),
         msgspec.structs.replace(record, items=b"1235"),
         msgspec.structs.replace(record, interactions=2),
         msgspec.structs.replace(record, seen=b"1234", items=b""),

@@ -5,20 +5,29 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import numpy as np
+import xxhash
 
+from kindred.core.candidates import Candidates
 from kindred.core.query import Context, Filters, Params, Query, SearchTerms
 from kindred.core.rng import seed_of
 from kindred.core.slate import Slate
 from kindred.core.trace import Trace
+from kindred.features.users import preference_version
 from kindred.pipeline.stages import FailPolicy
 from kindred.recommend.reserves.reserve import GRADE
+
+CATALOGUE = "catalogue_seq"
+"""Under this name a query's scratch holds the place in the catalogue's feed that it began at."""
 
 
 class ReplayRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A request as it was asked and answered; `trace` is there where it was asked for or sampled; `grade`:
     how reserves had a part in it.
 
-    `shown` is what it answered, `before` what stood on earlier pages or in rows above.
+    `shown` is what it answered, `before` what stood on earlier pages or in rows above. `preference`: the user's
+    preference version; `catalogue`: the place in the catalogue's feed that the server had come to; `digest`: of
+    what was answered, with scores; `degraded`: what it was made without.
     """
 
     user_id: str
@@ -37,6 +46,10 @@ class ReplayRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     before: tuple[int, ...] = ()
     trace: Trace | None = None
     grade: str = ""
+    preference: int = 0
+    catalogue: int = 0
+    digest: int = 0
+    degraded: list[str] = []
 
 
 def encode_replay(record: ReplayRecord) -> bytes:
@@ -47,6 +60,13 @@ def encode_replay(record: ReplayRecord) -> bytes:
 def decode_replay(data: bytes) -> ReplayRecord:
     """Read a record."""
     return msgspec.msgpack.decode(data, type=ReplayRecord)
+
+
+def digest_of(shown: Candidates) -> int:
+    """Return a hash of items in their order and their scores."""
+    digest = xxhash.xxh3_64(np.ascontiguousarray(shown.items, "<i4").tobytes())
+    digest.update(np.ascontiguousarray(shown.column("score", 0.0), "<f4").tobytes())
+    return digest.intdigest()
 
 
 def replay_query(record: ReplayRecord, request_id: str) -> Query:
@@ -91,5 +111,9 @@ class ReplayLog:
             before=query.shown,
             trace=slate.trace if sampled else None,
             grade=str(query.scratch.get(GRADE, "")),
+            preference=preference_version(query.scratch.get("record")),
+            catalogue=query.scratch.get(CATALOGUE, 0),
+            digest=digest_of(slate.candidates),
+            degraded=slate.degraded,
         )
         await self.keep([(query.request_id, query.received, encode_replay(record))])
