@@ -80,7 +80,11 @@ class KafkaEventLog:
         return [Position(asked.number, partition, end - 1) for partition, end in enumerate(ends)]
 
     async def partitions(self) -> Mapping[int, int]:
-        """Return how many partitions each epoch has whose topic is there, as seen at most seconds ago."""
+        """Return how many partitions each epoch has whose topic is there, asked anew.
+
+        What another process began a second ago is among them: who waits for all that a log holds waits for that too.
+        """
+        await self._refreshed()
         return {epoch.number: epoch.partitions for epoch in self._epochs.all}
 
     async def commit(self, group: str, position: Position) -> None:
