@@ -28,7 +28,7 @@ from kindred.adapters.kafka.topics import RECORD_BYTES, Epoch
 from kindred.core.errors import Conflict, InvalidInput, Overloaded, StoreUnavailable
 from kindred.core.position import Position
 from kindred.ingest.worker import PaceConfig, Worker
-from kindred.ports.log import LogRecord
+from kindred.ports.log import LogRecord, all_ends
 
 MEMBER = Path(__file__).with_name("kafka_member.py")
 SESSION = {"session_timeout_ms": 2_000}
@@ -332,6 +332,20 @@ async def repartitioned_under_load(broker: Kafka, home: Path, numbers: Sequence[
 async def test_a_log_repartitioned_under_load_loses_and_doubles_nothing(kafka: Kafka, tmp_path: Path) -> None:
     """From 4 to 8 partitions, with producers and two consumers at work: each user's events are folded in order."""
     await repartitioned_under_load(kafka, tmp_path, [8], 300)
+
+
+async def test_an_epoch_that_another_process_began_is_known_to_who_asks(
+    kafka: Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits for all that a log holds waits for what stands there too, however long ago it looked by itself."""
+    monkeypatch.setattr("kindred.adapters.kafka.event_log._REFRESH_SECONDS", 3_600)
+    async with opened(kafka, tmp_path, partitions=4) as log, opened(kafka, tmp_path, partitions=4) as other:
+        assert await log.partitions() == {0: 4}
+        assert await other.repartition(3) == 1
+        (place,) = await other.append([("key", b"data")])
+        assert place.epoch == 1
+        assert place in await all_ends(log)
+        assert await log.partitions() == {0: 4, 1: 3}
 
 
 @pytest.mark.long

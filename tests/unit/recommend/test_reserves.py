@@ -151,6 +151,21 @@ async def test_a_reserve_too_small_for_more_slots_leaves_no_masks_to_the_next(tm
     assert shown[0] not in ids(await platform.ask("u1", count=60, categories=("drama",)))
 
 
+@pytest.mark.parametrize("grade", ["fresh", "warm"])
+async def test_a_reserve_in_which_a_cap_leaves_too_little_is_not_all_there_is(tmp_path, monkeypatch, grade):
+    """Of the categories that were cut off behind it, ranking everything finds enough."""
+    monkeypatch.setattr("kindred.recommend.reserves.reserve.MOST_ROWS", 30)
+    platform, said = await ready(tmp_path, config=msgspec.structs.replace(CONFIG, category_cap=0.25))
+    first = await platform.ask("u1", count=5)
+    if grade == "warm":
+        await platform.track("u1", ids(first)[0], "view")
+    full = await platform.ask("u1", count=18)
+    assert (len(full.items), full.degraded) == (18, [])
+    assert [each for each, _ in said] == ["miss", "miss"]
+    assert len((await platform.ask("u1", count=5)).items) == 5
+    assert said[-1][0] == "fresh"
+
+
 async def test_one_computation_per_key_under_a_stampede(tmp_path):
     platform, said = await ready(tmp_path)
     answers = await asyncio.gather(*(platform.ask("u1") for _ in range(25)))

@@ -21,6 +21,7 @@ from kindred.recommend.config import RecommendConfig
 from kindred.recommend.filters.rules import shared_masks
 from kindred.recommend.known_user import KNOWN_USER, KnownUser, known_user
 from kindred.recommend.pressure import PRESSURE, Pressure
+from kindred.recommend.rerankers.constraints import SHORT
 from kindred.recommend.reserves.config import ReservesConfig
 from kindred.recommend.reserves.near import Arranged, Held, NearReserves, Told
 from kindred.recommend.reserves.request import Request, keepable
@@ -31,6 +32,7 @@ from kindred.recommend.world import World
 _NEAR, _SHARED, _NONE = "process", "shared", "none"
 _USER_STATE = "user_state"
 _PENDING = 1_000
+_CAPPED = frozenset(SHORT.values())
 
 
 class ReserveAnswers:
@@ -148,8 +150,11 @@ class ReserveAnswers:
             ranked = await self._runner.score(funnel, query, candidate_set(reserve), recorder)
             if reserve.fills(len(ranked), query.count):
                 self._keep(request, ranked, reserve, asked)
-                self._note(request, Grade.WARM, level, reserve)
-                return await self._runner.finish(funnel, query, ranked, recorder)
+                arranged = self._runner.arrange(funnel, query, ranked, recorder)
+                if not _cut_short(query, reserve):
+                    self._note(request, Grade.WARM, level, reserve)
+                    chosen = self._runner.draw(funnel, query, arranged, recorder)
+                    return await self._runner.tell(funnel, query, chosen, recorder)
         ranked = await self._runner.rank(funnel, query, recorder)
         self._keep(request, ranked, None, asked)
         self._note(request, Grade.MISS, _NONE, None)
@@ -186,6 +191,8 @@ class ReserveAnswers:
         if not held.reserve.fills(len(admitted), query.count):
             return None
         arranged = self._runner.arrange(request.funnel, query, admitted, recorder)
+        if _cut_short(query, held.reserve):
+            return None
         if request.keeps:
             held.arrange(query.count, Arranged(world.table.seq, stamps, arranged))
             self._near.recount(request.key, held)
@@ -252,6 +259,8 @@ class ReserveAnswers:
             seconds = min(seconds, self._config.nothing_seconds)
         until = now + round(seconds * 1000)
         candidates, whole = cut(ranked)
+        # What a cap left out of one slate, the next may have.
+        said = [one for one in query.scratch.get("degraded", ()) if one not in _CAPPED]
         return Reserve(
             version=request.version,
             bundle=request.funnel.bundle,
@@ -261,7 +270,7 @@ class ReserveAnswers:
             wanted=query.count,
             whole=whole and (before is None or before.whole),
             strategy=str(query.scratch.get("strategy", "")),
-            degraded=tuple(dict.fromkeys([*query.failures, *query.scratch.get("degraded", ())])),
+            degraded=tuple(dict.fromkeys([*query.failures, *said])),
             candidates=candidates,
         )
 
@@ -298,6 +307,11 @@ async def _known(world: World, funnel: Funnel, query: Query) -> KnownUser | None
         async with asyncio.timeout(funnel.deadlines.facts / 1000):
             return await known_user(world.state, query.user_id, world.partition_of)
     return None
+
+
+def _cut_short(query: Query, reserve: Reserve) -> bool:
+    """Say whether a cap left a slate short of rows which a reserve, being cut, may lack."""
+    return not reserve.whole and not _CAPPED.isdisjoint(query.scratch.get("degraded", ()))
 
 
 async def _forgotten_since(request: Request) -> bool:
