@@ -14,7 +14,7 @@ from kindred.core.item import CatalogItem
 from kindred.features.values.attributes import ItemAttributes, Names
 from kindred.models.arrays import load_array, load_json, save_array, save_json
 from kindred.recommend.items.attributes import Attributes
-from kindred.recommend.items.availability import Availability, Edges
+from kindred.recommend.items.availability import OTHER, Availability, Edges
 from kindred.recommend.items.changes import Changes
 from kindred.recommend.items.columns import Columns
 from kindred.recommend.items.masks import KeptMask, MaskCache
@@ -25,6 +25,8 @@ ITEMS = "items"
 """A bundle's folder of the catalogue as its training saw it."""
 _POSTINGS = ("categories", "tags", "countries")
 _SLICE = 10_000
+# Requests do not come in the order of their moments (ms).
+_LATE = 1_000
 
 
 class _Meta(msgspec.Struct):
@@ -54,6 +56,8 @@ class ItemTable:
         self.passes = Passes()
         self._columns = Columns()
         self._availability = Availability(self._columns, self.changes)
+        self._at_another_time = Availability(self._columns, self.changes, key=OTHER)
+        self._present = 0
         self._limited = 0
         self._primaries: set[int] = set()
         self._names_of: tuple[int, Names] = (-1, Names())
@@ -139,8 +143,14 @@ class ItemTable:
             unknown,
         )
 
-    def available(self, now: int) -> KeptMask:
-        """Return which items are on offer at `now` (ms): listed, inside their dates, in stock."""
+    def available(self, now: int, live: bool = True) -> KeptMask:
+        """Return which items are on offer at `now` (ms): listed, inside their dates, in stock.
+
+        `live`: that is the present, whose mask everyone shares; asking for another time leaves that one what it is.
+        """
+        if not live or now < self._present - _LATE:
+            return self._at_another_time.at(now)
+        self._present = now
         return self._availability.at(now)
 
     def in_region(self, country: str | None) -> KeptMask | None:
@@ -231,6 +241,7 @@ class ItemTable:
         times = load_array(folder, "edge_times", np.int64, (None,))
         edges = Edges(times, load_array(folder, "edge_items", np.int32, (len(times),)))
         table._availability = Availability(table._columns, table.changes, edges)
+        table._at_another_time = Availability(table._columns, table.changes, edges, OTHER)
         return table
 
     def _postings(self) -> tuple[Postings, Postings, Postings]:

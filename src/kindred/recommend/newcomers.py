@@ -32,13 +32,18 @@ class Newcomers:
         self._since: int | None = None
         self._version = 0
 
-    def allowed(self, allowed: Bits, first: int, last: int, k: int) -> tuple[Ordinals, NDArray[np.int64]]:
-        """Return the k newest of what is allowed and was created in [first, last] (ms), with those times."""
+    def allowed(
+        self, allowed: Bits, first: int, last: int, k: int, present: int | None = None
+    ) -> tuple[Ordinals, NDArray[np.int64]]:
+        """Return the k newest of what is allowed and was created in [first, last] (ms), with those times.
+
+        `present`: the `first` of requests of now, where it is another: the list is of these.
+        """
         if allowed.count <= POOL:
             rows = allowed.ordinals()
             items, times = self._newest_first(rows[self._times_of(rows) >= first])
         else:
-            self.follow(first)
+            self.follow(first if present is None else max(present, self._since or present))
             items, times = self._items, self._times
         inside = np.flatnonzero((times >= first) & (times <= last))
         # Most filters allow one in four of the newest: only for others are all of them looked up.

@@ -55,6 +55,21 @@ changes = st.lists(
 )
 
 
+def test_a_request_for_another_time_leaves_the_list_of_newcomers_as_it_is(monkeypatch):
+    table, passes = ItemTable(), []
+    table.apply([CatalogItem(ordinal=o, seq=o + 1, listed=True, item=_item(o * DAY)) for o in range(100)])
+    follower = Newcomers(table, 0, lambda rows: np.ones(len(rows), np.bool_))
+    monkeypatch.setattr(newcomers, "POOL", 50)
+    made, everything = follower._make, Bits.of(np.ones(100, np.bool_))
+    monkeypatch.setattr(follower, "_make", lambda first: (passes.append(first), made(first)))
+    present = 60 * DAY
+    assert follower.allowed(everything, present, 99 * DAY, 2, present)[0].tolist() == [99, 98]
+    for first, last, found in ((10 * DAY, 20 * DAY, []), (70 * DAY, 80 * DAY, [80, 79]), (200 * DAY, 300 * DAY, [])):
+        assert follower.allowed(everything, first, last, 2, present)[0].tolist() == found
+    assert follower.allowed(everything, present, 99 * DAY, 2, present)[0].tolist() == [99, 98]
+    assert passes == [present]
+
+
 @given(
     st.integers(0, 999),
     st.lists(st.tuples(changes, st.integers(30, 60), st.booleans()), max_size=8),

@@ -20,7 +20,7 @@ Own: TypeAlias = Callable[[World, Query], Ordinals | None]
 
 def available(world: World, query: Query) -> KeptMask:
     """Keep what is listed, inside its dates and in stock."""
-    return world.table.available(query.context.time)
+    return world.table.available(query.context.time, live=query.context.time == query.received)
 
 
 def region(world: World, query: Query) -> KeptMask | None:

@@ -9,9 +9,9 @@ from kindred.core.bits import Bits
 from kindred.core.candidates import Mask, Ordinals
 from kindred.recommend.items.changes import Changes
 from kindred.recommend.items.columns import NEVER, Columns
-from kindred.recommend.items.masks import MENDED_SHARE, KeptMask, grown
+from kindred.recommend.items.masks import MENDED_SHARE, KeptMask, Key, grown
 
-KEY = ("available",)
+KEY, OTHER = ("available",), ("available", "at another time")
 _LATE = 65_536
 
 
@@ -54,8 +54,9 @@ class Availability:
     do no harm: whether an item is on offer is always read from the columns.
     """
 
-    def __init__(self, columns: Columns, changes: Changes, edges: Edges | None = None) -> None:
+    def __init__(self, columns: Columns, changes: Changes, edges: Edges | None = None, key: Key = KEY) -> None:
         """Read `columns`, which `changes` are made to; `edges` of all items where they are known."""
+        self._key = key
         self._columns = columns
         self._changes = changes
         self._edges = edges
@@ -96,7 +97,7 @@ class Availability:
     def _anew(self, now: int) -> KeptMask:
         if self._edges is None:
             self._edges, self._late = Edges.of(self._columns), NO_EDGES
-        self._kept = KeptMask.fresh(KEY, Bits.of(offered(self._columns, now)))
+        self._kept = KeptMask.fresh(self._key, Bits.of(offered(self._columns, now)))
         return self._kept
 
 

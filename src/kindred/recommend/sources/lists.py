@@ -121,7 +121,8 @@ class NewItemsSource:
     async def propose(self, query: Query) -> Candidates:
         """Return allowed new items."""
         now, mask = query.context.time, allowed(self.world, query)
-        items, created = self.world.newcomers.allowed(mask, self.world.new_until(now), now, NEWEST)
+        first, present = map(self.world.new_until, (now, query.received))
+        items, created = self.world.newcomers.allowed(mask, first, now, NEWEST, present)
         near = self.world.content_vectors(items) @ content_profile(self.world, query)
         fresh = novelty_scores(created, now, self.world.config.new_item_days * 86_400)
         return proposal(self.name, items, fresh * (1 + np.maximum(near, 0)), NEW_DEPTH)

@@ -108,6 +108,20 @@ def test_a_mask_that_nothing_moves_stays_the_same_object():
     assert table.masks.together([table.available(9), table.everything()]) is not both
 
 
+def test_asking_for_another_time_leaves_the_mask_of_the_present_as_it_is():
+    items = [Item(item_id=str(o), available_from=o) for o in range(5_000)]
+    table = ItemTable.of([CatalogItem(ordinal=o, seq=o + 1, listed=True, item=each) for o, each in enumerate(items)])
+    present = table.available(4_000)
+    both = table.masks.together([present, table.everything()])
+    for moment, live in ((4_990, False), (10, False), (10, True), (3_999, False)):
+        assert table.available(moment, live).bits.count == moment + 1
+        table.masks.together([table.available(moment, live), table.everything()])
+        assert table.available(4_000) is present
+        assert table.masks.together([table.available(4_000), table.everything()]) is both
+    # A request that waited a little asks for a moment that was the present.
+    assert table.available(3_900).key == present.key
+
+
 def test_a_moment_before_1970_empties_nothing():
     items = [Item(item_id=str(o), available_from=5 if o == 3 else None) for o in range(100)]
     table = ItemTable.of([CatalogItem(ordinal=o, seq=o + 1, listed=True, item=each) for o, each in enumerate(items)])
