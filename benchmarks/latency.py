@@ -26,12 +26,14 @@ def bodies(known: Sequence[str] = PACKAGED, count: int = 2_000) -> list[str]:
     return [json.dumps({"user_id": user, "count": 20}) for user in users]
 
 
-def ask(server: Server, home: Home, *arguments: str, known: Sequence[str] = PACKAGED) -> dict[str, Any]:
+def ask(
+    server: Server, home: Home, *arguments: str, known: Sequence[str] = PACKAGED, connections: int = CONNECTIONS
+) -> dict[str, Any]:
     """Load the recommendations with the generator's `arguments` and return its report."""
     with tempfile.TemporaryDirectory() as folder:
         lines = Path(folder) / "bodies"
         lines.write_text("\n".join(bodies(known)) + "\n")
-        post = ["-m", "POST", "-T", "application/json", "-Z", str(lines), "-c", str(CONNECTIONS)]
+        post = ["-m", "POST", "-T", "application/json", "-Z", str(lines), "-c", str(connections)]
         return oha(f"{server.url}/api/v1/recommendations", *arguments, *post, headers=home.headers())
 
 

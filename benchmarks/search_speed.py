@@ -25,7 +25,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.latency import CONNECTIONS, WARM
-from benchmarks.scale.funnel import hold, milliseconds, per_request, shop_home, stage_seconds, window
+from benchmarks.scale.budget import stage_seconds
+from benchmarks.scale.funnel import hold, milliseconds, per_request, shop_home, window
 from benchmarks.scale.people import user_id
 from benchmarks.scale.shop import ShopConfig
 from benchmarks.servers import Home, Server, machine, oha
@@ -122,12 +123,12 @@ def measure(home: Home, size: DataWindow, options: argparse.Namespace) -> Iterat
                 hold(server, options.core)
             rate = ["-q", str(options.rate)]
             load(server, home, mixed, size.users, "-z", f"{WARM}s", *rate)
-            before, spent = stage_seconds(server), server.processor_seconds()
+            before, spent = stage_seconds(server.url), server.processor_seconds()
             timed = ["-z", f"{options.seconds}s", *rate, "--latency-correction"]
             yield from said("mixed queries", load(server, home, mixed, size.users, *timed))
             per = 1_000 * (server.processor_seconds() - spent) / (options.seconds * options.rate)
             yield "processor of the server", f"{per:.2f} ms a search", ""
-            for name, (took, runs) in per_request(before, stage_seconds(server)).items():
+            for name, (took, runs) in per_request(before, stage_seconds(server.url)).items():
                 yield f"  {name}", f"{took:.3f} ms, {runs:.2f} a search", ""
             for name, asked in made.items():
                 yield from said(name, load(server, home, asked, size.users, "-n", "200", *rate))

@@ -72,11 +72,14 @@ class Home:
         """Return the headers of an authorised request."""
         return {"Authorization": f"Bearer {self.token}"}
 
-    def start(self, *words: str, **settings: str) -> Server:
-        """Start a server, with further words on its command line, and wait until it is ready."""
-        port = free_port()
+    def start(self, *words: str, port: int | None = None, **settings: str) -> Server:
+        """Start a server, with further words on its command line, and wait until it is ready.
+
+        `port`: one that another server shares, which may then be who says that it is ready.
+        """
+        port = port or free_port()
         env = {**os.environ, **self.env, **settings, "KINDRED_HOME": str(self.path), "OPENBLAS_NUM_THREADS": "1"}
-        log = (self.path / f"server-{port}.log").open("wb")
+        log = (self.path / f"server-{port}.log").open("ab")
         process = subprocess.Popen([KINDRED, "serve", "--port", str(port), *words], env=env, stdout=log, stderr=log)
         url = f"http://127.0.0.1:{port}"
         for _ in range(round(10 * self.patience)):

@@ -1,12 +1,12 @@
-"""The whole funnel on a made-up shop of any size, cache off, one server process.
+"""The whole funnel on a made-up shop of any size, cache off, one server process and then two.
 
 Opening, the first thousand requests, an open loop at 100 requests a second and a closed one, memory, and what the time
-goes to by stage.
+goes to by stage, beside what it may take.
 
-python -m benchmarks.scale.funnel [--items 1000000] [--home FOLDER] [--seconds 30] [--core N]
+python -m benchmarks.scale.funnel [--items 1000000] [--home FOLDER] [--seconds 30] [--core N] [--second N]
 
-`--home` serves a folder that `benchmarks.scale.make` filled; without it one is made and removed. `--core` holds the
-server to one core.
+`--home` serves a folder that `benchmarks.scale.make` filled; without it one is made and removed. `--core` and
+`--second` hold the first and the second server to one core each.
 """
 
 import argparse
@@ -20,12 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
-from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.latency import CONNECTIONS, RATE, ask, measure
+from benchmarks.latency import CONNECTIONS, RATE, WARM, ask, measure
+from benchmarks.scale.budget import WHOLE, Stages, stage_seconds, table_of
 from benchmarks.scale.make import make
 from benchmarks.scale.people import user_id
 from benchmarks.scale.shop import ShopConfig
@@ -40,7 +39,8 @@ IDLE = 0.1
 """Processor seconds in a second below which a server is at rest."""
 WHOLE_ANSWERS = {"KINDRED_RESERVES_ENABLED": "false", "KINDRED_SERVER_QUEUE_TARGET": "0"}
 """Settings under which every answer goes through the whole funnel, however many wait."""
-WHOLE = "whole request"
+MANY = 64
+"""Connections over two servers, between which the kernel shares them out by chance."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class Figures:
     """What one server gave: `ready` in seconds, memory in MiB, loads as the generator reported them.
 
     `open_ms`, `closed_ms`: processor milliseconds of the server per request. `stages`: milliseconds per request by
-    stage, and how often it ran per request.
+    stage, and how often it ran per request. `one`, `two`: requests a second of one server and of two, asked alike;
+    `both`: the memory of both.
     """
 
     items: int
@@ -59,7 +60,10 @@ class Figures:
     closed: dict[str, Any]
     open_ms: float
     closed_ms: float
-    stages: dict[str, tuple[float, float]]
+    stages: Stages
+    one: float
+    two: float
+    both: float
 
 
 @contextmanager
@@ -79,24 +83,44 @@ async def window(folder: Path) -> DataWindow:
     return (await store.open(str(await store.active())))[0].window
 
 
-def serve(home: Home, seconds: int, core: int | None = None) -> Figures:
-    """Start a server and measure it."""
+def serve(home: Home, seconds: int, core: int | None = None, second: int | None = None) -> Figures:
+    """Start a server and measure it, then with another one beside it."""
     size = asyncio.run(window(home.path))
     known = [user_id(number) for number in range(size.users)]
     begun = time.perf_counter()
-    server = home.start(**WHOLE_ANSWERS)
+    server = home.start("--share-port", **WHOLE_ANSWERS)
     ready = time.perf_counter() - begun
     try:
-        if core is not None:
-            hold(server, core)
+        hold(server, core)
         before = server.pss_mib()
         first = ask(server, home, "-n", str(FIRST), "-q", str(RATE), "--latency-correction", known=known)
         settle(server)
         opened, open_ms, stages = watched(server, lambda: measure(server, home, seconds=seconds, known=known))
         closed, closed_ms, _ = watched(server, lambda: ask(server, home, "-z", f"{seconds}s", known=known))
-        return Figures(size.items, ready, (before, server.pss_mib()), first, opened, closed, open_ms, closed_ms, stages)
+        memory = (before, server.pss_mib())
+        one, two, both = beside(server, home, seconds, known, second)
+        return Figures(size.items, ready, memory, first, opened, closed, open_ms, closed_ms, stages, one, two, both)
     finally:
         server.stop()
+
+
+def beside(server: Server, home: Home, seconds: int, known: list[str], core: int | None) -> tuple[float, float, float]:
+    """Return the requests a second of one server and of it with another one, and the memory of both, MiB."""
+
+    def rate(length: int) -> float:
+        report = ask(server, home, "-z", f"{length}s", known=known, connections=MANY)
+        return float(report["summary"]["requestsPerSec"])
+
+    one = rate(seconds)
+    other = home.start("--share-port", "--no-consume", port=int(server.url.rpartition(":")[2]), **WHOLE_ANSWERS)
+    try:
+        hold(other, core)
+        settle(other)
+        rate(WARM)
+        settle(other)
+        return one, rate(seconds), server.pss_mib() + other.pss_mib()
+    finally:
+        other.stop()
 
 
 def settle(server: Server) -> None:
@@ -109,41 +133,23 @@ def settle(server: Server) -> None:
             return
 
 
-def watched(
-    server: Server, load: Callable[[], dict[str, Any]]
-) -> tuple[dict[str, Any], float, dict[str, tuple[float, float]]]:
+def watched(server: Server, load: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], float, Stages]:
     """Return a load's report, and the server's processor milliseconds and its stages' per request."""
-    before, spent = stage_seconds(server), server.processor_seconds()
+    before, spent = stage_seconds(server.url), server.processor_seconds()
     report = load()
-    after, spent = stage_seconds(server), server.processor_seconds() - spent
+    after, spent = stage_seconds(server.url), server.processor_seconds() - spent
     return report, 1_000 * spent / max(after[WHOLE][1] - before[WHOLE][1], 1), per_request(before, after)
 
 
-def hold(server: Server, core: int) -> None:
-    """Hold all threads of a server to one core."""
+def hold(server: Server, core: int | None) -> None:
+    """Hold all threads of a server to one core, where one is named."""
+    if core is None:
+        return
     for thread in Path(f"/proc/{server.process.pid}/task").iterdir():
         os.sched_setaffinity(int(thread.name), {core})
 
 
-def stage_seconds(server: Server) -> dict[str, tuple[float, float]]:
-    """Return seconds and runs so far by stage; `whole` is the request."""
-    found: dict[str, list[float]] = {}
-    for family in text_string_to_metric_families(httpx.get(f"{server.url}/metrics").text):
-        if family.name in ("kindred_stage_seconds", "kindred_recommend_seconds"):
-            for sample in family.samples:
-                if sample.name.endswith(("_sum", "_count")):
-                    both = found.setdefault(_stage(sample.labels), [0.0, 0.0])
-                    both[sample.name.endswith("_count")] += sample.value
-    return {name: (seconds, runs) for name, (seconds, runs) in found.items()}
-
-
-def _stage(labels: dict[str, str]) -> str:
-    return f"{labels['kind']} · {labels['stage']}" if "stage" in labels else WHOLE
-
-
-def per_request(
-    before: dict[str, tuple[float, float]], after: dict[str, tuple[float, float]]
-) -> dict[str, tuple[float, float]]:
+def per_request(before: Stages, after: Stages) -> Stages:
     """Return milliseconds and runs per request by stage, the costliest first."""
     gone = {
         name: (seconds - before.get(name, (0, 0))[0], runs - before.get(name, (0, 0))[1])
@@ -174,6 +180,10 @@ def rows(figures: Figures) -> Iterator[tuple[str, str, str]]:
     rate = float(figures.closed["summary"]["requestsPerSec"])
     yield f"closed loop, {CONNECTIONS} connections", f"{rate:,.0f} requests/s", "" if large else "250 requests/s"
     yield "processor of the server, closed loop", f"{figures.closed_ms:.2f} ms a request", ""
+    yield f"one server, {MANY} connections", f"{figures.one:,.0f} requests/s", ""
+    ratio = figures.two / max(figures.one, 1e-9)
+    yield f"two servers, {MANY} connections", f"{figures.two:,.0f} requests/s, {ratio:.2f} times", "1.7 times"
+    yield "memory (PSS) of both", f"{figures.both:,.0f} MiB", ""
     for name in ("first", "open", "closed"):
         codes = getattr(figures, name)["statusCodeDistribution"]
         yield f"answers, {name}", ", ".join(f"{code}: {n}" for code, n in codes.items()), ""
@@ -186,18 +196,16 @@ def main() -> None:
     parser.add_argument("--home", type=Path)
     parser.add_argument("--seconds", type=int, default=30)
     parser.add_argument("--core", type=int)
+    parser.add_argument("--second", type=int)
     options, _ = parser.parse_known_args()
     with shop_home(options.items, options.home) as home:
-        figures = serve(home, options.seconds, options.core)
+        figures = serve(home, options.seconds, options.core, options.second)
     console = Console(width=120)
     table = Table("what", "measured", "limit", title=f"Whole funnel, {figures.items:,} items ({machine()})")
     for row in rows(figures):
         table.add_row(*row)
     console.print(table)
-    profile = Table("stage", "ms a request", "runs a request", title="What the time goes to, open loop")
-    for name, (spent, runs) in figures.stages.items():
-        profile.add_row(name, f"{spent:.3f}", f"{runs:.2f}")
-    console.print(profile)
+    console.print(table_of(figures.stages, figures.open_ms))
 
 
 if __name__ == "__main__":
