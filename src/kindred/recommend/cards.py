@@ -6,7 +6,8 @@ from itertools import islice
 from kindred.core.item import CatalogItem
 from kindred.ports.catalog import CatalogStore
 
-KEPT = 5_000
+KEPT = 20_000
+"""Items kept decoded, one to two KB each; of a large catalogue most answers hold some that are seldom shown."""
 WARM = 2_000
 """How many of the most popular items are kept from the start, so that answers go on while the catalogue is away."""
 

@@ -36,7 +36,7 @@ _ITEM = (
     "popularity_score",
     "seasonal_score",
 )
-_PAIR = (
+PAIR = (
     "category_match",
     "category_affinity",
     "has_viewed",
@@ -45,6 +45,7 @@ _PAIR = (
     "timing_match",
     "recency_match",
 )
+"""Features of user and item that a ranker may look at."""
 _USER = (
     "views_90d",
     "clicks_90d",
@@ -88,7 +89,7 @@ def candidate_columns(world: World, query: Query, items: Ordinals, values: Featu
     paid = values.user["price_affinity"]
     return {
         **{f"item.{name}": values.item[name] for name in _ITEM},
-        **{f"pair.{name}": values.pair[name] for name in _PAIR},
+        **{f"pair.{name}": values.pair[name] for name in PAIR},
         "item.users": users,
         "item.price": prices,
         "pair.popularity_gap": users - usual,

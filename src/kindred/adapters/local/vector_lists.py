@@ -36,6 +36,8 @@ REFUSED, SCANNED, PLACED = 8, 30, 130
 # Below this many passing rows among those looked at, the share that passes is not known in so few lists.
 _SEEN = 16
 _LOOKED_AT = 1_024
+# Above this share that passes, a search begins as one without a filter.
+_OPEN = 0.9
 # Where lists far from the query hold what passes, a search comes to cost about ten times what it began with.
 _GROWTH = 10
 
@@ -183,19 +185,27 @@ class ListsBase:
 
         `passing`: how many rows of each list pass. All that pass are scored as soon as that takes less time.
         """
-        costs = np.cumsum(_cost(self._sizes[lists], passing))
         found = self.scan(query, k, lists[:count], products, allowed)
         while count < len(lists):
-            late = np.isin(self._list_of[found[0]], lists[2 * count // 3 : count]).sum()
-            if len(found[0]) >= k and late <= self.tuning.patience * k:
+            if (
+                len(found[0]) >= k
+                and self._held_by(lists[2 * count // 3 : count], found[0]) <= self.tuning.patience * k
+            ):
                 break
             more = lists[count : count + max(count // 2, 1)]
             count += len(more)
-            if allowed is not None and costs[count - 1] > allowed.count * PLACED:
+            cost = _cost(self._sizes[lists[:count]], passing[:count]).sum()
+            if allowed is not None and cost > allowed.count * PLACED:
                 return self._exact(query, k, allowed)
             ordinals, scores = self.scan(query, k, more, products, allowed)
             found = best(np.concatenate([found[0], ordinals]), np.concatenate([found[1], scores]), k)
         return found
+
+    def _held_by(self, lists: NDArray[np.intp], ordinals: Ordinals) -> int:
+        """Return how many of some rows stand in some of the lists."""
+        chosen = np.zeros(self.lists + 1, np.bool_)
+        chosen[lists] = True
+        return int(np.count_nonzero(chosen[self._list_of[ordinals]]))
 
     def _exact(self, query: Floats, k: int, allowed: Bits) -> tuple[Ordinals, Floats]:
         return self._scored(query, k, allowed.ordinals())
@@ -240,6 +250,10 @@ class ListsBase:
     def _near(self, k: int, order: NDArray[np.intp], allowed: Bits) -> tuple[int, float]:
         """Return how many lists near the query will do and the share that passes in them; 0 where it is not known."""
         count, wanted, share = 0, int(self.tuning.lists(k, 1.0)), 0.0
+        # Where nearly everything passes a glance tells: no more lists than without a filter.
+        glance = allowed.has(self._probed[order[:wanted], 0])
+        if len(glance) >= _SEEN and glance.mean() > _OPEN:
+            return min(wanted, self.lists), float(glance.mean())
         while wanted > count and count < self.lists:
             count = min(wanted, self.lists)
             probed = self._probed[order[:count]]

@@ -1,5 +1,6 @@
 """All features of one request at once: a user, their candidates, the pairs and the circumstances."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,10 +37,12 @@ def all_values(
     config: ValueConfig = DEFAULT,
     content: Floats | None = None,
     collaborative: Floats | None = None,
+    pairs: Collection[str] | None = None,
 ) -> FeatureValues:
     """Return every feature at `context.time` of a user with items `ordinals (n,)`, of which `heads (n,)` were read.
 
-    `catalogue` covers ordinals from 0; `content (d,)`, `collaborative (d,)` are the user's vectors.
+    `catalogue` covers ordinals from 0; `content (d,)`, `collaborative (d,)` are the user's vectors. `pairs`: which
+    features of user and item are looked at, all for None.
     """
     as_of = context.time
     user = UserReading.of(record, as_of, catalogue, config)
@@ -48,6 +51,6 @@ def all_values(
     return FeatureValues(
         user_values(user),
         columns,
-        pair_columns(user, ordinals, items, columns, content, collaborative),
+        pair_columns(user, ordinals, items, columns, content, collaborative, pairs),
         context_values(context, user),
     )

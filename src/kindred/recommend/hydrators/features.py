@@ -14,7 +14,7 @@ from kindred.features.values.items import month_share
 from kindred.features.values.slate import all_values
 from kindred.pipeline.stages import FailPolicy
 from kindred.recommend.posteriors import CLICKED, EXPOSED
-from kindred.recommend.ranking import candidate_columns, request_values, wants_ranker
+from kindred.recommend.ranking import PAIR, candidate_columns, request_values, wants_ranker
 from kindred.recommend.scorers.timeliness import MONTH
 from kindred.recommend.world import World
 
@@ -45,7 +45,8 @@ class CandidateFeatures:
         keys = list(map(str, candidates.items.tolist()))
         heads = read_heads(await self.world.state.heads(ITEM, keys, HEAD.itemsize))
         attributes = self.world.table.attributes()
-        values = all_values(query.scratch.get("record"), candidates.items, heads, attributes, query.context)
+        record = query.scratch.get("record")
+        values = all_values(record, candidates.items, heads, attributes, query.context, pairs=PAIR)
         query.scratch["request"] = request_values(values, query)
         columns = candidate_columns(self.world, query, candidates.items, values)
         ranker = self.world.models.ranker

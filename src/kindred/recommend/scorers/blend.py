@@ -1,7 +1,7 @@
 """The final score: models blended by how much is known of the user and of each item."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,6 +23,18 @@ class Blend:
     world: World
     name: str = "blend"
     policy: FailPolicy = FailPolicy.CLOSED
+    _standard: Floats = field(init=False, repr=False, compare=False)
+    _cold_item: Floats = field(init=False, repr=False, compare=False)
+    _cold_user: Floats = field(init=False, repr=False, compare=False)
+    _chosen_user: Floats = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Split the weights of families among the bundle's models."""
+        blend, names = self.world.models.blend, self.world.models.scored
+        object.__setattr__(self, "_standard", _column(blend.weights, names))
+        for rule in ("cold_item", "cold_user", "chosen_user"):
+            split = split_families(getattr(blend.config, rule), blend.config, names)
+            object.__setattr__(self, f"_{rule}", _column(split, names))
 
     def enabled(self, query: Query) -> bool:
         """Say yes."""
@@ -55,19 +67,19 @@ class Blend:
 
         Weights that a placement fixes hold for all, unless they name nothing that the bundle has.
         """
-        blend, names = self.world.models.blend, self.world.models.scored
-        fixed = _column(split_families(query.params.weights, blend.config, names), names)
-        if fixed.any():
-            return np.repeat(fixed, len(candidates), axis=1)
+        blend = self.world.models.blend
+        if query.params.weights:
+            names = self.world.models.scored
+            fixed = _column(split_families(query.params.weights, blend.config, names), names)
+            if fixed.any():
+                return np.repeat(fixed, len(candidates), axis=1)
         k = np.float32(max(self.world.config.evidence, 1e-6))
         user = user_evidence(self.world, query)
         users = self.world.evidence(candidates.items).astype(np.float32)
         item = users / (users + k)
         unknown = np.float32(blend.config.cold_item_scale) * (1 - item)
-        without = blend.config.chosen_user if chosen_vector(self.world, query).any() else blend.config.cold_user
-        cold_user = _column(split_families(without, blend.config, names), names)
-        cold_item = _column(split_families(blend.config.cold_item, blend.config, names), names)
-        return user * (_column(blend.weights, names) * item + cold_item * unknown) + (1 - user) * cold_user
+        cold_user = self._chosen_user if chosen_vector(self.world, query).any() else self._cold_user
+        return user * (self._standard * item + self._cold_item * unknown) + (1 - user) * cold_user
 
     def _strategy(self, query: Query, candidates: Candidates, total: Floats) -> str:
         """Return the user's strategy, or that of cold items where most of the best candidates are."""
