@@ -1,9 +1,10 @@
 """Lets questions in as fast as they can be answered, by how long they wait; the rest is refused at once.
 
 Calls wait before a gate rather than inside the event loop, where all would be slow together. As in CoDel (Nichols and
-Jacobson, 2012), what counts is how long a call waits and not how many do. A short burst may wait twice the target; once
-calls have waited without a break for an interval, each may wait for the target; and while calls are refused, those let
-in wait for half of it, as what cannot all be served need not also be served late.
+Jacobson, 2012), what counts is how long a call waits and not how many do. In a short burst a call may take half as long
+again as the target until it is answered; once calls have waited without a break for an interval, each may take the
+target; and while calls are refused, those let in wait for half of it, as what cannot all be served need not also be
+served late. What was read late by a loop that had too much to do counts as having waited.
 """
 
 import asyncio
@@ -32,6 +33,8 @@ _START = 8
 # A loop that comes round faster than this (seconds) has nothing to do.
 _IDLE = 0.001
 _WEIGHT = 0.1
+# Of the target, what a call of a short burst may take until it is answered.
+_BURST = 1.5
 # While calls wait, someone looks after them so often (seconds), also where no call leaves.
 _LOOK = INTERVAL / 4
 _LONGEST_RETRY = 3
@@ -52,6 +55,8 @@ class Gate:
         self._left: float | None = None
         # Smoothed seconds: from one call that left to the next, inside, and until the loop comes round.
         self._gap, self._stay, self._lag = 0.0, 0.0, 0.0
+        # Seconds until the loop came round the last time: as long may have waited, unread, what is read now.
+        self._round = 0.0
         self._judged = ticks()
         self._looking: asyncio.TimerHandle | None = None
 
@@ -70,7 +75,7 @@ class Gate:
         place: asyncio.Future[float | None] = asyncio.get_running_loop().create_future()
         if not self._waiting:
             self._since = now
-        self._waiting.append((now, place))
+        self._waiting.append((now - self._round, place))
         self._measure(now)
         if self._looking is None:
             self._looking = asyncio.get_running_loop().call_later(_LOOK, self._look)
@@ -122,10 +127,13 @@ class Gate:
 
     def _patience(self, now: float) -> float:
         """Return how long a call may wait, in seconds."""
+        least = self._target / 2
         if now - self._refused < INTERVAL:
-            return self._target / 2
+            return least
         standing = self._since is not None and now - self._since > INTERVAL
-        return self._target if standing else 2 * self._target
+        whole = self._target if standing else _BURST * self._target
+        # What is let in has yet to be answered.
+        return max(whole - self._stay, least)
 
     def _refuse(self, now: float) -> None:
         self._refused = now
@@ -141,7 +149,8 @@ class Gate:
         asyncio.get_running_loop().call_soon(self._came_round, now)
 
     def _came_round(self, asked: float) -> None:
-        self._lag += _WEIGHT * (self._ticks() - asked - self._lag)
+        self._round = self._ticks() - asked
+        self._lag += _WEIGHT * (self._round - self._lag)
 
     def _judge(self, now: float) -> None:
         """Ten times a second: make room while calls wait though the loop has time, take it back where it has not."""

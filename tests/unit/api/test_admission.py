@@ -121,8 +121,40 @@ async def test_full_service_comes_back_by_itself(bench: Bench) -> None:
     assert bench.gate.enter_at_once() is not None
 
 
+async def waited(bench: Bench, seconds: float) -> bool:
+    """Return whether a call that comes now is let in after some time."""
+    await settle()
+    (task,) = await bench.wait()
+    await bench.serve(seconds)
+    return task.result() is not None
+
+
+async def test_a_call_of_a_burst_may_wait(bench: Bench) -> None:
+    bench.fill()
+    assert await waited(bench, 0.9 * TARGET)
+
+
+async def test_what_a_call_will_take_inside_counts_as_waiting(bench: Bench) -> None:
+    bench.fill()
+    for _ in range(40):
+        await bench.serve(TARGET)
+        bench.fill()
+    assert not await waited(bench, 0.9 * TARGET)
+
+
+async def test_a_call_that_a_late_loop_reads_has_waited_already(bench: Bench) -> None:
+    bench.fill()
+    await settle()
+    bench.inside.pop()
+    bench.gate.leave(bench.now)
+    bench.fill()
+    bench.now += 0.8 * TARGET
+    assert not await waited(bench, 0.9 * TARGET)
+
+
 async def test_calls_that_never_end_do_not_keep_others_out(bench: Bench) -> None:
     room = bench.fill()
+    await settle()
     bench.now += 2 * INTERVAL
     waiting = await bench.wait(room)
     while not all(task.done() for task in waiting):

@@ -151,7 +151,8 @@ class ListsBase:
 
     def _near_lists(self, number: int, k: int) -> NDArray[np.intp]:
         """Return the lists to look through for the neighbours of the rows of one, more where they hold too few."""
-        order = np.argsort(-(self._centroids @ self._centroids[number]), kind="stable")
+        centre = self._centroids[number]
+        order = self.order(centre, self.products(centre))
         enough = int(np.searchsorted(np.cumsum(self._sizes[order]), k + 1)) + 1
         wanted = order[: max(enough, int(np.ceil(_WIDER * self.tuning.lists(k, 1.0))))]
         return wanted if number in wanted else np.append(wanted, number)

@@ -14,6 +14,9 @@ from kindred.api.schemas.search import MOST_OFFSET, SearchRequest, SearchRespons
 from kindred.api.tokens import READ
 from kindred.recommend.ask import Served, ShownItem
 
+FOUND_BY = {"text", "text_content", "catalogue"}
+"""What an answer says of the parts of a search that failed or were late, and without which results are missing."""
+
 
 @post(
     "/api/v1/search",
@@ -30,8 +33,18 @@ async def search(data: JSONBody[SearchRequest], platform: Injected, request: Req
     return _response(data, await platform.serving.search(to_search(data)))
 
 
+def next_offset(asked: SearchRequest, served: Served) -> int | None:
+    """Return where the next page begins; None where nothing is left, or lies beyond what pages reach.
+
+    Where a source failed, a short page does not mean that nothing is left: it goes on behind what was shown.
+    """
+    shown = len(served.items)
+    whole = shown < asked.count and FOUND_BY.isdisjoint(served.degraded)
+    behind = asked.offset + shown
+    return None if whole or behind > MOST_OFFSET else behind
+
+
 def _response(asked: SearchRequest, served: Served) -> SearchResponse:
-    behind = asked.offset + asked.count
     return SearchResponse(
         results=[_result(shown) for shown in served.items],
         request_id=served.request_id,
@@ -39,7 +52,7 @@ def _response(asked: SearchRequest, served: Served) -> SearchResponse:
         state_version=served.state_version,
         strategy=served.strategy,
         degraded=served.degraded,
-        next_offset=behind if len(served.items) == asked.count and behind <= MOST_OFFSET else None,
+        next_offset=next_offset(asked, served),
         took_ms=served.took_ms,
         trace=served.trace,
     )
