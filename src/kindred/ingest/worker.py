@@ -10,7 +10,7 @@ from typing import Annotated, Literal, NamedTuple, Protocol
 from msgspec import Meta
 
 from kindred.core.config import Config
-from kindred.core.errors import InvalidInput, StateWentBack
+from kindred.core.errors import InvalidInput, LeaseHeld, StateWentBack
 from kindred.core.position import Position
 from kindred.ports.log import EventLog, LogRecord, Membership
 from kindred.ports.telemetry import Meter
@@ -67,7 +67,8 @@ class Stage(Protocol):
     async def fold(self, records: Sequence[LogRecord], standing: Position) -> Position:
         """Fold records of one partition, at least the first of them; return where the fold stands now.
 
-        `standing`: the watermark as it was read before. Raises StateWentBack where it is lower when state is written.
+        `standing`: the watermark as it was read before. Raises StateWentBack where it is lower when state is written,
+        LeaseHeld where the log takes no commit because the partition is another's by now.
         """
         ...
 
@@ -233,6 +234,11 @@ class Worker:
             owned.position = await fold_or_bury(self._stage, records, standing)
         except StateWentBack as error:
             self._begin_anew(partition, error)
+            return False
+        except LeaseHeld as error:
+            # The state has it; its next owner, who may be this one again, folds on from there.
+            _logger.info("group %s: %s", self._stage.name, error.detail)
+            self._drop(partition)
             return False
         return True
 

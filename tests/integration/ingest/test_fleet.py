@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.integration.ingest.stores import NOW, World, happened
 
-from kindred.core.errors import StoreUnavailable
+from kindred.core.errors import LeaseHeld, StoreUnavailable
 from kindred.core.event import (
     EventContext,
     HistoryRemoved,
@@ -188,10 +188,10 @@ async def test_members_come_and_go_under_load(fleet, seed):
 
 
 class Paused:
-    """A store that holds up the first call of a method until it is told to go on: its caller is a zombie meanwhile."""
+    """A store that holds up one call of a method until it is told to go on: its caller is a zombie meanwhile."""
 
-    def __init__(self, store, method: str) -> None:
-        self._store, self._method = store, method
+    def __init__(self, store, method: str, call: int = 1) -> None:
+        self._store, self._method, self._left = store, method, call
         self.reached, self.go = asyncio.Event(), asyncio.Event()
 
     def __getattr__(self, name):
@@ -200,7 +200,8 @@ class Paused:
             return method
 
         async def wait(*args, **kwargs):
-            if not self.reached.is_set():
+            self._left -= 1
+            if self._left == 0:
                 self.reached.set()
                 await self.go.wait()
             return await method(*args, **kwargs)
@@ -279,6 +280,37 @@ def test_a_crash_at_any_step_changes_nothing(tmp_path_factory, seed, step, batch
         await the_same_as_a_calm_fold(world)
 
     asyncio.run(compare())
+
+
+class Taken:
+    """A log that takes a partition away under each of some commits, and refuses that commit."""
+
+    def __init__(self, log, times: int) -> None:
+        self._log, self.left = log, times
+
+    def __getattr__(self, name):
+        return getattr(self._log, name)
+
+    async def commit(self, group, position):
+        if not self.left:
+            return await self._log.commit(group, position)
+        self.left -= 1
+        members = self._log._groups[group]
+        for member in list(members._members):
+            members.expel(member)
+        raise LeaseHeld(f"partition {position.partition} is not this consumer's")
+
+
+async def test_a_partition_lost_while_its_end_is_waited_for_is_taken_up_again(tmp_path):
+    """By another member, or by the same one when it has it back: waiting goes on."""
+    world = World(tmp_path, partitions=4)
+    await world.record(*stream(9, 60))
+    real = world.log
+    world.log = Taken(real, 3)
+    await world.drain(batch=10)
+    assert world.log.left == 0
+    world.log = real
+    await the_same_as_a_calm_fold(world)
 
 
 async def test_from_four_partitions_to_eight(fleet):

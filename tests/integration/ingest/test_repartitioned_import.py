@@ -6,6 +6,7 @@ import dataclasses
 import pytest
 from tests.engines.kafka import Kafka
 from tests.integration.ingest.stores import World, happened
+from tests.integration.ingest.test_fleet import Paused
 from tests.integration.ingest.test_import_fold import records, rows_of, write_import
 
 from kindred.adapters.kafka.event_log import open_event_log
@@ -123,6 +124,36 @@ async def test_a_copied_marker_is_not_copied_on_to_the_next_epoch(tmp_path):
         await copy_marker(position._replace(partition=partition, offset=0), marker, log)
     assert sum(end.offset + 1 for end in await log.ends()) == 1
     assert (await log.ends())[log.partition_of("m")].offset == 0
+
+
+@pytest.mark.parametrize(
+    ("store", "method"),
+    [
+        *(("state", "read"), ("state", "write"), ("item_log", "append")),
+        *(("log", "append"), ("log", "commit"), ("log", "partitions")),
+    ],
+)
+@pytest.mark.parametrize("call", [1, 3])
+async def test_a_zombie_in_the_midst_of_an_import_undoes_nothing(tmp_path, store, method, call):
+    """It stops past its time-out; others fold all of its epoch and the next one; then it goes on where it stood."""
+    world = world_on(tmp_path / "lake", 4)
+    made = await imported(world)
+    paused = Paused(getattr(world, store), method, call)
+    zombie, stop = dataclasses.replace(world, **{store: paused}), asyncio.Event()
+    consuming = asyncio.create_task(zombie.consumer().run(stop))
+    await asyncio.wait_for(paused.reached.wait(), 20)
+    for group in [*world.log._groups.values(), *world.item_log._groups.values()]:
+        for member in list(group._members):
+            group.expel(member)
+    await world.log.repartition(6)
+    await world.record(made[0][0])
+    await world.drain()
+    paused.go.set()
+    await asyncio.sleep(0)
+    stop.set()
+    await asyncio.wait_for(consuming, 20)
+    await world.drain()
+    await the_same(world, tmp_path, 4)
 
 
 async def test_two_consumers_of_a_broker_fold_imports_that_two_ends_of_epochs_cut_through(kafka: Kafka, tmp_path):

@@ -87,11 +87,10 @@ class MemoryEventLog:
         self._share_out(group)
 
     async def committed(self, group: str) -> list[Position]:
-        """Return how far `group` is in each partition of the present epoch."""
+        """Return where each partition is read on from, in the oldest epoch that `group` has not folded there."""
         known = self._committed.get(group, {})
-        epoch = len(self._epochs) - 1
-        nothing = [Position(epoch, partition, -1) for partition in range(len(self._epochs[-1]))]
-        return [known.get(each.partition, each) for each in nothing]
+        places = [self._place(partition, known.get(partition)) for partition in range(max(map(len, self._epochs)))]
+        return [place for place in places if place is not None]
 
     def partition_of(self, key: str, epoch: int | None = None) -> int:
         """Return the partition of a key: its hash among the partitions of an epoch, else of the present one."""
@@ -144,6 +143,16 @@ class MemoryEventLog:
                 if part.records and known.get(partition, last._replace(offset=-1)) < last:
                     return epoch
         return len(self._epochs) - 1
+
+    def _place(self, partition: int, known: Position | None) -> Position | None:
+        """Return where a partition is read on from; None where only an older epoch has it, and that is folded."""
+        for epoch, parts in enumerate(self._epochs):
+            if partition >= len(parts) or (known is not None and known.epoch > epoch):
+                continue
+            start = known if known is not None and known.epoch == epoch else Position(epoch, partition, -1)
+            if parts is self._epochs[-1] or start.offset < parts[partition].next - 1:
+                return start
+        return None
 
     def _share_out(self, group: str) -> None:
         if group in self._groups:
