@@ -8,17 +8,18 @@ served late. What was read late by a loop that had too much to do counts as havi
 """
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from kindred.api.bodies import BATCH_LIMIT, SINGLE_LIMIT
+from kindred.api.bodies import BATCH_LIMIT, SINGLE_LIMIT, TOGETHER
 from kindred.api.problems import MEDIA_TYPE, problem
 from kindred.api.quick import again, read_body
 from kindred.core.errors import Overloaded
@@ -39,17 +40,43 @@ _BURST = 1.5
 _LOOK = INTERVAL / 4
 _LONGEST_RETRY = 3
 
+
+class _Rows(msgspec.Struct):
+    asked: list[msgspec.Raw] = msgspec.field(name="rows", default_factory=list)
+
+
+class _Requests(msgspec.Struct):
+    asked: list[msgspec.Raw] = msgspec.field(name="requests", default_factory=list)
+
+
+_MANY: dict[str, Any] = {
+    "/api/v1/recommendations/batch": _Requests | list[msgspec.Raw],
+    "/api/v1/recommendations/page": _Rows,
+}
 _QUESTIONS = ("/api/v1/recommendations", "/api/v1/search")
 
 
+class Load(NamedTuple):
+    """What a call weighs: how many places it takes, and how many questions are answered there one after another."""
+
+    places: int = 1
+    questions: int = 1
+
+
+ONE = Load()
+
+
 class Gate:
-    """Counts the calls inside, and lets those that wait in as others leave."""
+    """Counts the places taken inside, and lets calls that wait in as others leave.
+
+    A call of many questions may take more places than there are left: it would never come in otherwise.
+    """
 
     def __init__(self, target: float, pressure: Pressure, ticks: Callable[[], float] = time.monotonic) -> None:
         """Have calls wait for `target` seconds at most while the queue stands, and tell `pressure` when it does."""
         self._target, self._pressure, self._ticks = target, pressure, ticks
-        self._waiting: deque[tuple[float, asyncio.Future[float | None]]] = deque()
-        self._room, self._inside = _START, 0
+        self._waiting: deque[tuple[float, Load, asyncio.Future[float | None]]] = deque()
+        self._room, self._inside, self._queued = _START, 0, 0
         self._since: float | None = None
         self._refused = float("-inf")
         self._left: float | None = None
@@ -60,22 +87,23 @@ class Gate:
         self._judged = ticks()
         self._looking: asyncio.TimerHandle | None = None
 
-    def enter_at_once(self) -> float | None:
+    def enter_at_once(self, load: Load = ONE) -> float | None:
         """Let a call in if nobody waits and there is room; return when it came in, None when it did not."""
         if self._waiting or self._inside >= self._room:
             return None
-        return self._admit(self._ticks())
+        return self._admit(self._ticks(), load)
 
-    async def enter(self) -> float | None:
+    async def enter(self, load: Load = ONE) -> float | None:
         """Wait for a place inside; return when the call came in, None when it is refused."""
         now = self._ticks()
-        if len(self._waiting) >= self._room and (len(self._waiting) + 1) * self._gap > self._patience(now):
+        if self._queued >= self._room and (self._queued + 1) * self._gap > self._patience(now):
             self._refuse(now)
             return None
         place: asyncio.Future[float | None] = asyncio.get_running_loop().create_future()
         if not self._waiting:
             self._since = now
-        self._waiting.append((now - self._round, place))
+        self._waiting.append((now - self._round, load, place))
+        self._queued += load.places
         self._measure(now)
         if self._looking is None:
             self._looking = asyncio.get_running_loop().call_later(_LOOK, self._look)
@@ -83,18 +111,19 @@ class Gate:
             return await place
         except asyncio.CancelledError:
             if place.done() and not place.cancelled() and (entered := place.result()) is not None:
-                self.leave(entered)
+                self.leave(entered, load)
             raise
 
-    def leave(self, entered: float) -> None:
-        """Give the place of a call that came in at `entered` to those who wait."""
-        self._inside -= 1
+    def leave(self, entered: float, load: Load = ONE) -> None:
+        """Give the places of a call that came in at `entered` to those who wait."""
+        self._inside -= load.places
         now = self._ticks()
-        self._stay += _WEIGHT * (now - entered - self._stay)
+        each = (now - entered) * load.places / load.questions
+        self._stay += (1 - (1 - _WEIGHT) ** load.questions) * (each - self._stay)
         self._judge(now)
         if self._waiting:
             if self._left is not None:
-                gap = now - self._left
+                gap = (now - self._left) / load.places
                 self._gap += (_WEIGHT if self._gap else 1.0) * (gap - self._gap)
             self._left = now
         else:
@@ -111,18 +140,19 @@ class Gate:
     def _let_in(self, now: float) -> None:
         """Let in whoever there is room for, and refuse whoever has waited for too long."""
         while self._waiting:
-            came, place = self._waiting[0]
+            came, load, place = self._waiting[0]
             late = now - came > self._patience(now)
             if not (place.done() or late or self._inside < self._room):
                 return
             self._waiting.popleft()
+            self._queued -= load.places
             if place.done():
                 continue
             if now - came > self._target / 2:
                 self._pressure.rise()
             if late:
                 self._refuse(now)
-            place.set_result(None if late else self._admit(now))
+            place.set_result(None if late else self._admit(now, load))
         self._since = None
 
     def _patience(self, now: float) -> float:
@@ -139,8 +169,8 @@ class Gate:
         self._refused = now
         self._pressure.rise()
 
-    def _admit(self, now: float) -> float:
-        self._inside += 1
+    def _admit(self, now: float, load: Load) -> float:
+        self._inside += load.places
         self._measure(now)
         return now
 
@@ -181,12 +211,13 @@ class Admission:
             return
         # A body that never comes takes no place: who sends it may not even have a token.
         limit = BATCH_LIMIT if scope["path"].endswith("/batch") else SINGLE_LIMIT
-        _, messages = await read_body(receive, limit)
+        body, messages = await read_body(receive, limit)
         receive = again(messages, receive)
-        entered = self._gate.enter_at_once()
+        load = _load(scope["path"], body)
+        entered = self._gate.enter_at_once(load)
         if entered is None:
             came = time.perf_counter()
-            entered = await self._gate.enter()
+            entered = await self._gate.enter(load)
             if entered is None:
                 self._meter.count("http_refused")
                 await _refuse(send)
@@ -195,7 +226,20 @@ class Admission:
         try:
             await self._inner(scope, receive, send)
         finally:
-            self._gate.leave(entered)
+            self._gate.leave(entered, load)
+
+
+def _load(path: str, body: bytes | None) -> Load:
+    """Return what a call weighs by its body; what cannot be read weighs little, for it is only refused."""
+    kind = _MANY.get(path)
+    if kind is None or body is None:
+        return ONE
+    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = msgspec.json.decode(body, type=kind)
+        questions = max(1, len(found if isinstance(found, list) else found.asked))
+        # The rows of a page are answered one after another.
+        return Load(1 if kind is _Rows else min(questions, TOGETHER), questions)
+    return ONE
 
 
 def _is_question(scope: Scope) -> bool:

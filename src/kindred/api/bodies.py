@@ -20,6 +20,8 @@ SINGLE_LIMIT = 1 << 20
 """Bytes that the body of a single call may have."""
 BATCH_LIMIT = 8 << 20
 """Bytes that the body of a batch may have."""
+TOGETHER = 8
+"""Questions of one batch that are answered at the same time: other calls must come through between them."""
 BATCH_ELEMENTS = 1_000
 """Elements that a batch may have."""
 

@@ -1,6 +1,7 @@
 """The gate: what waits, what is let in, what is refused, and who is told."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from litestar.types import Receive, Scope, Send
 from tests.e2e.api.stand_in import StandIn, stand_in
 
-from kindred.api.admission import INTERVAL, LEAST, Admission, Gate
+from kindred.api.admission import INTERVAL, LEAST, ONE, Admission, Gate, Load
 from kindred.api.limits import HttpConfig
 from kindred.api.quick import read_body
 from kindred.api.server import create_asgi
@@ -106,6 +107,58 @@ async def test_a_queue_shorter_than_the_room_is_never_refused_at_the_door(bench:
         (task,) = await bench.wait()
         assert not task.done()
     task.cancel()
+
+
+async def test_a_batch_takes_the_places_of_what_it_has_answered_together_and_teaches_the_cost_of_one(
+    bench: Bench,
+) -> None:
+    batch = Load(places=8, questions=100)
+    entered = bench.gate.enter_at_once(batch)
+    assert entered is not None
+    assert bench.gate.enter_at_once() is None
+    (waiting,) = await bench.wait()
+    bench.now += 0.5
+    bench.gate.leave(entered, batch)
+    await settle()
+    assert waiting.result() is None, "it waited for too long"
+    # A hundred in half a second, eight at a time: 40 ms each, where a call of half a second would be far too slow.
+    assert bench.gate._stay == pytest.approx(0.04, rel=0.01)
+    assert bench.fill() >= 8
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "load"),
+    [
+        ("recommendations/batch", [{}] * 100, Load(8, 100)),
+        ("recommendations/batch", {"requests": [{}] * 3}, Load(3, 3)),
+        ("recommendations/page", {"user_id": "u", "rows": [{}] * 20}, Load(1, 20)),
+        ("recommendations/batch", {"requests": 7}, Load(1, 1)),
+        ("recommendations/page", [], Load(1, 1)),
+        ("recommendations", {"rows": [1, 2]}, Load(1, 1)),
+    ],
+)
+async def test_a_call_weighs_what_its_body_asks(path: str, body: Any, load: Load) -> None:
+    seen: list[Load] = []
+
+    class Watched(Gate):
+        def enter_at_once(self, load: Load = ONE) -> float | None:
+            seen.append(load)
+            return super().enter_at_once(load)
+
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        assert json.loads((await receive())["body"]) == body  # type: ignore[typeddict-item]
+
+    gate = Watched(TARGET, Pressure())
+    data = json.dumps(body).encode()
+    messages: list[Any] = [{"type": "http.request", "body": data, "more_body": False}]
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    scope: Any = {"type": "http", "method": "POST", "path": f"/api/v1/{path}"}
+    await Admission(inner, gate, NoMeter())(scope, receive, None)  # type: ignore[arg-type]
+    assert seen == [load]
+    assert gate._inside == 0
 
 
 async def test_full_service_comes_back_by_itself(bench: Bench) -> None:

@@ -10,7 +10,7 @@ from litestar import Request, post
 from litestar.params import JSONBody
 
 from kindred.api.access import described, require_admin
-from kindred.api.bodies import BATCH_LIMIT, SINGLE_LIMIT, Batch, BatchBody, Element, StrictBody
+from kindred.api.bodies import BATCH_LIMIT, SINGLE_LIMIT, TOGETHER, Batch, BatchBody, Element, StrictBody
 from kindred.api.platform import Injected, Platform
 from kindred.api.problems import problem, unforeseen
 from kindred.api.routes.answers import answered
@@ -20,9 +20,6 @@ from kindred.api.schemas.slates import BatchAnswer, BatchResponse, PageRequest, 
 from kindred.api.tokens import READ
 from kindred.core.errors import InvalidInput, KindredError
 from kindred.recommend.ask import Served
-
-TOGETHER = 8
-"""Elements of one batch that are answered at the same time: other calls must come through between them."""
 
 _SHARED = ("/user_id", "/context")
 """What the rows of a page have in common."""
