@@ -52,12 +52,12 @@ def fault_of(model: Any, message: str, at: str = "") -> Fault:
     steps = _STEP.findall(place.group(1)) if place else []
     what = message[: place.start()] if place else message
     path = [name or index for name, index in steps if index != "..."]
-    pointer = at + "".join(f"/{_escape(part)}" for part in path)
+    pointer = at + "".join(f"/{escape(part)}" for part in path)
     if unknown := _UNKNOWN.match(what):
         name = unknown.group(1)[:200]
-        return Fault(f"{pointer}/{_escape(name)}", unknown_key(name, _fields(model, path)))
+        return Fault(f"{pointer}/{escape(name)}", unknown_key(name, _fields(model, path)))
     if missing := _MISSING.match(what):
-        return Fault(f"{pointer}/{_escape(missing.group(1))}", "is required")
+        return Fault(f"{pointer}/{escape(missing.group(1))}", "is required")
     if what.startswith("Invalid enum value "):
         return Fault(pointer, _choices(model, path, what.removeprefix("Invalid enum value ")))
     if wrong := _WRONG.match(what):
@@ -65,7 +65,8 @@ def fault_of(model: Any, message: str, at: str = "") -> Fault:
     return Fault(pointer, what.replace("Expected ", "must be ", 1))
 
 
-def _escape(part: str) -> str:
+def escape(part: str) -> str:
+    """Return a name as it stands in a JSON pointer (RFC 6901)."""
     return part.replace("~", "~0").replace("/", "~1")
 
 

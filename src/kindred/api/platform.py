@@ -6,6 +6,7 @@ from typing import Protocol, TypeAlias
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
+from kindred.app.placements import LivePlacements
 from kindred.core.clock import Clock
 from kindred.core.event import Event
 from kindred.core.position import Position
@@ -143,6 +144,11 @@ class Platform(Protocol):
     @property
     def journal(self) -> EventJournal:
         """Return the way into the log."""
+        ...
+
+    @property
+    def placements(self) -> LivePlacements:
+        """Return the placements with their versions."""
         ...
 
     @property

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from kindred.app.follower import Follower
 from kindred.app.notices import Notices
 from kindred.app.page_tokens import PageTokens, read_secret
+from kindred.app.placements import LivePlacements
 from kindred.app.sections import StoresConfig, consumer_config, preference_config
 from kindred.app.serving import Serving
 from kindred.app.stores import Stores, open_stores
@@ -39,6 +40,7 @@ class App:
     stores: Stores
     journal: Journal
     follower: Follower
+    placements: LivePlacements
     text_feed: TextFeed
     serving: Serving
     consumer: Consumer
@@ -55,12 +57,15 @@ class App:
         self.follower.touches = True
         with contextlib.suppress(KindredError):
             await self.follower.step()
+        with contextlib.suppress(KindredError):
+            await self.placements.step()
         if consume:
             self._consuming = asyncio.create_task(self.consume(self._stop))
         else:
             self._begin(self.text_feed.run(CONSUMER_FIRST))
         self._begin(self.notices.tell())
         self._begin(self.follower.run())
+        self._begin(self.placements.run())
         self._begin(self.serving.sweep())
 
     async def consume(self, stop: asyncio.Event) -> None:
@@ -105,12 +110,13 @@ async def build_app(settings: Settings, clock: Clock | None = None) -> App:
     journal = Journal(stores.log, notices.recorded, meter)
     recommend = settings.section(RecommendConfig)
     follower = Follower(stores, clock, recommend, preference_config(settings), meter)
+    placements = LivePlacements(stores.rules, settings.table("placements", PlacementConfig), clock, meter)
     serving = Serving(
         stores,
         follower,
         clock,
         recommend,
-        settings.table("placements", PlacementConfig),
+        placements,
         settings.section(Deadlines),
         meter,
         journal.record,
@@ -119,4 +125,4 @@ async def build_app(settings: Settings, clock: Clock | None = None) -> App:
         settings.section(ReservesConfig),
     )
     text_feed = TextFeed(stores.catalog, stores.text, meter)
-    return App(settings, clock, meter, stores, journal, follower, text_feed, serving, consumer, notices)
+    return App(settings, clock, meter, stores, journal, follower, placements, text_feed, serving, consumer, notices)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import msgspec
 
 from kindred.app.page_tokens import Page
+from kindred.app.placements import Placements
 from kindred.core.config import nearest
 from kindred.core.errors import InvalidInput
 from kindred.core.query import Boost, Context, Filters, Params, Query, SearchTerms
@@ -69,7 +70,7 @@ async def build_query(
     ask: Ask,
     request_id: str,
     now: int,
-    placements: Mapping[str, PlacementConfig],
+    placements: Placements,
     world: World,
     page: Page | None = None,
 ) -> Query:
@@ -78,8 +79,8 @@ async def build_query(
     Raises InvalidInput for an unknown placement and for expressions that cannot be used; an unknown item on screen and
     a bundle that is not the page's degrade the answer.
     """
-    name, config = placement_of(ask, placements), world.config
-    placement = placements[name]
+    name, config = placement_of(ask, placements.by_name), world.config
+    placement = placements.by_name[name]
     ids = [*ask.exclude_items, *([] if ask.item_id is None else [ask.item_id])]
     known = await world.catalog.get(ids) if ids else []
     found = {item.item.item_id: item.ordinal for item in known if item is not None}
@@ -90,6 +91,7 @@ async def build_query(
         user_id=ask.user_id,
         request_id=request_id,
         placement=name,
+        placements_version=placements.version,
         count=ask.count or placement.count,
         context=Context(
             time=now if ask.time is None else ask.time,

@@ -39,12 +39,13 @@ class StoresConfig(Config, frozen=True, kw_only=True):
     """Where everything is kept: one URL per port, `scheme:location`; locations of files are below the data folder.
 
     `event_log`: the durable log of events. `state`: what is known of users and items now. `interactions`: the whole
-    history. `catalog`: items. `profiles`: users' profiles. `cache`: answers that may vanish. `models`: trained bundles.
-    `vectors`: which kind of vector index bundles hold. `traces`: what requests did, for a day. `tokens`: bearer tokens,
-    hashed. `leases`: who consumes and who trains. `dead_letters`: events that could never be folded.
-    `item_log`: the log in which acts travel to their items where `event_log` has several partitions; empty: none, items
-    are folded together with users. `notifier`: how processes tell one another that something has changed.
-    `text`: the full-text index of each machine, with `?language=` the language whose word forms it knows.
+    history. `catalog`: items. `profiles`: users' profiles. `cache`: answers that may vanish. `models`: trained
+    bundles. `vectors`: which kind of vector index bundles hold. `traces`: what requests did, for a day. `tokens`:
+    bearer tokens, hashed. `rules`: the versions of the placements that are changed while servers run. `leases`: who
+    consumes and who trains. `dead_letters`: events that could never be folded. `item_log`: the log in which acts
+    travel to their items where `event_log` has several partitions; empty: none, items are folded together with
+    users. `notifier`: how processes tell one another that something has changed. `text`: the full-text index of
+    each machine, with `?language=` the language whose word forms it knows.
     """
 
     event_log: StoreUrl = "sqlite:log"
@@ -57,6 +58,7 @@ class StoresConfig(Config, frozen=True, kw_only=True):
     vectors: StoreUrl = "local:"
     traces: StoreUrl = "sqlite:traces.sqlite"
     tokens: StoreUrl = "sqlite:tokens.sqlite"
+    rules: StoreUrl = "sqlite:rules.sqlite"
     leases: StoreUrl = "local:leases"
     dead_letters: StoreUrl = "sqlite:dead_letters.sqlite"
     item_log: Annotated[str, Meta(pattern=r"^([a-z][a-z0-9+-]*:.*)?$")] = ""

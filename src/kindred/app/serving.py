@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from itertools import count
 
@@ -14,6 +14,7 @@ from kindred.app.asking import as_search, build_query, placement_of
 from kindred.app.explaining import read_record, trace_again, why_not_again
 from kindred.app.follower import Follower
 from kindred.app.page_tokens import Page, PageTokens
+from kindred.app.placements import LivePlacements
 from kindred.app.stores import Stores
 from kindred.core.clock import DAY, Clock
 from kindred.core.errors import BundleError, KindredError, NotFound, StoreUnavailable
@@ -40,7 +41,7 @@ from kindred.recommend.ask import (
     SimilarUsersAnswer,
     SimilarUsersAsk,
 )
-from kindred.recommend.config import PlacementConfig, RecommendConfig
+from kindred.recommend.config import RecommendConfig
 from kindred.recommend.effects.gathered import Gathered
 from kindred.recommend.effects.replay import ReplayLog, ReplayRecord, replay_query
 from kindred.recommend.effects.served import ServedLog
@@ -80,7 +81,7 @@ class Serving:
         follower: Follower,
         clock: Clock,
         config: RecommendConfig,
-        placements: Mapping[str, PlacementConfig],
+        placements: LivePlacements,
         deadlines: Deadlines,
         meter: Meter,
         record: Callable[[Sequence[Event]], Awaitable[object]],
@@ -134,10 +135,11 @@ class Serving:
         return await self._serve(world, funnel, query, started)
 
     async def _query(self, world: World, ask: Ask) -> Query:
-        now, page = self._clock.now(), None
+        # Taken once: another version may come while the question is read.
+        now, placements, page = self._clock.now(), self._placements.now, None
         if ask.page_token is not None:
-            page = self._pages.read(ask.page_token, ask, placement_of(ask, self._placements), now)
-        return await build_query(ask, new_id("rec"), now, self._placements, world, page)
+            page = self._pages.read(ask.page_token, ask, placement_of(ask, placements.by_name), now)
+        return await build_query(ask, new_id("rec"), now, placements, world, page)
 
     async def _serve(self, world: World, funnel: Funnel, query: Query, started: float) -> Served:
         slate = await self._slate(world, funnel, query)
@@ -228,6 +230,8 @@ class Serving:
             said.append(f"{why}: run `kindred train`")
         if self._follower.trouble:
             said.append(self._follower.trouble)
+        if not self._placements.looked:
+            said.append(self._placements.trouble or "the placements were not read yet")
         return said
 
     def warnings(self) -> list[str]:
@@ -235,7 +239,7 @@ class Serving:
         said = []
         if self._follower.has_world and self._follower.refused:
             said.append(f"the active bundle was refused, the one before it serves: {self._follower.refused}")
-        return said + ([self._follower.crowded] if self._follower.crowded else [])
+        return said + [each for each in (self._follower.crowded, self._placements.trouble) if each]
 
     async def sweep(self) -> None:
         """Drop reserves past their time every minute, and replay records past their day every hour, until cancelled."""

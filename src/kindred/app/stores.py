@@ -18,6 +18,7 @@ from kindred.ports.log import DeadLetters, EventLog
 from kindred.ports.models import ModelStore
 from kindred.ports.operations import Cache, Leases, Notifier, TokenStore, TraceStore
 from kindred.ports.resource import Resource
+from kindred.ports.rules import RuleStore
 from kindred.ports.state import StateStore
 from kindred.ports.text import TextIndex
 from kindred.ports.vectors import VectorIndexes
@@ -45,6 +46,7 @@ class Stores:
     vectors: VectorIndexes
     traces: TraceStore
     tokens: TokenStore
+    rules: RuleStore
     leases: Leases
     dead_letters: DeadLetters
     notifier: Notifier
@@ -85,6 +87,7 @@ class Stores:
             "models": self.models,
             "traces": self.traces,
             "tokens": self.tokens,
+            "rules": self.rules,
             "leases": self.leases,
             "dead_letters": self.dead_letters,
             "notifier": self.notifier,
@@ -141,6 +144,7 @@ async def _opened(opened: Callable[[str], Awaitable[Any]], lake: Path) -> Stores
         vectors=await opened("vectors"),
         traces=await opened("traces"),
         tokens=await opened("tokens"),
+        rules=await opened("rules"),
         leases=await opened("leases"),
         dead_letters=await opened("dead_letters"),
         notifier=await opened("notifier"),

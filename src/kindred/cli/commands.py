@@ -22,6 +22,7 @@ from kindred.cli.loading import import_data
 from kindred.cli.log import log
 from kindred.cli.models import models
 from kindred.cli.output import note
+from kindred.cli.placements import placements
 from kindred.cli.precomputing import precompute
 from kindred.cli.running import run_all
 from kindred.cli.serving import serve
@@ -69,7 +70,7 @@ for _command in (
     doctor,
 ):
     app.command(_command)
-for _group in (catalog, config, events, features, lake, log, models, state, token, users):
+for _group in (catalog, config, events, features, lake, log, models, placements, state, token, users):
     app.command(_group)
 
 

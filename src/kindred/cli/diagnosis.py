@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from kindred.cli.findings import Finding, advice, ok, trouble
 from kindred.cli.output import age, size
+from kindred.cli.placements import placements_of
+from kindred.cli.promises import placement_promises
 from kindred.core.clock import DAY
 from kindred.core.errors import KindredError
 from kindred.core.position import Position
@@ -169,6 +171,18 @@ async def _reasons(stores: "Stores") -> AsyncIterator[str]:
         for letter in letters:
             yield letter.reason
         after, seen = letters[-1].position, seen + len(letters)
+
+
+async def look_at_placements(stores: "Stores", settings: "Settings") -> list[Finding]:
+    """Look at the newest version of the placements that were changed while servers ran."""
+    from kindred.recommend.config import RecommendConfig
+
+    found = await placements_of(stores, settings).read()
+    recommend = settings.section(RecommendConfig)
+    broken = [each for name in found.document for each in placement_promises(name, found.by_name[name], recommend)]
+    names = ", ".join(found.document)
+    said = f"version {found.version} says what holds for {names}" if names else "are as in the settings"
+    return broken or [ok("placements", said)]
 
 
 async def look_at_tokens(stores: "Stores", settings: "Settings") -> list[Finding]:

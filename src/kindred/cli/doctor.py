@@ -10,6 +10,7 @@ from kindred.cli.diagnosis import (
     look_at_consumer,
     look_at_data,
     look_at_home,
+    look_at_placements,
     look_at_stores,
     look_at_tokens,
     look_at_training,
@@ -84,6 +85,7 @@ async def _examine_stores(stores: "Stores", settings: "Settings") -> list[Findin
         "bundle": look_at_bundle(stores, SystemClock().now()),
         "training": look_at_training(settings.home, SystemClock().now()),
         "consumer": look_at_consumer(stores),
+        "placements": look_at_placements(stores, settings),
         "tokens": look_at_tokens(stores, settings),
     }
     answers = await asyncio.gather(*steps.values(), return_exceptions=True)

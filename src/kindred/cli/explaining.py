@@ -39,6 +39,7 @@ async def explain(
             for place, one in enumerate(trace.items, start=1)]  # fmt: skip
     if rows:
         show(table(columns, rows, title=f"What put each item there (bundle {trace.bundle})"))
+    _under(trace.placements_version)
     _doubt(trace.exact, trace.cause)
 
 
@@ -74,7 +75,15 @@ def _show_why_not(said: "WhyNot") -> None:
     if said.why is not None and said.score is not None:
         low = "" if said.lowest_shown is None else f"; the lowest shown has {said.lowest_shown:.4f}"
         note(f"Its score is {said.score:.4f}{low}. What weighed most: {_most(said.why) or 'nothing'}.")
+    _under(said.placements_version)
     _doubt(said.exact, said.cause)
+
+
+def _under(version: int) -> None:
+    if version:
+        note(
+            f"It was asked under version {version} of the placements: `kindred placements show {version}`.", style="dim"
+        )
 
 
 def _doubt(exact: bool, cause: str | None) -> None:

@@ -45,6 +45,7 @@ async def run(
     app = await build_app(settings)
     try:
         await app.follower.step()
+        await app.placements.step()
 
         async def rank(user_id: str) -> "Grade":
             return await app.serving.precompute(Ask(user_id=user_id, placement=placement))

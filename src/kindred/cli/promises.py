@@ -28,7 +28,7 @@ def broken_promises(settings: "Settings") -> list[Finding]:
         *_deadlines(settings.section(Deadlines)),
     ]
     for name, placement in settings.table("placements", PlacementConfig).items():
-        found += _placement(name, placement, recommend)
+        found += placement_promises(name, placement, recommend)
     for name in ("standard", "cold_user", "cold_item"):
         found += _weights(f"blend.{name}", getattr(blend, name))
     if preference.negative_rating >= preference.positive_rating:
@@ -58,7 +58,8 @@ def _depths(where: str, config: "RecommendConfig") -> Iterator[Finding]:
         )
 
 
-def _placement(name: str, placement: "PlacementConfig", recommend: "RecommendConfig") -> Iterator[Finding]:
+def placement_promises(name: str, placement: "PlacementConfig", recommend: "RecommendConfig") -> Iterator[Finding]:
+    """Return what a placement says and cannot hold."""
     where = f"placements.{name}"
     ranked = recommend.ranked if placement.ranked is None else placement.ranked
     candidates = recommend.candidates if placement.candidates is None else placement.candidates

@@ -42,8 +42,8 @@ async def opened_stores(settings: "Settings | None" = None, *, alone: bool = Fal
 async def opened_app(settings: "Settings | None" = None, *, answering: bool = True) -> AsyncIterator["App"]:
     """Build the application and close it at the end.
 
-    `answering`: it takes over the catalogue and the active bundle first. It folds nothing and logs nothing of what it
-    answers: that is for a server.
+    `answering`: it takes over the catalogue, the active bundle and the placements first. It folds nothing and logs
+    nothing of what it answers: that is for a server.
     """
     from kindred.app.app import build_app
 
@@ -51,6 +51,7 @@ async def opened_app(settings: "Settings | None" = None, *, answering: bool = Tr
     try:
         if answering:
             await app.follower.step()
+            await app.placements.step()
         yield app
     finally:
         await app.close()

@@ -99,7 +99,8 @@ class Served(_Event, tag="s", frozen=True, kw_only=True, omit_defaults=True):
 
     `epsilons`, `pools`: by slot, how probable it was that the slot is drawn, and from how many items; empty where no
     slot could be. `pinned`: slots, from 0, that a rule filled. `seed`: of the draws. `policy`: greedy, epsilon or
-    thompson; `epsilon_new` in records of earlier releases.
+    thompson; `epsilon_new` in records of earlier releases. `placements_version`: the stored version of the placements
+    that it was asked under, 0 = the settings alone, and in records of earlier releases.
     """
 
     user_id: str
@@ -115,6 +116,7 @@ class Served(_Event, tag="s", frozen=True, kw_only=True, omit_defaults=True):
     pools: list[int] = []
     pinned: list[int] = []
     seed: int = 0
+    placements_version: int = 0
 
 
 class Imported(_Event, tag="m", frozen=True, kw_only=True, omit_defaults=True):

@@ -117,6 +117,7 @@ class Query:
     this answer continues: on earlier pages, or in rows above it. `where` holds what each expression of the filters and
     boosts lets through now, by its text.
 
+    `placements_version`: of which stored version the placement is, 0 = as the settings say.
     `facts` is filled by the query hydrators; `scratch` passes what one stage computed to later ones of the same request
     (such as the solved user vector), under the name of the stage that owns it.
     """
@@ -125,6 +126,7 @@ class Query:
     request_id: str
     context: Context
     placement: str = "home"
+    placements_version: int = 0
     count: int = 20
     filters: Filters = field(default_factory=Filters)
     params: Params = field(default_factory=Params)

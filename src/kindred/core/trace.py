@@ -35,6 +35,7 @@ class ItemTrace(msgspec.Struct, kw_only=True, omit_defaults=True):
 class Trace(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The stages of a request in the order in which they ended, the items shown, and the versions that they saw.
 
+    `placements_version`: the stored version of the placements that the request was asked under, 0 = the settings alone.
     `exact`: whether all of it is as it was when the request was answered, with the `cause` where it is not.
     """
 
@@ -46,3 +47,4 @@ class Trace(msgspec.Struct, kw_only=True, omit_defaults=True):
     milliseconds: float = 0.0
     exact: bool = True
     cause: str | None = None
+    placements_version: int = 0

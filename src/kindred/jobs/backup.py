@@ -18,7 +18,7 @@ from kindred.ports.resource import Copyable, Resource
 from kindred.ports.state import StateStore
 from kindred.training.lake_events import EVENTS, MANIFEST, LakeEvents
 
-ORDER = ("state", "interactions", "profiles", "catalog", "dead_letters", "models", "tokens")
+ORDER = ("state", "interactions", "profiles", "catalog", "dead_letters", "models", "tokens", "rules")
 """Stores besides the log, in the order in which they are copied; whatever is copied after the state may be newer."""
 
 # An import writes to several stores before its marker stands in the log; trainer and lake replace files.

@@ -22,7 +22,7 @@ class Recorder:
     def __init__(self, query: Query, bundle: str, meter: Meter) -> None:
         """Start the clock."""
         self.query = query
-        self.trace = Trace(request_id=query.request_id, bundle=bundle)
+        self.trace = Trace(request_id=query.request_id, bundle=bundle, placements_version=query.placements_version)
         self._meter = meter
         self._started = time.perf_counter()
 

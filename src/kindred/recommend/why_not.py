@@ -35,8 +35,9 @@ class WhyNot(msgspec.Struct, frozen=True, kw_only=True):
     stage `cut_after`, which keeps the best only; `outranked`: it was ranked, and others took the slots. `slot`: its
     own in the answer, from 1. `place` among the `ranked` candidates, best first, from 1; of an item that was never
     proposed, where it would have come had it been. `lowest_shown`: the lowest score in the answer. `why`: its parts
-    and features. `asked_sources`: how many each source proposed. `exact`: whether all of it is as when the request was
-    answered, with the `cause` where it is not.
+    and features. `asked_sources`: how many each source proposed. `placements_version`: the stored version of the
+    placements that the request was asked under, 0 = the settings alone. `exact`: whether all of it is as when the
+    request was answered, with the `cause` where it is not.
     """
 
     request_id: str
@@ -57,6 +58,7 @@ class WhyNot(msgspec.Struct, frozen=True, kw_only=True):
     why: ItemTrace | None = None
     exact: bool = True
     cause: str | None = None
+    placements_version: int = 0
 
 
 async def watch(runner: Runner, funnel: Funnel, query: Query) -> Watching:
@@ -114,6 +116,7 @@ async def why_not(runner: Runner, world: World, funnel: Funnel, watching: Watchi
         score=None if why is None else why.score,
         lowest_shown=rounded(float(np.nanmin(scores))) if np.isfinite(scores).any() else None,
         why=why,
+        placements_version=query.placements_version,
     )
 
 

@@ -11,11 +11,13 @@ from kindred.adapters.memory.catalog import MemoryCatalog
 from kindred.adapters.memory.event_log import MemoryEventLog
 from kindred.adapters.memory.interactions import MemoryInteractions
 from kindred.adapters.memory.profiles import MemoryProfiles
+from kindred.adapters.memory.rules import MemoryRules
 from kindred.adapters.memory.state import MemoryStateStore
 from kindred.adapters.memory.tokens import MemoryTokens
 from kindred.api.limits import HttpConfig
 from kindred.api.server import create_asgi
 from kindred.api.tokens import mint
+from kindred.app.placements import LivePlacements
 from kindred.core.clock import FixedClock
 from kindred.core.errors import KindredError, NotFound
 from kindred.core.event import (
@@ -49,6 +51,7 @@ from kindred.recommend.ask import (
     SimilarUsersAnswer,
     SimilarUsersAsk,
 )
+from kindred.recommend.config import PlacementConfig
 from kindred.recommend.pressure import Pressure
 from kindred.recommend.why_not import WhyNot
 
@@ -182,6 +185,9 @@ class StandIn:
         self.stores = Shelves()
         self.journal = FoldingJournal(self.stores)
         self.serving = PlainAnswers(self.stores)
+        self.rules = MemoryRules()
+        configured = {"home": PlacementConfig(count=10), "search": PlacementConfig()}
+        self.placements = LivePlacements(self.rules, configured, self.clock, self.meter)
         self.tokens: dict[str, str] = {}
 
     def client(self, scope: str | None = "admin") -> httpx.AsyncClient:

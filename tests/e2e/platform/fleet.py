@@ -110,7 +110,7 @@ def write_settings(home: Path, engines: dict[str, Engine]) -> None:
         "state": engines["state"].url,
         "cache": engines["cache"].url,
         "notifier": engines["cache"].url,
-        **dict.fromkeys(("catalog", "profiles", "interactions", "tokens", "traces", "leases"), postgres),
+        **dict.fromkeys(("catalog", "profiles", "interactions", "tokens", "rules", "traces", "leases"), postgres),
     }
     lines = [f'{port} = "{url}"' for port, url in stores.items()]
     (home / "kindred.toml").write_text("\n".join(["[stores]", *lines, ""]))

@@ -26,6 +26,7 @@ MEMORY = StoresConfig(
     vectors="memory:",
     traces="memory:",
     tokens="memory:",
+    rules="memory:",
     leases="memory:",
     dead_letters="memory:",
 )

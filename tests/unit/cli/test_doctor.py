@@ -19,7 +19,7 @@ from kindred.cli.main import run
 from kindred.cli.user_diagnosis import look_at_user
 from kindred.core.bundle import Manifest
 from kindred.core.clock import DAY
-from kindred.core.errors import BundleCorrupt, StoreUnavailable
+from kindred.core.errors import BundleCorrupt, ConfigError, StoreUnavailable
 from kindred.core.item import Item
 from kindred.core.position import Position
 from kindred.core.trace import StageTrace
@@ -27,6 +27,7 @@ from kindred.features.groups import user_key
 from kindred.features.users import UserRecord, encode_user
 from kindred.ports.interactions import InteractionRow
 from kindred.ports.log import DeadLetter
+from kindred.ports.rules import RuleVersion
 from kindred.ports.state import StateRecord, StateWrite
 from kindred.settings.load import load_settings
 
@@ -133,6 +134,20 @@ async def test_consumer_and_dead_letters(stores: Stores) -> None:
 
 async def test_tokens(stores: Stores, home: Path) -> None:
     assert "401" in said(await diagnosis.look_at_tokens(stores, load_settings(SCHEMA, {}, home)))
+
+
+async def test_placements(stores: Stores, home: Path) -> None:
+    """What holds is said, what cannot hold is trouble, and so is a version that this release cannot use."""
+    settings = load_settings(SCHEMA, {}, home)
+    assert "as in the settings" in said(await diagnosis.look_at_placements(stores, settings))
+    await stores.rules.append(RuleVersion(version=1, created=NOW), b'{"home": {"count": 10}}')
+    assert "version 1 says what holds for home" in said(await diagnosis.look_at_placements(stores, settings))
+    await stores.rules.append(RuleVersion(version=2, created=NOW), b'{"home": {"count": 50, "ranked": 20}}')
+    found = await diagnosis.look_at_placements(stores, settings)
+    assert levels(found) == {"placements.home.count": Level.TROUBLE}
+    await stores.rules.append(RuleVersion(version=3, created=NOW), b'{"home": {"count": "many"}}')
+    with pytest.raises(ConfigError, match="version 3 of the placements cannot be used"):
+        await diagnosis.look_at_placements(stores, settings)
 
 
 async def test_an_unknown_user_is_told_from_one_not_yet_folded(stores: Stores, home: Path) -> None:

@@ -18,6 +18,7 @@ TRACE = Trace(
     bundle="b1",
     exact=False,
     cause="the bundle was b0, is now b1",
+    placements_version=4,
 )
 WHY = WhyNot(
     request_id="rec_1",
@@ -63,6 +64,7 @@ def test_an_answer_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Film 3" in said.out
     assert "als 0.40, popular 0.10" in said.out
     assert "the bundle was b0" in said.err
+    assert "asked under version 4 of the placements" in said.err
 
 
 def test_what_is_missing_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,6 +72,7 @@ def test_what_is_missing_is_explained(capsys: pytest.CaptureFixture[str]) -> Non
     said = capsys.readouterr()
     assert "ranked 31 of 300" in said.err
     assert "item.users -1.50" in said.err
+    assert "of the placements" not in said.err
     assert "popular" in said.out
 
 

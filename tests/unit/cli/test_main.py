@@ -26,6 +26,8 @@ COMMANDS = [
     ["state"], ["state", "rebuild"], ["lake"], ["lake", "write"], ["lake", "compact"], ["lake", "query"], ["events"],
     ["log"], ["log", "repartition"], ["users"], ["users", "export"],
     ["events", "dead-letters"],
+    ["placements"], ["placements", "show"], ["placements", "set"], ["placements", "history"],
+    ["placements", "rollback"],
     ["features"], ["features", "list"], ["features", "show"],
     ["tune"], ["models", "show"], ["models", "compare"], ["models", "card"],
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from tests.unit.recommend.world import CONFIGS, NOW, build, changed
 from tests.unit.training.ranking.examples import QUIET, planted
 
 from kindred.app.asking import build_query
+from kindred.app.placements import Placements
 from kindred.core.candidates import Candidates
 from kindred.core.clock import HOUR
 from kindred.core.errors import StoreUnavailable
@@ -143,7 +144,7 @@ async def served_columns(platform, user: int) -> tuple[Query, Candidates]:
     """Make a request of now through the funnel that serves, up to where the ranker would order."""
     device, placement, country = PLACES[user]
     ask = Ask(user_id=f"nu{user}", placement=placement, device=device, location=country and f"{country}-13")
-    surfaces = {page: PlacementConfig() for page in ("home", "search")}
+    surfaces = Placements({page: PlacementConfig() for page in ("home", "search")})
     query = await build_query(ask, "r", platform.clock.now(), surfaces, platform.world)
     kept = Kept()
     live = build_funnel(platform.world, deadlines=Deadlines())

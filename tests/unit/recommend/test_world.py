@@ -8,6 +8,7 @@ import pytest
 from tests.unit.recommend.world import CATEGORIES, NOW, build, item
 
 from kindred.app.asking import build_query
+from kindred.app.placements import Placements
 from kindred.core.candidates import Candidates
 from kindred.core.clock import DAY, HOUR
 from kindred.core.errors import InvalidInput, NotFound
@@ -41,7 +42,7 @@ async def platform(tmp_path):
 async def asked(platform, user_id="u1", **fields):
     """Return a query with the user's facts read."""
     ask = Ask(user_id=user_id, **fields)
-    query = await build_query(ask, "rec_x", NOW, {"home": PlacementConfig()}, platform.world)
+    query = await build_query(ask, "rec_x", NOW, Placements({"home": PlacementConfig()}), platform.world)
     found = dict(await UserState(platform.world).hydrate(query))
     query.facts = found.pop("facts")
     query.scratch.update(found)

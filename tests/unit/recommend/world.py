@@ -15,6 +15,7 @@ from kindred.adapters.memory.leases import MemoryLeases
 from kindred.adapters.memory.models import MemoryModelStore
 from kindred.adapters.memory.notifier import MemoryNotifier
 from kindred.adapters.memory.profiles import MemoryProfiles
+from kindred.adapters.memory.rules import MemoryRules
 from kindred.adapters.memory.state import MemoryStateStore
 from kindred.adapters.memory.text import MemoryText
 from kindred.adapters.memory.tokens import MemoryTokens
@@ -22,6 +23,7 @@ from kindred.adapters.memory.traces import MemoryTraces
 from kindred.adapters.memory.vectors import MemoryVectorIndexes
 from kindred.app.follower import Follower
 from kindred.app.page_tokens import PageTokens
+from kindred.app.placements import LivePlacements
 from kindred.app.serving import Serving
 from kindred.app.stores import Stores
 from kindred.core.bundle import Manifest
@@ -166,6 +168,7 @@ def memory_stores(home: Path, vectors=None) -> Stores:
         vectors=vectors or MemoryVectorIndexes(),
         traces=MemoryTraces(),
         tokens=MemoryTokens(),
+        rules=MemoryRules(),
         leases=MemoryLeases(),
         dead_letters=MemoryDeadLetters(),
         notifier=MemoryNotifier(),
@@ -264,11 +267,12 @@ async def build(
     )
     journal = Journal(stores.log, consumer.wake)
     surfaces = placements or {page: PlacementConfig() for page in ("home", "search", "item_page", "category")}
-    pages = PageTokens(b"s" * 32)
+    pages, live = PageTokens(b"s" * 32), LivePlacements(stores.rules, surfaces, clock, NoMeter())
     serving = Serving(
-        stores, follower, clock, config, surfaces, Deadlines(), NoMeter(), journal.record, pages, reserves=reserves
+        stores, follower, clock, config, live, Deadlines(), NoMeter(), journal.record, pages, reserves=reserves
     )
     await follower.step()
+    await live.step()
     return Platform(stores, clock, follower, serving, journal, consumer, columns, user_ids)
 
 

@@ -10,6 +10,7 @@ from kindred.api.routes import (
     onboarding,
     operations,
     people,
+    placements,
     search,
     slates,
     tracking,
@@ -26,6 +27,7 @@ HANDLERS: list[ControllerRouterHandler] = [
     *users.HANDLERS,
     *people.HANDLERS,
     *onboarding.HANDLERS,
+    *placements.HANDLERS,
     *operations.HANDLERS,
     *documents.HANDLERS,
 ]

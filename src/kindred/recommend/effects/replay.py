@@ -19,6 +19,18 @@ from kindred.recommend.reserves.reserve import GRADE
 
 CATALOGUE = "catalogue_seq"
 """Under this name a query's scratch holds the place in the catalogue's feed that it began at."""
+_ASKED = (
+    "user_id",
+    "placement",
+    "placements_version",
+    "count",
+    "seed",
+    "received",
+    "context",
+    "filters",
+    "params",
+    "search",
+)
 
 
 class ReplayRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -27,7 +39,7 @@ class ReplayRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     `shown` is what it answered, `before` what stood on earlier pages or in rows above. `preference`: the user's
     preference version; `catalogue`: the place in the catalogue's feed that the server had come to; `digest`: of
-    what was answered, with scores; `degraded`: what it was made without.
+    what was answered, with scores; `degraded`: what it was made without; `placements_version`: as in the query.
     """
 
     user_id: str
@@ -50,6 +62,7 @@ class ReplayRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     catalogue: int = 0
     digest: int = 0
     degraded: list[str] = []
+    placements_version: int = 0
 
 
 def encode_replay(record: ReplayRecord) -> bytes:
@@ -71,10 +84,7 @@ def digest_of(shown: Candidates) -> int:
 
 def replay_query(record: ReplayRecord, request_id: str) -> Query:
     """Return the query that the record answers, with its full trace wanted."""
-    values: dict[str, Any] = {
-        name: getattr(record, name)
-        for name in ("user_id", "placement", "count", "seed", "received", "context", "filters", "params", "search")
-    }
+    values: dict[str, Any] = {name: getattr(record, name) for name in _ASKED}
     return Query(request_id=request_id, want_trace=True, shown=record.before, **values)
 
 
@@ -115,5 +125,6 @@ class ReplayLog:
             catalogue=query.scratch.get(CATALOGUE, 0),
             digest=digest_of(slate.candidates),
             degraded=slate.degraded,
+            placements_version=query.placements_version,
         )
         await self.keep([(query.request_id, query.received, encode_replay(record))])

@@ -48,5 +48,6 @@ class ServedLog:
             pools=slate.candidates.column(POOL_SIZE, 0.0).astype(int).tolist() if drawn else [],
             pinned=np.flatnonzero(slate.candidates.column(PINNED, 0.0)).tolist(),
             seed=query.seed if drawn else 0,
+            placements_version=query.placements_version,
         )
         await self.record([event])
