@@ -60,6 +60,8 @@ def fault_of(model: Any, message: str, at: str = "") -> Fault:
         return Fault(f"{pointer}/{escape(missing.group(1))}", "is required")
     if what.startswith("Invalid enum value "):
         return Fault(pointer, _choices(model, path, what.removeprefix("Invalid enum value ")))
+    if " matching regex " in what and (said := _described(model, path)):
+        return Fault(pointer, f"must be {said}")
     if wrong := _WRONG.match(what):
         return Fault(pointer, f"must be {wrong.group(1)}, is {wrong.group(2)}")
     return Fault(pointer, what.replace("Expected ", "must be ", 1))
@@ -81,6 +83,15 @@ def _choices(model: Any, path: list[str], given: str) -> str:
     values = [str(value) for kind in found for value in kind.values]
     near = nearest(given.strip("'\""), values)
     return f"must be one of {', '.join(values)}; is {given}" + (f"; did you mean {near}?" if near else "")
+
+
+def _described(model: Any, path: list[str]) -> str | None:
+    """Return what a struct says of the form of its field at `path`."""
+    holders = [kind for kind in _types_at(model, path[:-1]) if isinstance(kind, inspect.StructType)]
+    kinds = [field.type for kind in holders for field in kind.fields if path and field.encode_name == path[-1]]
+    kinds += [inner for kind in kinds if isinstance(kind, inspect.UnionType) for inner in kind.types]
+    found = [kind.extra_json_schema for kind in kinds if isinstance(kind, inspect.Metadata)]
+    return next((str(each["description"]) for each in found if each and "description" in each), None)
 
 
 def _types_at(model: Any, path: list[str]) -> list[inspect.Type]:

@@ -1,6 +1,7 @@
 """Every failure as `application/problem+json` (RFC 9457)."""
 
 import logging
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -8,11 +9,14 @@ from typing import Any
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.params import KwargDefinition
+from litestar.typing import FieldDefinition
 
 from kindred.api.decoding import fault_of
 from kindred.core.errors import Fault, InvalidInput, KindredError, NotFound, Overloaded, TooLarge, Unauthorized
 from kindred.core.ids import new_id
 
+_MISSING = re.compile(r"Missing required query parameter '([^']+)'")
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger("kindred.api")
 
@@ -93,13 +97,22 @@ def _parameter_faults(request: Request[Any, Any, Any], error: ValidationExceptio
     extra = error.extra if isinstance(error.extra, list) else []
     known = request.route_handler.parsed_fn_signature.parameters
     faults = [
-        fault_of(known[each["key"]].annotation, str(each["message"]), f"/{each['key']}")
+        _parameter_fault(known[each["key"]], str(each["message"]), each["key"])
         if each.get("source") == "query"
         else Fault("", "needs a JSON body")
         for each in extra
         if isinstance(each, dict)
     ]
+    if missing := _MISSING.match(error.detail):
+        faults.append(Fault(f"/{missing[1]}", f"is a query parameter that is required: ?{missing[1]}=…"))
     return faults or [Fault("", error.detail)]
+
+
+def _parameter_fault(field: FieldDefinition, message: str, name: str) -> Fault:
+    described = field.kwarg_definition.description if isinstance(field.kwarg_definition, KwargDefinition) else None
+    if " matching regex " in message and described:
+        return Fault(f"/{name}", f"must be {described}")
+    return fault_of(field.annotation, message, f"/{name}")
 
 
 def on_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -49,7 +49,7 @@ def parse_time(text: str, pointer: str) -> int:
     except ValueError as error:
         raise InvalidInput.at(pointer, f"must be ISO-8601 with a zone, is {text[:40]!r}") from error
     if moment.tzinfo is None:
-        raise InvalidInput.at(pointer, f"needs a zone, such as {text[:40]}Z")
+        raise InvalidInput.at(pointer, f"needs a zone, such as {moment.isoformat()}Z")
     try:
         # In whole numbers: a float of seconds loses milliseconds in far years.
         return (moment.astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1)

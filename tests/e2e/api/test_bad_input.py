@@ -22,6 +22,22 @@ def _problem(answer: httpx.Response, status: int) -> dict[str, Any]:
     return body
 
 
+@pytest.mark.parametrize(
+    ("address", "pointer", "said"),
+    [
+        ("/api/v1/requests/rec_x/why-not", "/item_id", "is a query parameter that is required: ?item_id=…"),
+        ("/api/v1/popular?country=Germany", "/country", "must be ISO 3166 alpha-2, such as DE"),
+    ],
+)
+async def test_a_query_parameter_that_is_wrong_or_missing_is_named(
+    app: StandIn, address: str, pointer: str, said: str
+) -> None:
+    async with app.client() as client:
+        body = _problem(await client.get(address), 400)
+    assert body["errors"] == [{"pointer": pointer, "detail": said}]
+    assert body["detail"] == f"{pointer}: {said}"
+
+
 RECOMMENDATION_FAULTS = [
     (b"", "", "JSON"),
     (b"{", "", "JSON"),
@@ -51,7 +67,7 @@ RECOMMENDATION_FAULTS = [
     (b'{"user_id": "u", "filters": {"categry": "x"}}', "/filters/categry", "`category`"),
     (b'{"user_id": "u", "context": {"divice": "tv"}}', "/context/divice", "`device`"),
     (b'{"user_id": "u", "context": {"page": "hom"}}', "/context/page", "home"),
-    (b'{"user_id": "u", "context": {"location": "Germany"}}', "/context/location", "must"),
+    (b'{"user_id": "u", "context": {"location": "Germany"}}', "/context/location", "such as DE or DE-BE-Berlin"),
     (b'{"user_id": "u", "context": {"time": "2024-01-01T00:00:00"}}', "/context/time", "zone"),
     (b'{"user_id": "u", "context": {"time": "yesterday"}}', "/context/time", "ISO-8601"),
     (b'{"user_id": "u", "context": {"item_id": "\\u0007"}}', "/context/item_id", "control"),

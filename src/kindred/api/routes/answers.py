@@ -34,7 +34,7 @@ from kindred.recommend.ask import ListAnswer, ListAsk, Served, ShownItem, Simila
 Count = Annotated[int, QueryParameter(ge=1, le=100, description="how many, 1 to 100")]
 Window = Annotated[Literal["1h", "24h", "7d"], QueryParameter(description="how far back")]
 Category = Annotated[str | None, QueryParameter(min_length=1, max_length=256, description="only of this category")]
-Country = Annotated[str | None, QueryParameter(pattern="^[A-Za-z]{2}$", description="ISO 3166 alpha-2")]
+Country = Annotated[str | None, QueryParameter(pattern="^[A-Za-z]{2}$", description="ISO 3166 alpha-2, such as DE")]
 Metric = Literal["hybrid", "collaborative", "content"]
 
 

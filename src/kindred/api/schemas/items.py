@@ -24,7 +24,9 @@ class ItemBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     category: Name | None = None
     categories: Names = ()
     tags: Names = ()
-    thumbnail_url: Annotated[str, Meta(max_length=2_048, pattern=r"^(https?://|/)\S*$")] | None = None
+    thumbnail_url: (
+        Annotated[str, Meta(max_length=2_048, pattern=r"^(https?://|/)\S*$", description="https://… or /…")] | None
+    ) = None
     creator: Name | None = None
     rating: Annotated[float, Meta(ge=0, le=1_000)] | None = None
     price: Annotated[float, Meta(ge=0, le=1e12)] | None = None

@@ -24,7 +24,9 @@ class RequestContext(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     page: Literal["home", "search", "item_page", "category"] | None = None
     device: Literal["mobile", "web", "tv"] | None = None
-    location: Annotated[str, Meta(pattern=LOCATION, description="CC[-region[-city]]")] | None = None
+    location: (
+        Annotated[str, Meta(pattern=LOCATION, description="CC[-region[-city]], such as DE or DE-BE-Berlin")] | None
+    ) = None
     time: Time | None = None
     session_id: Name | None = None
     item_id: Id | None = None

@@ -16,12 +16,19 @@ class UserBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What is known of a user besides what they did."""
 
     user_id: Id | None = None
-    country: Annotated[str, Meta(pattern="^[A-Za-z]{2}$", description="ISO 3166 alpha-2")] | None = None
+    country: Annotated[str, Meta(pattern="^[A-Za-z]{2}$", description="ISO 3166 alpha-2, such as DE")] | None = None
     region: Name | None = None
     gender: Name | None = None
     birth_year: Annotated[int, Meta(ge=1880, le=2100)] | None = None
-    language: Annotated[str, Meta(max_length=35, pattern="^[A-Za-z0-9-]+$", description="BCP 47")] | None = None
-    timezone: Annotated[str, Meta(max_length=64, pattern="^[A-Za-z0-9_+/-]+$", description="IANA name")] | None = None
+    language: (
+        Annotated[str, Meta(max_length=35, pattern="^[A-Za-z0-9-]+$", description="BCP 47, such as de-CH")] | None
+    ) = None
+    timezone: (
+        Annotated[
+            str, Meta(max_length=64, pattern="^[A-Za-z0-9_+/-]+$", description="an IANA name, such as Europe/Berlin")
+        ]
+        | None
+    ) = None
     created: Time | None = None
     preferred_categories: Names = ()
     preferred_tags: Names = ()

@@ -7,7 +7,7 @@ from kindred.recommend.items.attribute_column import Kinds
 from kindred.recommend.items.attributes import Parts
 from kindred.recommend.items.values import Moment, Value, read_moment
 from kindred.recommend.where.grammar import at_character
-from kindred.recommend.where.terms import Contains, Has, Leaf, Literal, Name, Ordered, Within, written
+from kindred.recommend.where.terms import Contains, Has, Leaf, Literal, Name, Ordered, Within, full_name, written
 
 _HOLDS = {
     Kinds.NUMBER: "numbers",
@@ -24,7 +24,7 @@ def check(leaf: Leaf, known: Mapping[Parts, Kinds]) -> str | None:
     if kinds is None:
         names = {_short(parts): parts for parts in known}
         near = nearest(_short(leaf.name.parts), names)
-        hint = f"; did you mean `{Name(names[near])}`?" if near else ""
+        hint = f"; did you mean `{_said(names[near])}`?" if near else ""
         return f"{_place(leaf.name)} is an unknown attribute{hint}"
     match leaf:
         case Within():
@@ -78,8 +78,14 @@ def _short(parts: Parts) -> str:
     return ".".join(parts[1:] if len(parts) > 1 else parts)
 
 
+def _said(parts: Parts) -> Name:
+    """Return a name as people write it: without `attributes.` where it means the same."""
+    short = parts[1:]
+    return Name(short if short and full_name(short, 0).parts == parts else parts)
+
+
 def _place(name: Name) -> str:
-    return f"{at_character(name.at)}: `{name}`"
+    return f"{at_character(name.at)}: `{_said(name.parts)}`"
 
 
 def _shown(literal: Literal) -> str:

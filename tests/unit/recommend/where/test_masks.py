@@ -78,19 +78,20 @@ SHOP = [
     ),
 ]
 REFUSED = [
-    ("yeer > 1990", "at character 1: `attributes.yeer` is an unknown attribute; did you mean `attributes.year`?"),
+    ("yeer > 1990", "at character 1: `yeer` is an unknown attribute; did you mean `year`?"),
     ("prize = 1", "did you mean `price`?"),
-    ("brand = 'x'", "`attributes.brand` is an unknown attribute; did you mean `attributes.brand.country`?"),
+    ("brand = 'x'", "`brand` is an unknown attribute; did you mean `brand.country`?"),
+    ("attributes.price = 'x'", "`attributes.price` is an unknown attribute; did you mean `price`?"),
     ('price > "a"', 'at character 1: `price` holds numbers: "a" (at character 9) is no number and no date'),
     ("price = 'a'", '`price` holds numbers: "a" (at character 9) is none'),
     ("price > 2020-01-01", "`price` holds numbers"),
     ("created > 5", "`created` holds dates: 5 (at character 11) is none"),
     ("created = 'soon'", '`created` holds dates: "soon"'),
     ("tags = 'New'", "`tags` holds lists: ask with `contains`"),
-    ("year contains 'x'", "`attributes.year` holds numbers: only lists and texts contain something"),
+    ("year contains 'x'", "`year` holds numbers: only lists and texts contain something"),
     ("creator contains 5", "`creator` holds texts: 5 (at character 18) is no text"),
-    ("sold > true", "`attributes.sold` holds true or false: true"),
-    ("year in [1990, 'x']", '`attributes.year` holds numbers: "x" (at character 16) is none'),
+    ("sold > true", "`sold` holds true or false: true"),
+    ("year in [1990, 'x']", '`year` holds numbers: "x" (at character 16) is none'),
 ]
 
 
