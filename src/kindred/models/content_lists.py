@@ -34,7 +34,8 @@ class ContentLists:
 
     def of(self, item: int) -> Ordinals | None:
         """Return the ordinals (c,) that are like an item, best first; None for one without a list."""
-        place = int(np.searchsorted(self.items, item))
+        # A wider number would have the whole array widened first.
+        place = int(self.items.searchsorted(np.int32(item)))
         if place == len(self.items) or self.items[place] != item or item in self.edited:
             return None
         near: Ordinals = self.neighbours[place]
