@@ -4,8 +4,6 @@ It answers what is well formed and asks for nothing unusual; every other call go
 again and says what is wrong. So both ways have one set of rules and one documentation.
 """
 
-from dataclasses import replace
-
 import msgspec
 from litestar.types import ASGIApp, Receive, Scope, Send
 
@@ -15,7 +13,7 @@ from kindred.api.limits import RateLimit
 from kindred.api.platform import Platform
 from kindred.api.problems import headers_of, problem
 from kindred.api.quick import JSON, PROBLEM, again, answer, read_body, welcome
-from kindred.api.routes.answers import answered, recommended
+from kindred.api.routes.answers import recommended, response
 from kindred.api.schemas.recommendation import RecommendationRequest, to_ask
 from kindred.api.tokens import ADMIN, READ, TokenVerifier
 from kindred.core.errors import KindredError
@@ -37,7 +35,7 @@ class QuickRecommendations:
         self._app = app
         self._verifier = verifier
         self._limit = limit
-        self._written: dict[tuple[object, ...], bytes] = {}
+        self._kept: dict[int, tuple[ShownItem, bytes]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one call."""
@@ -75,18 +73,20 @@ class QuickRecommendations:
         return ask
 
     def _whole(self, served: Served) -> bytes:
-        """Write an answer around its items, which many answers show alike."""
-        rest = _encode(answered(replace(served, items=[])))
-        items = b",".join([self._item(shown) for shown in served.items])
+        """Write an answer around its items, which later answers may show again as they are."""
+        rest = _encode(response(served, []))
+        items = b",".join([self._item(shown) for shown in served.items] if served.kept else map(_written, served.items))
         return b'{"recommendations":[' + items + b"]" + rest[len(_EMPTY) :]
 
     def _item(self, shown: ShownItem) -> bytes:
-        item = shown.catalog_item
-        told = (shown.reason, shown.anchor_item_id, shown.source, shown.sources)
-        key = (item.ordinal, item.seq, shown.score, shown.rating, *told)
-        written = self._written.get(key)
-        if written is None:
-            if len(self._written) >= _KEPT:
-                self._written.clear()
-            written = self._written[key] = _encode(recommended(shown))
-        return written
+        # By identity, which the entry itself keeps from being given to another: to compare values takes longer.
+        known = self._kept.get(id(shown))
+        if known is None:
+            if len(self._kept) >= _KEPT:
+                self._kept.clear()
+            known = self._kept[id(shown)] = (shown, _written(shown))
+        return known[1]
+
+
+def _written(shown: ShownItem) -> bytes:
+    return _encode(recommended(shown))

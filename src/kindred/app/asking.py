@@ -22,6 +22,8 @@ from kindred.recommend.world import World
 DEFAULT_PLACEMENT = "home"
 # Nobody's record is read, and nothing is logged as served to nobody.
 _OF_A_USER = ("user_state", "served_log")
+_MOST_USUAL = 1_000
+_usual: dict[int, tuple[PlacementConfig, RecommendConfig, Params]] = {}
 UNKNOWN_ITEM = "unknown_item"
 BUNDLE_CHANGED = "bundle_changed"
 
@@ -44,26 +46,45 @@ def placement_of(ask: Ask, placements: Mapping[str, PlacementConfig]) -> str:
 
 def params_of(ask: Ask, placement: PlacementConfig, config: RecommendConfig) -> Params:
     """Return what steers the stages of a request."""
-
-    def first(*values: float | None, default: float) -> float:
-        return next((value for value in values if value is not None), default)
-
-    return Params(
-        candidates=placement.candidates or config.candidates,
-        ranked=placement.ranked or config.ranked,
-        diversity=first(ask.diversity, placement.diversity, default=config.diversity),
-        reranker=placement.reranker or config.reranker,
-        category_cap=first(placement.category_cap, default=config.category_cap),
-        creator_spacing=config.creator_spacing if placement.creator_spacing is None else placement.creator_spacing,
-        exploration=first(ask.exploration, placement.exploration, default=config.exploration),
-        disabled=placement.disabled if config.served_log else (*placement.disabled, "served_log"),
-        weights=placement.weights,
-        rules=placement.rules,
+    usual = _usual_params(placement, config)
+    if ask.diversity is None and ask.exploration is None and not ask.boosts:
+        return usual
+    return msgspec.structs.replace(
+        usual,
+        diversity=usual.diversity if ask.diversity is None else ask.diversity,
+        exploration=usual.exploration if ask.exploration is None else ask.exploration,
         boosts=tuple(
             Boost(where=canonical_text(each.where, f"/boosts/{place}/where"), factor=each.factor)
             for place, each in enumerate(ask.boosts)
         ),
     )
+
+
+def _usual_params(placement: PlacementConfig, config: RecommendConfig) -> Params:
+    """Return what steers the stages of requests that ask for nothing of their own; worked out once per placement."""
+    kept = _usual.get(id(placement))
+    if kept is not None and kept[0] is placement and kept[1] is config:
+        return kept[2]
+
+    def first(value: float | None, default: float) -> float:
+        return default if value is None else value
+
+    params = Params(
+        candidates=placement.candidates or config.candidates,
+        ranked=placement.ranked or config.ranked,
+        diversity=first(placement.diversity, config.diversity),
+        reranker=placement.reranker or config.reranker,
+        category_cap=first(placement.category_cap, config.category_cap),
+        creator_spacing=config.creator_spacing if placement.creator_spacing is None else placement.creator_spacing,
+        exploration=first(placement.exploration, config.exploration),
+        disabled=placement.disabled if config.served_log else (*placement.disabled, "served_log"),
+        weights=placement.weights,
+        rules=placement.rules,
+    )
+    if len(_usual) >= _MOST_USUAL:
+        _usual.clear()
+    _usual[id(placement)] = (placement, config, params)
+    return params
 
 
 async def build_query(

@@ -4,8 +4,10 @@ import hashlib
 import hmac
 import os
 import secrets
+import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,20 +51,23 @@ class _Token(msgspec.Struct, frozen=True, array_like=True):
     shown: bytes
 
 
+_encode = msgspec.msgpack.Encoder().encode
+
+
 class PageTokens:
     """Writes and reads tokens that nobody else can make."""
 
     def __init__(self, secret: bytes) -> None:
-        """Sign with HMAC-SHA256 (RFC 2104) under `secret`."""
+        """Sign with keyed BLAKE2b (RFC 7693, 2015) under `secret`."""
         self._secret = secret
 
     def write(self, ask: Ask, placement: str, page: Page, now: int) -> str | None:
         """Return the token behind a page that is not the last; `now` is ms, `page.shown` includes what it shows."""
         if len(page.shown) >= MOST_SHOWN:
             return None
-        shown = np.array(page.shown, "<i4").tobytes()
+        shown = struct.pack(f"<{len(page.shown)}i", *page.shown)
         token = _Token(now, hashed_id(ask.user_id), _asked(ask, placement), page.bundle, page.seed, shown)
-        data = msgspec.msgpack.encode(token)
+        data = _encode(token)
         return urlsafe_b64encode(self._seal(data) + data).rstrip(b"=").decode()
 
     def read(self, text: str, ask: Ask, placement: str, now: int) -> Page:
@@ -92,14 +97,24 @@ class PageTokens:
         return msgspec.msgpack.decode(data, type=_Token)
 
     def _seal(self, data: bytes) -> bytes:
-        return hmac.digest(self._secret, data, "sha256")
+        return hashlib.blake2b(data, key=self._secret[:64], digest_size=_SEAL).digest()
 
 
 def _asked(ask: Ask, placement: str) -> bytes:
     """Return 16 bytes that are the same for the same filters on the same placement, whatever their order."""
     lists = (ask.categories, ask.tags, ask.exclude_items)
+    if ask.where is None and ask.min_rating is None and not any(lists):
+        return _unfiltered(placement, ask.exclude_seen)
     where = None if ask.where is None else canonical_text(ask.where, "/filters/where")
-    asked = [placement, where, ask.exclude_seen, ask.min_rating, *(sorted(each) for each in lists)]
+    return _digest(placement, where, ask.exclude_seen, ask.min_rating, *(sorted(each) for each in lists))
+
+
+@lru_cache(maxsize=1_000)
+def _unfiltered(placement: str, exclude_seen: bool) -> bytes:
+    return _digest(placement, None, exclude_seen, None, [], [], [])
+
+
+def _digest(*asked: object) -> bytes:
     return hashlib.blake2b(msgspec.json.encode(asked), digest_size=16).digest()
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from kindred.app.asking import as_search, build_query, placement_of
 from kindred.app.explaining import read_record, trace_again, why_not_again
+from kindred.app.follow_ups import FollowUps
 from kindred.app.follower import Follower
 from kindred.app.page_tokens import Page, PageTokens
 from kindred.app.placements import LivePlacements
@@ -30,6 +31,8 @@ from kindred.pipeline.funnel import Deadlines, Funnel
 from kindred.pipeline.runner import Runner
 from kindred.ports.telemetry import Meter
 from kindred.recommend.ask import (
+    ANSWERED,
+    SHOWN,
     Ask,
     ListAnswer,
     ListAsk,
@@ -42,7 +45,6 @@ from kindred.recommend.ask import (
     SimilarUsersAsk,
 )
 from kindred.recommend.config import RecommendConfig
-from kindred.recommend.effects.gathered import Gathered
 from kindred.recommend.effects.replay import ReplayLog, ReplayRecord, replay_query
 from kindred.recommend.effects.served import ServedLog
 from kindred.recommend.effects.spread import ExposureSpread
@@ -63,8 +65,6 @@ from kindred.recommend.where.passing import asked_by, let_through
 from kindred.recommend.why_not import WhyNot
 from kindred.recommend.world import World
 
-GATHER_SECONDS = 0.1
-PENDING_EFFECTS = 10_000
 SWEEP_MINUTES = 60
 PASSING_SHORTAGES = {*SHORT.values(), "catalogue"}
 """What leaves a page short though there is more: caps start anew with the next one."""
@@ -104,11 +104,8 @@ class Serving:
         self._reserves = ReserveAnswers(
             self._runner, stores.cache, reserves or ReservesConfig(), config, meter, self.pressure
         )
-        self._effects = (
-            ReplayLog(Gathered(stores.traces.put, GATHER_SECONDS), config.trace_share),
-            ServedLog(Gathered(record, GATHER_SECONDS)),
-        )
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._effects = (ReplayLog(stores.traces.put, config.trace_share), ServedLog(record))
+        self._follow_ups = FollowUps(self._runner, meter)
         self._built: tuple[World, Funnel, Funnel] | None = None
 
     async def recommend(self, ask: Ask) -> Served:
@@ -116,8 +113,7 @@ class Serving:
         started = time.perf_counter()
         world, funnel, _ = self._present()
         query = await self._query(world, ask)
-        served = await self._serve(world, funnel, query, started)
-        return replace(served, next_page_token=self._behind(ask, query, served))
+        return await self._serve(world, funnel, query, started, ask)
 
     async def precompute(self, ask: Ask) -> Grade:
         """Leave a reserve for a question where other processes find it; `fresh` where there was one already.
@@ -141,17 +137,23 @@ class Serving:
             page = self._pages.read(ask.page_token, ask, placement_of(ask, placements.by_name), now)
         return await build_query(ask, new_id("rec"), now, placements, world, page)
 
-    async def _serve(self, world: World, funnel: Funnel, query: Query, started: float) -> Served:
+    async def _serve(
+        self, world: World, funnel: Funnel, query: Query, started: float, ask: Ask | None = None
+    ) -> Served:
+        """Answer a query; what `ask` led to has a next page."""
         slate = await self._slate(world, funnel, query)
         items = self._shown(world, query, slate)
+        query.scratch[ANSWERED] = [one.catalog_item.item.item_id for one in items]
         if query.want_trace and slate.trace is not None:
             slate.trace.items = moved(world, slate.candidates, slate.all_sources)
-        self._follow_up(funnel, query, slate)
+        self._follow_ups.add(funnel, query, slate)
+        token = None if ask is None else self._behind(ask, query, slate)
         took = time.perf_counter() - started
         self._meter.observe("recommend_seconds", took, placement=query.placement)
         return Served(
             request_id=query.request_id,
             items=items,
+            propensities=slate.candidates.column("propensity", 1.0).tolist(),
             strategy=slate.strategy,
             degraded=slate.degraded,
             model_version=slate.bundle,
@@ -159,6 +161,8 @@ class Serving:
             took_ms=round(took * 1000, 3),
             placement=query.placement,
             trace=slate.trace if query.want_trace else None,
+            next_page_token=token,
+            kept=SHOWN in query.scratch,
         )
 
     async def similar(self, ask: SimilarAsk) -> SimilarAnswer:
@@ -189,9 +193,7 @@ class Serving:
         return await why_not_again(self._runner, *(await self._again(record, request_id)), record, item_id)
 
     async def _record_of(self, request_id: str) -> ReplayRecord:
-        following = self._running.get(request_id)
-        if following is not None:
-            await asyncio.wait([following])
+        await self._follow_ups.done_with(request_id)
         return await read_record(self._stores.traces, request_id, self._clock.now())
 
     async def _again(self, record: ReplayRecord, request_id: str) -> tuple[World, Funnel, Query]:
@@ -252,7 +254,7 @@ class Serving:
 
     async def drain(self) -> None:
         """Wait for what follows the answers already given."""
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        await self._follow_ups.drain()
         await self._reserves.drain()
 
     def _present(self) -> tuple[World, Funnel, Funnel]:
@@ -270,21 +272,13 @@ class Serving:
             build_search_funnel(world, self._stores.text, self._search, self._effects, self._deadlines),
         )
 
-    def _behind(self, ask: Ask, query: Query, served: Served) -> str | None:
+    def _behind(self, ask: Ask, query: Query, slate: Slate) -> str | None:
         """Return the token of the next page; None where this one shows that nothing is left."""
-        full = len(served.items) >= query.count
-        if not served.items or not (full or PASSING_SHORTAGES.intersection(served.degraded)):
+        items = slate.candidates.items.tolist()
+        if not items or not (len(items) >= query.count or PASSING_SHORTAGES.intersection(slate.degraded)):
             return None
-        shown = (*query.shown, *(item.ordinal for item in served.items))
-        return self._pages.write(ask, query.placement, Page(served.model_version, query.seed, shown), query.received)
-
-    def _follow_up(self, funnel: Funnel, query: Query, slate: Slate) -> None:
-        if len(self._running) >= PENDING_EFFECTS:
-            self._meter.count("effects_dropped")
-            return
-        task = asyncio.create_task(self._runner.effects(funnel, query, slate))
-        self._running[query.request_id] = task
-        task.add_done_callback(lambda _: self._running.pop(query.request_id, None))
+        page = Page(slate.bundle, query.seed, (*query.shown, *items))
+        return self._pages.write(ask, query.placement, page, query.received)
 
     async def _slate(self, world: World, funnel: Funnel, query: Query) -> Slate:
         """Make a slate and read its items; while the catalogue is away, the best of those that are in memory."""
@@ -302,56 +296,74 @@ class Serving:
         ranked = await self._runner.rank(funnel, longer, recorder)
         kept = world.cards.kept(ranked.items.tolist())
         query.failures.append("catalogue")
+        query.scratch.pop(SHOWN, None)
         there = ranked.take(np.isin(ranked.items, list(kept)))
         slate = await self._runner.finish(funnel, query, there, recorder)
         query.scratch["items"] = {**query.scratch.get("items", {}), **kept}
         return slate
 
     def _shown(self, world: World, query: Query, slate: Slate) -> list[ShownItem]:
-        known: dict[int, CatalogItem] = query.scratch["items"]
+        """Return what is shown of a slate's items; of a reserve's, what an earlier answer showed."""
+        kept: dict[int, ShownItem] = query.scratch.get(SHOWN, {})
         items = slate.candidates.items.tolist()
-        scores = slate.candidates.column("score", 0.0)
-        propensities = slate.candidates.column("propensity", 1.0)
-        text_scores = np.nan_to_num(slate.candidates.column("raw.text", 0.0))
-        ratings = [None if math.isnan(r) else round(r, 2) for r in world.ratings_of(slate.candidates.items).tolist()]
-        shown = []
-        for row, item in enumerate(items):
-            if item not in known:
-                continue
-            reason = slate.reasons[row] if slate.reasons else UNEXPLAINED
-            anchor = None if reason.anchor is None else known.get(reason.anchor)
-            shown.append(
-                ShownItem(
-                    ordinal=item,
-                    catalog_item=known[item],
-                    score=float(scores[row]),
-                    reason=reason,
-                    anchor_item_id=None if anchor is None else anchor.item.item_id,
-                    source=slate.sources[row],
-                    sources=slate.all_sources[row],
-                    propensity=float(propensities[row]),
-                    rating=ratings[row],
-                    text_score=float(text_scores[row]),
-                )
-            )
-        return shown
+        new = [row for row, item in enumerate(items) if item not in kept]
+        if not new:
+            return [kept[item] for item in items]
+        made = _show(world, query.scratch["items"], slate.take(new))
+        if slate.reasons and "catalogue" not in slate.degraded:
+            kept.update(made)
+        return [kept.get(item) or made[item] for item in items]
+
+
+def _show(world: World, known: Mapping[int, CatalogItem], slate: Slate) -> dict[int, ShownItem]:
+    """Return what an answer shows of each item of a slate, by ordinal."""
+    scores, ratings = slate.candidates.column("score", 0.0).tolist(), world.ratings_of(slate.candidates.items).tolist()
+    text_scores = np.nan_to_num(slate.candidates.column("raw.text", 0.0)).tolist()
+    shown = {}
+    for row, item in enumerate(slate.candidates.items.tolist()):
+        reason = slate.reasons[row] if slate.reasons else UNEXPLAINED
+        anchor = None if reason.anchor is None else known.get(reason.anchor)
+        shown[item] = ShownItem(
+            ordinal=item,
+            catalog_item=known[item],
+            score=scores[row],
+            reason=reason,
+            anchor_item_id=None if anchor is None else anchor.item.item_id,
+            source=slate.sources[row],
+            sources=slate.all_sources[row],
+            rating=None if math.isnan(ratings[row]) else round(ratings[row], 2),
+            text_score=text_scores[row],
+        )
+    return shown
 
 
 async def read_cards(world: World, query: Query, slate: Slate) -> Slate:
-    """Leave the slate's catalogue items in `query.scratch["items"]`.
+    """Leave the slate's catalogue items in `query.scratch["items"]`, unless all of them were shown before.
 
-    While the catalogue is away, return the slate without those that are not in memory, and say so.
+    Return the slate without those that the catalogue does not know; while it is away, without those that are not in
+    memory, and say so.
     """
-    known: dict[int, CatalogItem] = query.scratch.get("items", {})
+    shown: Mapping[int, ShownItem] = query.scratch.get(SHOWN, {})
     items = slate.candidates.items.tolist()
-    missing = [item for item in items if item not in known]
+    missing = [item for item in items if item not in shown]
+    if not missing:
+        return slate
+    known = {item: shown[item].catalog_item for item in items if item in shown} | query.scratch.get("items", {})
+    missing = [item for item in missing if item not in known]
+    query.scratch["items"] = known
+    anchors = [reason.anchor for reason in slate.reasons if reason.anchor is not None]
+    missing += [anchor for anchor in anchors if anchor not in known]
+    if not missing:
+        return slate
+    away = []
     try:
-        query.scratch["items"] = {**known, **await world.cards.of(missing)}
+        known.update(await world.cards.of(missing))
     except StoreUnavailable:
-        known = query.scratch["items"] = {**known, **world.cards.kept(missing)}
-        there = slate.take([row for row, item in enumerate(items) if item in known])
-        return replace(there, degraded=[*slate.degraded, "catalogue"])
-    return slate
+        known.update(world.cards.kept(missing))
+        away = ["catalogue"]
+    there = [row for row, item in enumerate(items) if item in known]
+    slate = slate if len(there) == len(items) else slate.take(there)
+    return replace(slate, degraded=[*slate.degraded, *away]) if away else slate
 
 
 def explain_shortage(world: World, query: Query, slate: Slate) -> Slate:

@@ -210,9 +210,9 @@ def _served(served: "Served", trace: bool) -> dict[str, Any]:
             "source": s.source,
             "sources": s.sources,
             "rating": s.rating,
-            "propensity": s.propensity,
+            "propensity": propensity,
         }
-        for s in served.items
+        for s, propensity in zip(served.items, served.propensities, strict=True)
     ]
     return {
         "recommendations": rows,

@@ -109,6 +109,10 @@ class UserFacts:
     profile: Profile | None = None
 
 
+NOBODY = UserFacts()
+"""What is known of nobody."""
+
+
 @dataclass(slots=True)
 class Query:
     """One request as the stages see it; `received` is when it came (ms), which `context.time` may differ from.
@@ -137,6 +141,6 @@ class Query:
     search: SearchTerms | None = None
     shown: tuple[int, ...] = ()
     where: Mapping[str, Any] = field(default_factory=dict)
-    facts: UserFacts = field(default_factory=UserFacts)
+    facts: UserFacts = NOBODY
     failures: list[str] = field(default_factory=list)
     scratch: dict[str, Any] = field(default_factory=dict)

@@ -1,7 +1,6 @@
 """What the Runner refuses from a stage: wrong lengths, wrong types, rows that do not exist."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -57,11 +56,15 @@ def checked_order(order: Order, n: int) -> Order:
     index = order.index
     if index.ndim != 1 or index.dtype.kind not in "iu":
         raise StageFault(f"an order must be (m,) integers, is {index.ndim}-d {index.dtype}")
-    if len(set(index.tolist())) != len(index):
+    rows = index.tolist()
+    if len(set(rows)) != len(rows):
         raise StageFault("an order must name distinct rows")
-    if len(index) and (index.min() < 0 or index.max() >= n):
+    if rows and (min(rows) < 0 or max(rows) >= n):
         raise StageFault(f"an order must name rows of the {n} candidates")
     p = order.propensity
-    if p.shape != index.shape or not np.all((p > 0) & (p <= 1)):
+    # Written so that NaN is refused too.
+    if p.shape != index.shape or (rows and not (p.min() > 0 and p.max() <= 1)):
         raise StageFault("propensities must be one per row and in (0, 1]")
-    return replace(order, columns=checked_columns(order.columns, len(index))[0]) if order.columns else order
+    if not order.columns:
+        return order
+    return Order(index, p, order.detail, checked_columns(order.columns, len(rows))[0])

@@ -19,7 +19,7 @@ from kindred.pipeline.checks import (
 )
 from kindred.pipeline.funnel import Funnel
 from kindred.pipeline.recorder import Recorder
-from kindred.pipeline.stages import Filter, Reranker, Scorer, Source
+from kindred.pipeline.stages import Effect, Filter, Reranker, Scorer, Source
 from kindred.pipeline.wave import wave
 from kindred.ports.telemetry import Meter, NoMeter
 
@@ -133,17 +133,20 @@ class Runner:
         trace = recorder.finish(str(slate.state_version))
         return replace(slate, reasons=reasons, degraded=degraded_by(query, len(chosen)), trace=trace)
 
-    async def effects(self, funnel: Funnel, query: Query, slate: Slate) -> None:
-        """Run what follows the response, the measuring of its stages too; failures are counted, never raised."""
-        for note in slate.trace.stages if slate.trace else ():
-            self._meter.observe("stage_seconds", note.milliseconds / 1000, stage=note.stage, kind=note.kind)
+    async def effects(self, funnel: Funnel, answered: Sequence[tuple[Query, Slate]]) -> None:
+        """Run what follows responses, the measuring of their stages too; failures are counted, never raised."""
+        for _, slate in answered:
+            for note in slate.trace.stages if slate.trace else ():
+                self._meter.observe("stage_seconds", note.milliseconds / 1000, stage=note.stage, kind=note.kind)
         for effect in funnel.effects:
+            meant = answered
             try:
-                if effect.name not in query.params.disabled and effect.enabled(query):
+                meant = [each for each in answered if _takes_part(effect, each[0])]
+                if meant:
                     async with asyncio.timeout(funnel.deadlines.effects / 1000):
-                        await effect.run(query, slate)
+                        await effect.run(meant)
             except Exception:
-                self._meter.count("stage_failures", stage=effect.name)
+                self._meter.count("stage_failures", len(meant), stage=effect.name)
 
     async def _propose(
         self, funnel: Funnel, sources: Sequence[Source], query: Query, recorder: Recorder
@@ -206,6 +209,10 @@ class Runner:
                     raise StageFault(f"{len(reasons)} reasons for {len(slate.candidates)} items")
                 explained = reasons
         return explained
+
+
+def _takes_part(effect: Effect, query: Query) -> bool:
+    return effect.name not in query.params.disabled and effect.enabled(query)
 
 
 def _merged(funnel: Funnel, query: Query, found: Mapping[str, Candidates], recorder: Recorder) -> Candidates:

@@ -1,6 +1,6 @@
 """The protocols of stages: each returns a delta, the Runner applies it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
@@ -109,8 +109,8 @@ class Explainer(Stage, Protocol):
 
 
 class Effect(Stage, Protocol):
-    """Does something after the response; its failure is counted and never reaches the client."""
+    """Does something after the responses of a moment; its failure is counted and never reaches a client."""
 
-    async def run(self, query: Query, slate: Slate) -> None:
-        """Act on a finished slate."""
+    async def run(self, answered: Sequence[tuple[Query, Slate]]) -> None:
+        """Act on finished slates, at least one."""
         ...

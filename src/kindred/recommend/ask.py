@@ -55,11 +55,17 @@ class SearchAsk:
     personalisation: float | None = None
 
 
+SHOWN = "shown_items"
+"""Under this name a query's scratch holds, by ordinal, what earlier answers from the same reserve showed of items."""
+ANSWERED = "answered"
+"""Under this name a query's scratch holds the ids of the items of its answer, in their order."""
+
+
 class ShownItem(msgspec.Struct, frozen=True, gc=False):
     """One item of an answer.
 
-    `propensity` is the probability with which it was chosen for its slot. `rating` is the smoothed average, else the
-    catalogue's own. `text_score`: how well it has the words of a search, in [0, 1].
+    `rating` is the smoothed average, else the catalogue's own. `text_score`: how well it has the words of a search, in
+    [0, 1].
     """
 
     ordinal: int
@@ -69,17 +75,20 @@ class ShownItem(msgspec.Struct, frozen=True, gc=False):
     anchor_item_id: str | None
     source: str
     sources: tuple[str, ...]
-    propensity: float
     rating: float | None = None
     text_score: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """An answered question."""
+    """An answered question; `propensities`: with which probability each item was chosen for its slot.
+
+    `kept`: the items are those of a reserve, and later answers show the same ones.
+    """
 
     request_id: str
     items: list[ShownItem]
+    propensities: list[float]
     strategy: str
     degraded: list[str]
     model_version: str
@@ -88,6 +97,7 @@ class Served:
     placement: str
     trace: Trace | None = None
     next_page_token: str | None = None
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

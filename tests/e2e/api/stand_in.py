@@ -122,9 +122,10 @@ class PlainAnswers:
         self._hear(ask)
         found = await self.stores.catalog.page("", ask.count or 20)
         reason = Reason(code=ReasonCode.BECAUSE_YOU_WATCHED, text="Because you watched Heat", anchor=0)
-        shown = [ShownItem(c.ordinal, c, 0.5, reason, "anchor", "als", ("als", "popular"), 1.0, 3.75) for c in found]
+        shown = [ShownItem(c.ordinal, c, 0.5, reason, "anchor", "als", ("als", "popular"), 3.75) for c in found]
         trace = Trace(request_id="rec_1", stages=[StageTrace(stage="als", kind="source")]) if ask.trace else None
-        return Served("rec_1", shown, "standard", [], "b1", "0.0.7", 1.25, ask.placement or "home", trace)
+        propensities = [1.0] * len(shown)
+        return Served("rec_1", shown, propensities, "standard", [], "b1", "0.0.7", 1.25, ask.placement or "home", trace)
 
     async def search(self, asked: SearchAsk) -> Served:
         served = await self.recommend(asked.ask)

@@ -39,7 +39,7 @@ async def test_an_answer_is_whole(platform):
     assert Position.parse(served.state_version) == START._replace(offset=0)
     scores = [one.score for one in served.items]
     assert all(0 <= score <= 1 for score in scores)
-    assert all(one.propensity == 1.0 for one in served.items)
+    assert all(propensity == 1.0 for propensity in served.propensities)
     assert (await platform.ask("u1")).request_id != served.request_id
 
 
@@ -358,10 +358,9 @@ async def test_a_new_item_is_recommended_without_training(tmp_path):
     assert "newcomer" not in ids(await platform.ask("u1", count=100))
     await platform.upsert(twin)
     served = await platform.ask("u1", count=40)
-    found = [one for one in served.items if one.catalog_item.item.item_id == "newcomer"]
-    assert found
-    assert {"new", "content"} <= set(found[0].sources)
-    assert 0 < found[0].propensity <= 1
+    place = ids(served).index("newcomer")
+    assert {"new", "content"} <= set(served.items[place].sources)
+    assert 0 < served.propensities[place] <= 1
     await platform.stores.catalog.delete(["newcomer"], NOW)
     await platform.follower.step()
     assert "newcomer" not in ids(await platform.ask("u1", count=100))

@@ -39,7 +39,7 @@ def catalog_item(ordinal: int) -> CatalogItem:
 
 def shown(ordinal: int, source: str = "als") -> ShownItem:
     reason = Reason(code=ReasonCode.BECAUSE_YOU_RATED, text="Because you rated Film 9", anchor=9)
-    return ShownItem(ordinal, catalog_item(ordinal), 0.5, reason, "i9", source, (source, "popular"), 1.0)
+    return ShownItem(ordinal, catalog_item(ordinal), 0.5, reason, "i9", source, (source, "popular"))
 
 
 class GivenAnswers:
@@ -55,7 +55,18 @@ class GivenAnswers:
     async def recommend(self, ask: Ask) -> Served:
         self.asked.append(ask)
         trace = Trace(request_id="rec_1", stages=self.stages, milliseconds=1.5) if ask.trace else None
-        return Served("rec_1", self.items, self.strategy, self.degraded, "b1", "0.0.7", 1.5, "home", trace)
+        return Served(
+            "rec_1",
+            self.items,
+            [1.0] * len(self.items),
+            self.strategy,
+            self.degraded,
+            "b1",
+            "0.0.7",
+            1.5,
+            "home",
+            trace,
+        )
 
     async def similar(self, ask: SimilarAsk) -> SimilarAnswer:
         self.asked.append(ask)

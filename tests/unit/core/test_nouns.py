@@ -32,7 +32,7 @@ from kindred.core.ids import check_id, id_fault, id_time, new_id
 from kindred.core.item import Item
 from kindred.core.position import START, Position
 from kindred.core.profile import Profile
-from kindred.core.rng import seed_of, seeded
+from kindred.core.rng import seed_of, seeded, uniforms
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 whole = st.integers(-(2**63), 2**63 - 1)
@@ -349,6 +349,18 @@ def test_draws_are_a_function_of_their_seed():
     # The same on every machine and in every process: replays depend on it.
     assert seed_of("exploration", 7) == 17435417031773259984
     assert seeded("a", 1).integers(0, 1 << 30, 3).tolist() == [584005569, 1039572055, 564356276]
+
+
+def test_a_few_numbers_are_even_and_a_function_of_their_seed():
+    assert (
+        uniforms(2, "exploration", 7) == uniforms(3, "exploration", 7)[:2] == [0.3533211481869586, 0.09749865330581675]
+    )
+    found = np.array([uniforms(40, "x", seed) for seed in range(500)])
+    assert found.min() >= 0
+    assert found.max() < 1
+    counts = np.histogram(found, 20, (0, 1))[0]
+    assert ((counts - 1_000) ** 2 / 1_000).sum() < 60
+    assert abs(np.corrcoef(found[:, 0], found[:, 1])[0, 1]) < 0.2
 
 
 def test_seeds_fit_the_log():

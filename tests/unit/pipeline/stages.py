@@ -46,8 +46,9 @@ class Fake:
     async def explain(self, query, slate):
         return await self._later(query, slate)
 
-    async def run(self, query, slate):
-        return await self._later(query, slate)
+    async def run(self, answered):
+        for query, slate in answered:
+            await self._later(query, slate)
 
     def score(self, query, candidates):
         return self._said(query, candidates)

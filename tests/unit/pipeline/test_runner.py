@@ -329,7 +329,7 @@ class Counter(NoMeter):
 
     def count(self, name, amount=1.0, **labels):
         if name == "stage_failures":
-            self.failed.append(labels["stage"])
+            self.failed += [labels["stage"]] * int(amount)
 
 
 async def test_effects_fail_alone():
@@ -346,7 +346,7 @@ async def test_effects_fail_alone():
     runner = Runner(meter)
     slate = await runner.run(made, asked)
     assert meter.failed == []
-    await runner.effects(made, asked, slate)
+    await runner.effects(made, [(asked, slate)])
     assert meter.failed == ["bad", "switch", "slow"]
     assert good.log == ["good+", "good"]
     assert effects[3].log == []

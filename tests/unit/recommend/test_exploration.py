@@ -12,7 +12,7 @@ from tests.unit.recommend.world import build
 from kindred.core.bits import Bits
 from kindred.core.candidates import Candidates
 from kindred.core.query import UserFacts
-from kindred.core.rng import seeded
+from kindred.core.rng import seeded, uniforms
 from kindred.core.rules import Rule
 from kindred.recommend.config import PlacementConfig, RecommendConfig
 from kindred.recommend.pools import Pools, Retired, needed
@@ -20,6 +20,7 @@ from kindred.recommend.posteriors import DRAWS, choice_frequencies, posterior, p
 from kindred.recommend.rerankers.constraints import slots_per_category
 from kindred.recommend.rerankers.diversity import Diversity
 from kindred.recommend.rerankers.exploration import EPSILON, PINNED, POOL_SIZE, Exploration
+from kindred.recommend.rerankers.pool_draws import Pool
 from kindred.recommend.reserves.config import ReservesConfig
 
 
@@ -201,6 +202,20 @@ def test_the_same_seed_draws_the_same_slate():
     assert first != Exploration(made).order(query(10, 6, exploration=0.5), found).index.tolist()
 
 
+@pytest.mark.parametrize("left", [(3,), (0, 9), (1, 2, 4, 5, 6, 7, 8)])
+def test_what_is_closed_leaves_the_weights_of_the_rest_as_they_are(left):
+    weights = np.arange(1, 11, dtype=np.float32)
+    pool = Pool(weights / weights.sum(), 1.0)
+    pool.restrict(b"\x01" * 10)
+    for row in set(range(10)) - set(left):
+        assert pool.close(row) > 0
+        assert pool.close(row) is None
+    draws = Counter(pool.draw(place) for place in uniforms(5_000, "closed", len(left)))
+    assert set(draws) == set(left)
+    assert fits(draws, {row: float(weights[row] / weights[list(left)].sum()) for row in left}, 5_000)
+    assert pool.mass == pytest.approx(float(weights[list(left)].sum() / weights.sum()))
+
+
 # --- what is drawn from
 
 
@@ -304,17 +319,18 @@ async def test_what_is_served_from_a_warm_reserve_is_drawn_as_logged(tmp_path, m
     await platform.ask("u1")
     after, logged, prefixes = defaultdict(Counter), defaultdict(dict), Counter()
     for _ in range(900):
-        shown = (await platform.ask("u1", exclude_items=excluded)).items
+        served = await platform.ask("u1", exclude_items=excluded)
+        shown = served.items
         slate = [one.catalog_item.item for one in shown]
         assert slate[1].item_id == "i119"
-        assert shown[1].propensity == 1.0
+        assert served.propensities[1] == 1.0
         assert max(Counter(one.category for one in slate).values()) <= 2
         assert not {one.item_id for one in slate} & {*excluded, "i5"}
         for slot, one in enumerate(shown):
             prefix = tuple(each.item_id for each in slate[:slot])
             prefixes[prefix] += 1
             after[prefix][one.ordinal] += 1
-            assert logged[prefix].setdefault(one.ordinal, one.propensity) == one.propensity
+            assert logged[prefix].setdefault(one.ordinal, served.propensities[slot]) == served.propensities[slot]
     assert graded[:3] == ["miss", "warm", "fresh"]
     assert set(graded[3:]) == {"fresh"}
     tested = [prefix for prefix, n in prefixes.items() if n >= 200]

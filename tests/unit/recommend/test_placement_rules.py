@@ -36,7 +36,7 @@ async def test_a_pinned_item_stands_at_its_slot_and_says_so(tmp_path):
     platform = await platform_with(tmp_path, pin, config=RecommendConfig(exploration=0.5, seed=7))
     served = await platform.ask("u1", count=10)
     assert ids(served)[2] == "i119"
-    assert served.items[2].propensity == 1.0
+    assert served.propensities[2] == 1.0
     assert (served.items[2].source, served.items[2].reason.code) == ("promoted", ReasonCode.PROMOTED)
     record = await served_record(platform)
     assert record.pinned == [2]
@@ -145,7 +145,7 @@ def check(served, share, most, count, tags, exclude_items):
     assert sum("tag3" in one.tags for one in shown) <= most
     assert not {one.item_id for one in shown} & set(exclude_items)
     assert all(set(one.tags) & set(tags) for one in shown if tags)
-    assert all(0 < one.propensity <= 1 for one in served.items)
+    assert all(0 < propensity <= 1 for propensity in served.propensities)
     assert len(shown) == count or any(said.startswith("under_filled:") for said in served.degraded)
 
 

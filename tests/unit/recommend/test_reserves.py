@@ -72,6 +72,20 @@ async def test_a_fresh_answer_is_the_one_that_ranking_everything_gives(tmp_path)
     assert said[-1][0] == "fresh"
 
 
+async def test_later_answers_show_the_same_of_an_item_until_the_catalogue_changes(tmp_path):
+    platform, said = await ready(tmp_path)
+    first, *others = [await platform.ask("u1", count=12) for _ in range(3)]
+    assert any(one.anchor_item_id for one in first.items)
+    assert [served.items for served in others] == [first.items] * 2
+    assert [served.kept for served in (first, *others)] == [False, True, True]
+    assert others[0].items[0] is others[1].items[0]
+    best = first.items[0].catalog_item.item
+    await platform.upsert(msgspec.structs.replace(best, title="Renamed"))
+    (again,) = [one for one in (await platform.ask("u1", count=12)).items if one.ordinal == first.items[0].ordinal]
+    assert again.catalog_item.item.title == "Renamed"
+    assert [grade for grade, _ in said] == ["miss", "fresh", "fresh", "fresh"]
+
+
 async def test_a_replay_says_that_the_answer_came_from_a_reserve(tmp_path):
     platform, said = await ready(tmp_path)
     first = await platform.ask("u1")

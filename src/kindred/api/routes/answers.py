@@ -57,8 +57,13 @@ async def recommendations(
 
 def answered(served: Served, fields: Sequence[str] | None = None) -> RecommendationResponse:
     """Return a slate as it is answered, with only those fields of the metadata where some are asked for."""
+    return response(served, [recommended(shown, fields) for shown in served.items])
+
+
+def response(served: Served, items: list[RecommendedItem]) -> RecommendationResponse:
+    """Return the answer around its items."""
     return RecommendationResponse(
-        recommendations=[recommended(shown, fields) for shown in served.items],
+        recommendations=items,
         request_id=served.request_id,
         model_version=served.model_version,
         state_version=served.state_version,

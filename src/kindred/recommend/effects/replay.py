@@ -15,6 +15,7 @@ from kindred.core.slate import Slate
 from kindred.core.trace import Trace
 from kindred.features.users import preference_version
 from kindred.pipeline.stages import FailPolicy
+from kindred.recommend.effects.slices import in_slices
 from kindred.recommend.reserves.reserve import GRADE
 
 CATALOGUE = "catalogue_seq"
@@ -65,9 +66,12 @@ class ReplayRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     placements_version: int = 0
 
 
+_encode = msgspec.msgpack.Encoder().encode
+
+
 def encode_replay(record: ReplayRecord) -> bytes:
     """Write a record as MessagePack."""
-    return msgspec.msgpack.encode(record)
+    return _encode(record)
 
 
 def decode_replay(data: bytes) -> ReplayRecord:
@@ -101,10 +105,17 @@ class ReplayLog:
         """Say yes."""
         return True
 
-    async def run(self, query: Query, slate: Slate) -> None:
-        """Keep the record."""
+    async def run(self, answered: Sequence[tuple[Query, Slate]]) -> None:
+        """Keep the records."""
+        records = [
+            (query.request_id, query.received, encode_replay(self._record(query, slate)))
+            async for query, slate in in_slices(answered)
+        ]
+        await self.keep(records)
+
+    def _record(self, query: Query, slate: Slate) -> ReplayRecord:
         sampled = query.want_trace or seed_of("trace", query.request_id) % 10_000 < self.share * 10_000
-        record = ReplayRecord(
+        return ReplayRecord(
             user_id=query.user_id,
             placement=query.placement,
             count=query.count,
@@ -127,4 +138,3 @@ class ReplayLog:
             degraded=slate.degraded,
             placements_version=query.placements_version,
         )
-        await self.keep([(query.request_id, query.received, encode_replay(record))])

@@ -1,16 +1,16 @@
 """What was served goes to the log, so that outcomes can be joined to it."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from kindred.core.event import Event, Served
 from kindred.core.ids import new_id
-from kindred.core.item import CatalogItem
 from kindred.core.query import Query
 from kindred.core.slate import Slate
 from kindred.pipeline.stages import FailPolicy
+from kindred.recommend.ask import ANSWERED
+from kindred.recommend.effects.slices import in_slices
 from kindred.recommend.rerankers.exploration import EPSILON, PINNED, POOL_SIZE
 
 
@@ -26,28 +26,37 @@ class ServedLog:
         """Say yes."""
         return True
 
-    async def run(self, query: Query, slate: Slate) -> None:
-        """Record the slate with positions, sources and how each item was chosen."""
-        known: Mapping[int, CatalogItem] = query.scratch.get("items", {})
-        items = slate.candidates.items.tolist()
-        drawn = bool(slate.candidates.column(EPSILON, 0.0).any())
-        event = Served(
-            event_id=new_id("srv"),
-            timestamp=query.received,
-            ingested_at=query.received,
-            user_id=query.user_id,
-            request_id=query.request_id,
-            placement=query.placement,
-            bundle=slate.bundle,
-            items=[known[item].item.item_id if item in known else f"#{item}" for item in items],
-            propensities=[float(p) for p in slate.candidates.column("propensity", 1.0)],
-            sources=list(slate.sources),
-            policy=query.scratch.get("policy", "greedy"),
-            exposure=not query.prefetch,
-            epsilons=slate.candidates.column(EPSILON, 0.0).tolist() if drawn else [],
-            pools=slate.candidates.column(POOL_SIZE, 0.0).astype(int).tolist() if drawn else [],
-            pinned=np.flatnonzero(slate.candidates.column(PINNED, 0.0)).tolist(),
-            seed=query.seed if drawn else 0,
-            placements_version=query.placements_version,
-        )
-        await self.record([event])
+    async def run(self, answered: Sequence[tuple[Query, Slate]]) -> None:
+        """Record the slates with positions, sources and how each item was chosen.
+
+        They go to the log also where that takes longer than anyone waits for it.
+        """
+        events = [_event(query, slate) async for query, slate in in_slices(answered)]
+        written = asyncio.ensure_future(self.record(events))
+        # Where nobody waits any more, nobody is left to hear of a failure.
+        written.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.shield(written)
+
+
+def _event(query: Query, slate: Slate) -> Served:
+    epsilons = slate.candidates.column(EPSILON, 0.0).tolist()
+    drawn = any(epsilons)
+    return Served(
+        event_id=new_id("srv"),
+        timestamp=query.received,
+        ingested_at=query.received,
+        user_id=query.user_id,
+        request_id=query.request_id,
+        placement=query.placement,
+        bundle=slate.bundle,
+        items=query.scratch[ANSWERED],
+        propensities=slate.candidates.column("propensity", 1.0).tolist(),
+        sources=list(slate.sources),
+        policy=query.scratch.get("policy", "greedy"),
+        exposure=not query.prefetch,
+        epsilons=epsilons if drawn else [],
+        pools=slate.candidates.column(POOL_SIZE, 0.0).astype(int).tolist() if drawn else [],
+        pinned=slate.candidates.column(PINNED, 0.0).nonzero()[0].tolist() if PINNED in slate.candidates.columns else [],
+        seed=query.seed if drawn else 0,
+        placements_version=query.placements_version,
+    )

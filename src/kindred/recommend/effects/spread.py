@@ -1,11 +1,13 @@
 """How evenly exposures are spread, measured at every request."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kindred.core.query import Query
 from kindred.core.slate import Slate
 from kindred.pipeline.stages import FailPolicy
 from kindred.ports.telemetry import Meter
+from kindred.recommend.effects.slices import in_slices
 from kindred.recommend.rerankers.bubble import spread_of
 from kindred.recommend.world import World
 
@@ -23,8 +25,9 @@ class ExposureSpread:
         """Say whether the user has a record."""
         return "record" in query.scratch
 
-    async def run(self, query: Query, slate: Slate) -> None:
-        """Measure the day before this request."""
-        spread = spread_of(self.world, query)
-        if spread is not None:
-            self.meter.observe("exposure_entropy_share", spread, placement=query.placement)
+    async def run(self, answered: Sequence[tuple[Query, Slate]]) -> None:
+        """Measure the day before each request."""
+        async for query, _ in in_slices(answered):
+            spread = spread_of(self.world, query)
+            if spread is not None:
+                self.meter.observe("exposure_entropy_share", spread, placement=query.placement)

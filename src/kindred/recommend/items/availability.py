@@ -37,6 +37,11 @@ class Edges(NamedTuple):
         low, high = np.searchsorted(self.times, (min(a, b), max(a, b)), "right")
         return self.items[low:high]
 
+    def after(self, now: int) -> int:
+        """Return the first moment behind `now`."""
+        place = int(np.searchsorted(self.times, now, "right"))
+        return int(self.times[place]) if place < len(self.times) else NEVER
+
     def joined(self, other: "Edges") -> "Edges":
         """Return both."""
         times = np.concatenate([self.times, other.times])
@@ -62,11 +67,21 @@ class Availability:
         self._edges = edges
         self._late = NO_EDGES
         self._seen = changes.version
-        self._now = 0
+        # Between these moments nothing comes or goes.
+        self._now = self._next = 0
         self._kept: KeptMask | None = None
 
     def at(self, now: int) -> KeptMask:
         """Return what is on offer at `now` (ms)."""
+        kept = self._kept
+        unmoved = kept is not None and self._now <= now < self._next and self._seen == self._changes.version
+        if kept is not None and unmoved and self._columns.size == len(kept.bits):
+            return kept
+        self._kept = self._current(now)
+        self._next = min(edges.after(now) for edges in (self._edges or NO_EDGES, self._late))
+        return self._kept
+
+    def _current(self, now: int) -> KeptMask:
         size, changed = self._columns.size, self._news()
         kept, before, self._now = self._kept, self._now, now
         if kept is None or changed is None or self._edges is None:
@@ -78,8 +93,7 @@ class Availability:
         if count * MENDED_SHARE > size:
             return self._anew(now)
         stale = grown(np.unique(np.concatenate([changed, *moved])).astype(np.int32), len(kept.bits), size)
-        self._kept = kept.mended(stale, offered(self._columns, now, stale), size)
-        return self._kept
+        return kept.mended(stale, offered(self._columns, now, stale), size)
 
     def _news(self) -> Ordinals | None:
         """Return what changed since the last look, its edges taken over; None where that is forgotten."""
@@ -97,8 +111,7 @@ class Availability:
     def _anew(self, now: int) -> KeptMask:
         if self._edges is None:
             self._edges, self._late = Edges.of(self._columns), NO_EDGES
-        self._kept = KeptMask.fresh(self._key, Bits.of(offered(self._columns, now)))
-        return self._kept
+        return KeptMask.fresh(self._key, Bits.of(offered(self._columns, now)))
 
 
 def offered(columns: Columns, now: int, rows: Ordinals | None = None) -> Mask:

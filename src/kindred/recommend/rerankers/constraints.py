@@ -43,10 +43,9 @@ class Constraints:
     ) -> None:
         """Start with nothing chosen of `size` rows; `pins`: row by slot from 0; `creators (n,)`, -1 for none."""
         self.changes = 0
-        self._caps = caps
-        self._open = np.ones(size, np.bool_)
-        self._taken = np.zeros(size, np.bool_)
-        self._counts: list[dict[int, int]] = [{} for _ in caps]
+        self._counted: list[tuple[list[int], dict[int, int], Cap]] = [(cap.groups.tolist(), {}, cap) for cap in caps]
+        self._open = bytearray(b"\x01") * size
+        self._taken: list[int] = []
         self._creators = creators if spacing else None
         self._spacing = spacing
         self._recent: list[int] = []
@@ -63,35 +62,54 @@ class Constraints:
         groups, params = world.table.primary[items], query.params
         most = slots_per_category(query, world.table.primaries)
         caps = [Cap(groups, most)] if most < query.count else []
-        caps += [Cap(np.where(meant, 0, -1), most, PROMOTION_CAP) for meant, most in promotions(world, query, items)]
+        promoted = promotions(world, query, items)
+        caps += [Cap(np.where(meant, 0, -1).astype(np.int32), most, PROMOTION_CAP) for meant, most in promoted]
         creators = world.table.creator[items] if params.creator_spacing else None
         return cls(len(items), caps, pinned_rows(query, items), creators, params.creator_spacing)
+
+    def copy(self) -> Self:
+        """Return the same slate in the making, to be gone on with by itself."""
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        twin._open, twin._taken, twin._pins = self._open.copy(), self._taken.copy(), self._pins.copy()
+        twin._counted = [(groups, counts.copy(), cap) for groups, counts, cap in self._counted]
+        return twin
 
     @property
     def open(self) -> Mask:
         """Return which rows (n,) may stand at the present slot, pinned ones left out."""
+        standing: Mask = np.frombuffer(self._open, np.bool_)
         if self._creators is None or not self._recent:
-            return self._open
-        apart: Mask = self._open & (self._creators != self._recent[0])
+            return standing
+        apart: Mask = standing & (self._creators != self._recent[0])
         for creator in self._recent[1:]:
             apart &= self._creators != creator
-        return apart if apart.any() else self._open
+        return apart if apart.any() else standing
+
+    def first(self) -> int:
+        """Return the first row that may stand at the present slot, -1 where none may."""
+        if self._creators is None or not self._recent:
+            return self._open.find(1)
+        allowed = self.open
+        row = int(allowed.argmax()) if len(allowed) else 0
+        return row if len(allowed) and allowed[row] else -1
 
     def due(self) -> int | None:
         """Return the row that is pinned to the present slot, or, when no other row is open, the next pinned one."""
+        if not self._pins:
+            return None
         slot = self._slot if self._slot in self._pins else None
-        if slot is None and self._pins and not self._open.any():
+        if slot is None and 1 not in self._open:
             slot = min(self._pins)
         return None if slot is None else self._pins[slot]
 
     def take(self, row: int) -> None:
         """Choose a row, pinned or open, for the present slot."""
-        pinned = next((slot for slot, one in self._pins.items() if one == row), None) if self._pins else None
-        if pinned is None:
+        if not self._pins or row not in self._pins.values():
             self._close(row)
         else:
-            del self._pins[pinned]
-        self._taken[row] = True
+            self._pins = {slot: one for slot, one in self._pins.items() if one != row}
+        self._taken.append(row)
         self._slot += 1
         if self._creators is not None:
             self.changes += 1
@@ -101,21 +119,23 @@ class Constraints:
 
     def short_by(self) -> str | None:
         """Return the name of a cap that keeps a row closed, None where none does."""
-        for cap, counts in zip(self._caps, self._counts, strict=True):
+        left = np.ones(len(self._open), np.bool_)
+        left[self._taken] = False
+        for _, counts, cap in self._counted:
             full = [group for group, count in counts.items() if count >= cap.most]
-            if bool((np.isin(cap.groups, full) & ~self._taken).any()):
+            if bool((np.isin(cap.groups, full) & left).any()):
                 return cap.name
         return None
 
     def _close(self, row: int) -> None:
         """Count a row under the caps, and close it with all rows of the groups that it fills."""
-        self._open[row] = False
-        for cap, counts in zip(self._caps, self._counts, strict=True):
-            group = int(cap.groups[row])
+        self._open[row] = 0
+        for groups, counts, cap in self._counted:
+            group = groups[row]
             if group >= 0:
-                counts[group] = counts.get(group, 0) + 1
-                if counts[group] == cap.most:
-                    self._open[cap.groups == group] = False
+                count = counts[group] = counts.get(group, 0) + 1
+                if count == cap.most:
+                    np.frombuffer(self._open, np.bool_)[cap.groups == group] = False
                     self.changes += 1
 
 

@@ -1,30 +1,63 @@
 """Exploration: the one stochastic stage, last."""
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from kindred.core.candidates import Candidates, Floats, Mask
+from kindred.core.candidates import Candidates
 from kindred.core.query import Query
-from kindred.core.rng import seeded
+from kindred.core.rng import uniforms
 from kindred.pipeline.stages import FailPolicy, Order
 from kindred.recommend.pools import NEW, SERENDIPITY
 from kindred.recommend.rerankers.constraints import Constraints, say_short
+from kindred.recommend.rerankers.pool_draws import Pool, PoolDraws
 from kindred.recommend.world import World
 
 EPSILON, POOL_SIZE, PINNED = "slot.epsilon", "slot.pool", "slot.pinned"
+DECK = "deck"
+"""Under this name a query's scratch holds what its slots are drawn from."""
 
 
-class Chosen(NamedTuple):
-    """One slot: the row, its probability there, the probability of a draw, from how many, and by which means."""
+@dataclass(frozen=True, slots=True)
+class Deck:
+    """What slates of some candidates are drawn from, before the first slot: each slate begins with a copy."""
 
-    row: int
-    propensity: float
-    epsilon: float = 0.0
-    pool: int = 0
-    pinned: bool = False
-    explored: bool = False
+    candidates: Candidates
+    count: int
+    constraints: Constraints
+    pools: PoolDraws
+
+    @classmethod
+    def of(cls, world: World, query: Query, candidates: Candidates) -> "Deck":
+        """Work out what a request asks of candidates."""
+        exploration, serendipity = query.params.exploration, world.config.serendipity
+        shares = {NEW: exploration * (1 - serendipity), SERENDIPITY: exploration * serendipity}
+        pools = PoolDraws([Pool(candidates.column(name, 0.0), share) for name, share in shares.items() if share > 0])
+        constraints = Constraints.of(world, query, candidates.items)
+        pools.restrict(constraints.open.tobytes())
+        return cls(candidates, query.count, constraints, pools)
+
+
+@dataclass(slots=True)
+class Slots:
+    """The slots of a slate so far: each one's row, its probability there, that of a draw, and from how many rows.
+
+    `pinned` and `explored` are the slots, from 0, that a rule filled, and a draw.
+    """
+
+    rows: list[int] = field(default_factory=list)
+    propensities: list[float] = field(default_factory=list)
+    epsilons: list[float] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    pinned: list[int] = field(default_factory=list)
+    explored: list[int] = field(default_factory=list)
+
+    def add(self, row: int, propensity: float, epsilon: float, size: int) -> None:
+        """Fill the next slot."""
+        self.rows.append(row)
+        self.propensities.append(propensity)
+        self.epsilons.append(epsilon)
+        self.sizes.append(size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,135 +78,54 @@ class Exploration:
         return True
 
     def order(self, query: Query, candidates: Candidates) -> Order:
-        """Return the slate's rows, the probability of each choice, and columns that say how it was made."""
-        constraints = Constraints.of(self.world, query, candidates.items)
-        pools = _Pools(candidates, query.params.exploration, self.world.config.serendipity)
-        chances = seeded("exploration", query.seed).random((query.count, 2)).tolist()
-        slots: list[Chosen] = []
-        for chance, place in chances:
-            slot = _choose(constraints, pools, chance, place)
-            if slot is None:
-                break
-            slots.append(slot)
-            pools.take(slot.row)
-            constraints.take(slot.row)
-        say_short(query, constraints, len(slots), len(candidates))
+        """Return the slate's rows, the probability of each choice, and columns that say how it was made.
+
+        What they are drawn from is kept in the query's scratch, and taken from there for the same candidates.
+        """
+        deck: Deck | None = query.scratch.get(DECK)
+        if deck is None or deck.candidates is not candidates or deck.count != query.count:
+            deck = query.scratch[DECK] = Deck.of(self.world, query, candidates)
+        constraints, slots = deck.constraints.copy(), Slots()
+        _fill(slots, constraints, deck.pools.copy(), uniforms(2 * query.count, "exploration", query.seed))
+        say_short(query, constraints, len(slots.rows), len(candidates))
         if query.params.exploration > 0:
             query.scratch["policy"] = self.world.config.exploration_policy
+        pinned = np.zeros(len(slots.rows), np.float32)
+        pinned[slots.pinned] = 1
         columns = {
-            EPSILON: np.array([slot.epsilon for slot in slots], np.float32),
-            POOL_SIZE: np.array([slot.pool for slot in slots], np.float32),
-            PINNED: np.array([slot.pinned for slot in slots], np.float32),
+            EPSILON: np.array(slots.epsilons, np.float32),
+            POOL_SIZE: np.array(slots.sizes, np.float32),
+            PINNED: pinned,
         }
         detail = {
-            "epsilons": [round(slot.epsilon, 4) for slot in slots],
-            "pools": [slot.pool for slot in slots],
-            "explored": [place for place, slot in enumerate(slots) if slot.explored],
-            "pinned": [place for place, slot in enumerate(slots) if slot.pinned],
+            "epsilons": slots.epsilons,
+            "pools": slots.sizes,
+            "explored": slots.explored,
+            "pinned": slots.pinned,
             "seed": query.seed,
         }
-        rows = np.array([slot.row for slot in slots], np.intp)
-        return Order(rows, np.array([slot.propensity for slot in slots], np.float32), detail, columns)
+        return Order(np.array(slots.rows, np.intp), np.array(slots.propensities, np.float32), detail, columns)
 
 
-def _choose(constraints: Constraints, pools: "_Pools", chance: float, place: float) -> Chosen | None:
-    """Fill the present slot by two numbers in [0, 1): whether and from which pool to draw, and which of its rows."""
-    pinned = constraints.due()
-    if pinned is not None:
-        return Chosen(pinned, 1.0, pinned=True)
-    allowed = constraints.open
-    best = int(allowed.argmax()) if len(allowed) else 0
-    if not len(allowed) or not allowed[best]:
-        return None
-    pools.restrict(allowed, constraints.changes)
-    drawn = pools.draw(chance, place)
-    row = best if drawn is None else drawn
-    propensity = (1.0 - pools.epsilon if row == best else 0.0) + pools.probability(row)
-    return Chosen(row, min(propensity, 1.0), pools.epsilon, pools.size, False, drawn is not None)
-
-
-class _Pool:
-    """One pool: its rows with their weights, and those of them that are open."""
-
-    def __init__(self, weights: Floats, share: float) -> None:
-        self.share = share
-        self._rows = np.flatnonzero(weights > 0)
-        self._weights: list[float] = weights[self._rows].astype(np.float64).tolist()
-        self.open: dict[int, float] = {}
-        self.mass = 0.0
-
-    def restrict(self, allowed: Mask) -> None:
-        """Take what is open (n,) into account."""
-        inside = allowed[self._rows].tolist()
-        rows = zip(self._rows.tolist(), self._weights, inside, strict=True)
-        self.open = {row: weight for row, weight, there in rows if there}
-        self.mass = sum(self.open.values())
-
-    def take(self, row: int) -> None:
-        """Close a row."""
-        weight = self.open.pop(row, None)
-        if weight is not None:
-            # Without rows nothing is left: a rest from rounding must not count as something to draw from.
-            self.mass = self.mass - weight if self.open else 0.0
-
-    def probability(self, row: int) -> float:
-        """Return the probability that a row is drawn at a slot, from this pool."""
-        weight = self.open.get(row)
-        return 0.0 if weight is None else self.share * weight / self.mass
-
-    def draw(self, place: float) -> int:
-        """Return the row at a place in [0, 1) of the open rows' weights."""
-        left, row = place * self.mass, -1
-        for row, weight in self.open.items():  # noqa: B007
-            left -= weight
-            if left < 0:
-                break
-        return row
-
-
-class _Pools:
-    """The pools under what is open, each with its share of the slots."""
-
-    def __init__(self, candidates: Candidates, exploration: float, serendipity: float) -> None:
-        shares = {NEW: exploration * (1 - serendipity), SERENDIPITY: exploration * serendipity}
-        self._pools = [_Pool(candidates.column(name, 0.0), share) for name, share in shares.items() if share > 0]
-        self._seen = -1
-        self._open: list[_Pool] = []
-        self.epsilon = 0.0
-        self.size = 0
-
-    def restrict(self, allowed: Mask, changes: int) -> None:
-        """Take what is open (n,) into account: closed groups, for rows that were taken are closed already."""
-        if changes != self._seen:
-            self._seen = changes
-            for pool in self._pools:
-                pool.restrict(allowed)
-            self._count()
-
-    def take(self, row: int) -> None:
-        """Close a row."""
-        if any(row in pool.open for pool in self._open):
-            for pool in self._open:
-                pool.take(row)
-            self._count()
-
-    def probability(self, row: int) -> float:
-        """Return the probability that a row is drawn: ε q(i)."""
-        return sum(pool.probability(row) for pool in self._open)
-
-    def draw(self, chance: float, place: float) -> int | None:
-        """Return the row that is drawn, or None where the best one left stands."""
-        if chance >= self.epsilon:
-            return None
-        # Which pool is drawn from goes by the same number as whether any is: below ε it is even.
-        for pool in self._open[:-1]:
-            if chance < pool.share:
-                return pool.draw(place)
-            chance -= pool.share
-        return self._open[-1].draw(place)
-
-    def _count(self) -> None:
-        self._open = [pool for pool in self._pools if pool.open]
-        self.epsilon = sum(pool.share for pool in self._open)
-        rows = [pool.open.keys() for pool in self._open]
-        self.size = len(rows[0] | rows[1]) if len(rows) > 1 else sum(map(len, rows))
+def _fill(slots: Slots, constraints: Constraints, pools: PoolDraws, numbers: list[float]) -> None:
+    """Fill slots by two numbers in [0, 1) each: whether and from which pool to draw, and which of its rows."""
+    changes = constraints.changes
+    for slot, (chance, place) in enumerate(zip(numbers[::2], numbers[1::2], strict=True)):
+        row = constraints.due()
+        if row is not None:
+            slots.pinned.append(slot)
+            slots.add(row, 1.0, 0.0, 0)
+        else:
+            row = best = constraints.first()
+            if best < 0:
+                return
+            if changes != constraints.changes:
+                changes = constraints.changes
+                pools.restrict(constraints.open.tobytes())
+            epsilon, size = pools.epsilon, pools.size
+            if chance < epsilon:
+                slots.explored.append(slot)
+                row = pools.draw(chance, place)
+            propensity = (1.0 - epsilon if row == best else 0.0) + pools.close(row)
+            slots.add(row, min(propensity, 1.0), epsilon, size)
+        constraints.take(row)

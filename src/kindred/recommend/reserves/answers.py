@@ -17,11 +17,13 @@ from kindred.pipeline.funnel import Funnel
 from kindred.pipeline.runner import Runner, degraded_by
 from kindred.ports.operations import Cache
 from kindred.ports.telemetry import Meter
+from kindred.recommend.ask import SHOWN
 from kindred.recommend.config import RecommendConfig
 from kindred.recommend.filters.rules import shared_masks
 from kindred.recommend.known_user import KNOWN_USER, KnownUser, known_user
 from kindred.recommend.pressure import PRESSURE, Pressure
 from kindred.recommend.rerankers.constraints import SHORT
+from kindred.recommend.rerankers.exploration import DECK
 from kindred.recommend.reserves.config import ReservesConfig
 from kindred.recommend.reserves.near import Arranged, Held, NearReserves, Told
 from kindred.recommend.reserves.request import Request, keepable
@@ -170,14 +172,15 @@ class ReserveAnswers:
             # The masks of this moment are not for later, nor is anything else that was worked out by the way.
             query.facts, query.scratch = facts, scratch
             return None
-        query.scratch["strategy"] = held.reserve.strategy
+        query.scratch.update({"strategy": held.reserve.strategy, SHOWN: arranged.shown, DECK: arranged.deck})
         query.failures.extend(held.reserve.degraded)
         self._note(request, Grade.FRESH, level, held.reserve)
-        chosen = self._runner.draw(funnel, query, arranged, recorder)
-        await self._explain(request, held, chosen, arranged)
-        return await self._told(request, held, chosen)
+        chosen = self._runner.draw(funnel, query, arranged.drawn, recorder)
+        arranged.deck = query.scratch[DECK]
+        await self._explain(request, held, chosen, arranged.candidates)
+        return await self._told(request, held, chosen, arranged.candidates)
 
-    def _arranged(self, request: Request, held: Held) -> Candidates | None:
+    def _arranged(self, request: Request, held: Held) -> Arranged | None:
         """Return the rows that the live masks let through in the slate's order; None where they are too few.
 
         What was worked out before stands while neither masks nor catalogue have changed since.
@@ -186,38 +189,38 @@ class ReserveAnswers:
         stamps = tuple([mask.stamp for mask in shared_masks(world, query).values()])
         kept = held.arranged.get(query.count) if request.keeps else None
         if kept is not None and (kept.seq, kept.stamps) == (world.table.seq, stamps):
-            return kept.candidates
+            return kept
         admitted = self._runner.admit(request.funnel, query, held.reserve.candidates, recorder)
         if not held.reserve.fills(len(admitted), query.count):
             return None
-        arranged = self._runner.arrange(request.funnel, query, admitted, recorder)
+        seq = world.table.seq
+        arranged = Arranged.of(seq, stamps, self._runner.arrange(request.funnel, query, admitted, recorder))
         if _cut_short(query, held.reserve):
             return None
         if request.keeps:
-            held.arrange(query.count, Arranged(world.table.seq, stamps, arranged))
+            held.arrange(query.count, arranged)
             self._near.recount(request.key, held)
         return arranged
 
     async def _explain(self, request: Request, held: Held, chosen: Candidates, arranged: Candidates) -> None:
         """Explain chosen rows that no earlier answer has; from the second answer on, all that may ever be chosen."""
-        new = [row for row, item in enumerate(chosen.items.tolist()) if item not in held.told]
+        new = [item for item in chosen.items.tolist() if item not in held.told]
         if not new:
             return
-        rows = chosen.take(np.array(new, np.intp))
-        if held.told:
-            rows = arranged.take(~np.isin(arranged.items, list(held.told)))
+        untold = ~np.isin(arranged.items, list(held.told)) if held.told else np.isin(arranged.items, new)
+        rows = arranged.take(untold)
         part = await self._runner.tell(request.funnel, request.query, rows, request.recorder)
         if part.reasons:
             found = zip(part.sources, part.all_sources, part.reasons, strict=True)
             held.told.update(zip(rows.items.tolist(), map(Told._make, found), strict=True))
             self._near.recount(request.key, held)
 
-    async def _told(self, request: Request, held: Held, chosen: Candidates) -> Slate:
+    async def _told(self, request: Request, held: Held, chosen: Candidates, arranged: Candidates) -> Slate:
         """Return the slate of chosen rows as they were explained before; where that failed, explained anew or not."""
         query = request.query
         told = [held.told[item] for item in chosen.items.tolist() if item in held.told]
         if len(told) < len(chosen):
-            return await self._runner.tell(request.funnel, query, chosen, request.recorder)
+            return await self._runner.tell(request.funnel, query, _with_all_columns(chosen, arranged), request.recorder)
         return Slate(
             request_id=query.request_id,
             candidates=chosen,
@@ -299,6 +302,13 @@ class ReserveAnswers:
         age = {} if reserve is None else {"age": (query.received - reserve.made) / 1000}
         note = StageTrace(stage="reserve", kind="reserve", detail={"grade": grade, "level": level, **age})
         request.recorder.trace.stages.append(note)
+
+
+def _with_all_columns(chosen: Candidates, arranged: Candidates) -> Candidates:
+    """Return drawn rows with what else stands beside them in the arrangement that they were drawn from."""
+    places = {item: row for row, item in enumerate(arranged.items.tolist())}
+    rows = np.array([places[item] for item in chosen.items.tolist()], np.intp)
+    return arranged.take(rows).with_columns(chosen.columns)
 
 
 async def _known(world: World, funnel: Funnel, query: Query) -> KnownUser | None:

@@ -3,19 +3,25 @@
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from msgspec.structs import astuple
 
 from kindred.core.candidates import Candidates
 from kindred.core.query import UserFacts
 from kindred.core.slate import Reason
+from kindred.recommend.ask import ShownItem
+from kindred.recommend.pools import NEW, SERENDIPITY
+from kindred.recommend.rerankers.exploration import Deck
 from kindred.recommend.reserves.reserve import Reserve, size_of
 
 MOST_ARRANGED = 2
 """Arrangements kept of one reserve, each for another number of slots; the oldest goes first."""
-# What the objects of a reserve take beside its arrays, and an explained item; about.
-_OVERHEAD, _TOLD = 8_192, 400
+# What the objects of a reserve take beside its arrays, an explained item with what is shown of it, and a row to be
+# drawn; about.
+_OVERHEAD, _TOLD, _ROW = 8_192, 800, 150
+# Of the columns behind it a draw reads these, and an answer shows them.
+_DRAWN = ("score", "propensity", NEW, SERENDIPITY)
 
 
 class Told(NamedTuple):
@@ -26,12 +32,31 @@ class Told(NamedTuple):
     reason: Reason
 
 
-class Arranged(NamedTuple):
-    """Rows let through in the order of a slate, and of what: the catalogue's feed, and the stamps of the live masks."""
+@dataclass(slots=True)
+class Arranged:
+    """Rows let through in the order of a slate, and of what: the catalogue's feed, and the stamps of the live masks.
+
+    `drawn`: the same rows with what a draw reads alone; `deck`: what slates are drawn from, once one was. `shown`: by
+    ordinal, what an answer shows of an item; the catalogue's part in it is as current as `seq` is.
+    """
 
     seq: int
     stamps: tuple[int, ...]
     candidates: Candidates
+    drawn: Candidates
+    deck: Deck | None = None
+    shown: dict[int, ShownItem] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, seq: int, stamps: tuple[int, ...], candidates: Candidates) -> Self:
+        """Keep candidates that were put in order."""
+        drawn = {name: candidates.columns[name] for name in _DRAWN if name in candidates.columns}
+        return cls(seq, stamps, candidates, Candidates(candidates.items, drawn))
+
+    @property
+    def size(self) -> int:
+        """Return about how many bytes it takes, what is drawn from too."""
+        return size_of(self.candidates) + len(self.candidates) * _ROW
 
 
 @dataclass(slots=True)
@@ -55,7 +80,7 @@ class Held:
         facts, record = self.facts, self.asked.get("record")
         history = len(facts.history) * 17 + facts.seen.nbytes + facts.hidden.nbytes
         read = 0 if record is None else sum(len(part) for part in astuple(record) if isinstance(part, bytes))
-        worked_out = sum(size_of(one.candidates) for one in self.arranged.values()) + len(self.told) * _TOLD
+        worked_out = sum(one.size for one in self.arranged.values()) + len(self.told) * _TOLD
         return self.reserve.size + history + read + worked_out + _OVERHEAD
 
     def arrange(self, count: int, arranged: Arranged) -> None:
