@@ -18,6 +18,9 @@ DEVICE = "context.device"
 CATEGORIES = (DEVICE, "context.placement", "context.country", "user.gender", "user.age_bucket")
 """Values of a request that are names; a ranker's schema numbers those that it learned from."""
 
+FEATURES = "features"
+"""Under this name a query's scratch holds the features of its candidates: `(items, columns by name)`."""
+
 # What knows exposures is left out: training reads none, so `ctr_*`, `trending_score` and `times_shown_without_click`
 # would be constants where trees are grown, and anything where they serve.
 _ITEM = (
@@ -151,6 +154,8 @@ def matrix(
         if value is None:
             value = numbered(schema.categories.get(name), request.get(name, np.nan))
         row[:] = value
+    # Trees refuse what is infinite.
+    rows[np.isinf(rows)] = np.nan
     return np.ascontiguousarray(rows.T)
 
 

@@ -15,7 +15,7 @@ from kindred.core.query import UserFacts
 from kindred.core.rng import seeded, uniforms
 from kindred.core.rules import Rule
 from kindred.recommend.config import PlacementConfig, RecommendConfig
-from kindred.recommend.pools import Pools, Retired, needed
+from kindred.recommend.pools import Pools, Retired, needed, quantile
 from kindred.recommend.posteriors import DRAWS, choice_frequencies, posterior, promising
 from kindred.recommend.rerankers.constraints import slots_per_category
 from kindred.recommend.rerankers.diversity import Diversity
@@ -338,3 +338,14 @@ async def test_what_is_served_from_a_warm_reserve_is_drawn_as_logged(tmp_path, m
     for prefix in tested:
         assert fits(after[prefix], logged[prefix], prefixes[prefix]), prefix
     assert len(after[()]) > 5
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5])
+def test_quantiles_part_values_as_the_librarys_do(share):
+    draw = np.random.default_rng(5)
+    for size in (1, 2, 3, 7, 200, 301):
+        column = draw.random(size).astype(np.float32)
+        column[column < 0.3] = 0
+        mine, theirs = quantile(np.sort(column), share), np.quantile(column, share)
+        assert np.array_equal(column <= mine, column <= theirs)
+        assert np.array_equal(column >= mine, column >= theirs)

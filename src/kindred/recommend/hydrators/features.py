@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kindred.core.candidates import Candidates, Floats
 from kindred.core.query import Query
@@ -14,18 +16,18 @@ from kindred.features.values.items import month_share
 from kindred.features.values.slate import all_values
 from kindred.pipeline.stages import FailPolicy
 from kindred.recommend.posteriors import CLICKED, EXPOSED
-from kindred.recommend.ranking import PAIR, candidate_columns, request_values, wants_ranker
+from kindred.recommend.ranking import FEATURES, PAIR, candidate_columns, request_values, wants_ranker
 from kindred.recommend.scorers.timeliness import MONTH
 from kindred.recommend.world import World
 
 
 @dataclass(frozen=True, slots=True)
 class CandidateFeatures:
-    """Reads what the ranker looks at: columns `item.<feature>`, `pair.<feature>`; values of the request in `scratch`.
+    """Reads what the ranker looks at, `item.<feature>`, `pair.<feature>` and values of the request, into `scratch`.
 
     Of items that exploration may try also how often they were shown and clicked, and how the month suits them.
 
-    `every`: all of them, also where the bundle holds no ranker, for training.
+    `every`: all of them as columns, also where the bundle holds no ranker, for training.
     """
 
     world: World
@@ -49,11 +51,11 @@ class CandidateFeatures:
         values = all_values(record, candidates.items, heads, attributes, query.context, pairs=PAIR)
         query.scratch["request"] = request_values(values, query)
         columns = candidate_columns(self.world, query, candidates.items, values)
-        ranker = self.world.models.ranker
-        if ranker is not None and not self.every:
-            columns = {name: column for name, column in columns.items() if name in ranker.schema.columns}
-        columns = {**columns, **counted(heads, query.context.time)}
-        return {name: np.asarray(column, np.float32) for name, column in columns.items()}
+        if self.every:
+            return as_floats({**columns, **counted(heads, query.context.time)})
+        # The ranker alone looks at them: as columns they would be checked and carried along to the end.
+        query.scratch[FEATURES] = candidates.items, columns
+        return counted(heads, query.context.time)
 
     async def _few(self, query: Query, candidates: Candidates) -> Mapping[str, Floats]:
         """Return what is looked at without a ranker, read of no more items than exploration and seasons need."""
@@ -69,6 +71,11 @@ class CandidateFeatures:
         return found
 
 
+def as_floats(columns: Mapping[str, NDArray[Any]]) -> dict[str, Floats]:
+    """Return columns as float32."""
+    return {name: np.asarray(column, np.float32) for name, column in columns.items()}
+
+
 def counted(heads: Blocks, now: int) -> dict[str, Floats]:
     """Return of n items how often they were ever shown, and clicked of these times, and how this month suits them."""
     months = heads["months"].astype(np.float64)
@@ -78,4 +85,4 @@ def counted(heads: Blocks, now: int) -> dict[str, Floats]:
         CLICKED: total(heads, CREDITED_CLICKS),
         MONTH: month_share(month, months.sum(axis=1)),
     }
-    return {name: column.astype(np.float32) for name, column in columns.items()}
+    return as_floats(columns)

@@ -10,7 +10,7 @@ from kindred.core.query import Query
 from kindred.pipeline.checks import StageFault
 from kindred.pipeline.stages import FailPolicy
 from kindred.recommend.model_set import RANKER
-from kindred.recommend.ranking import funnel_columns, matrix, wants_ranker
+from kindred.recommend.ranking import FEATURES, funnel_columns, matrix, wants_ranker
 from kindred.recommend.session import fatigue
 from kindred.recommend.world import World
 
@@ -34,11 +34,12 @@ class Ranker:
         """Return `score`, `ranker` (the model's own), and `chance.<event type>`; raise StageFault without features."""
         model = self.world.models.ranker
         request = query.scratch.get("request")
-        if model is None or request is None:
+        items, features = query.scratch.get(FEATURES, (None, {}))
+        if model is None or request is None or items is not candidates.items:
             raise StageFault("the candidates' features were not read")
         if not len(candidates):
             return {}
-        columns = matrix(model.schema, candidates, funnel_columns(candidates), request)
+        columns = matrix(model.schema, candidates, {**features, **funnel_columns(candidates)}, request)
         found = model.score(columns, every=query.want_trace)
         lessened = fatigue(self.world, query, candidates.items)
         value = found.value if lessened is None else found.value * lessened
