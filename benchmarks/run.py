@@ -21,7 +21,7 @@ from benchmarks import (
     tracking_kafka,
     vector_search,
 )
-from benchmarks.quality import cold_start, diversity, funnel, search
+from benchmarks.quality import cold_start, diversity, funnel, search, season
 from benchmarks.scale import funnel as large
 from benchmarks.scale import growth, masks
 
@@ -50,6 +50,7 @@ ON_REQUEST = {
     "search": search_speed.main,
     "search-quality": search.main,
     "cold-start": cold_start.main,
+    "season": season.main,
     "growth": growth.main,
     "masks": masks.main,
 }

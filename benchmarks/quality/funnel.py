@@ -9,7 +9,7 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -36,8 +36,13 @@ WIDTH = 150
 
 
 @asynccontextmanager
-async def imported(mapping: ImportMapping, home: Path) -> AsyncIterator[tuple[Dataset, ReplayPorts]]:
-    """Import into an empty home; give what a training run would see, and what a replay needs."""
+async def imported(
+    mapping: ImportMapping, home: Path, traits: Sequence[str] = ()
+) -> AsyncIterator[tuple[Dataset, ReplayPorts]]:
+    """Import into an empty home; give what a training run would see, and what a replay needs.
+
+    `traits`: what segments are to be made by.
+    """
     stores = ImportStores(
         await open_catalog("catalog.sqlite", home),
         await open_profiles("profiles.sqlite", home),
@@ -48,7 +53,7 @@ async def imported(mapping: ImportMapping, home: Path) -> AsyncIterator[tuple[Da
     )
     try:
         await run_import(mapping, stores)
-        yield await collect(stores), ReplayPorts(stores.catalog, LocalVectorIndexes())
+        yield await collect(stores, traits=traits), ReplayPorts(stores.catalog, LocalVectorIndexes())
     finally:
         for store in (stores.catalog, stores.profiles, stores.interactions, stores.log, stores.leases):
             await store.close()

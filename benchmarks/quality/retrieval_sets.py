@@ -52,7 +52,7 @@ async def examples_of(
     fitted = fit_models(asked.train, configs, as_of, CONSOLE.print)
     CONSOLE.print({name: fitted.seconds[name] for name in retrieval})
     with tempfile.TemporaryDirectory() as folder, threadpool_limits(limits=1, user_api="blas"):
-        models = trial_models(fitted, configured_blend(configs), Path(folder), ports.indexes)
+        models = trial_models(fitted, configured_blend(configs, fitted.segments), Path(folder), ports.indexes)
         replay = await Replay.open(asked.train, models, asked.users, ports, configs)
         CONSOLE.print(f"replay of {len(asked.users)} users")
         examples, _ = await blend_examples(replay, asked, configs)

@@ -20,6 +20,7 @@ from kindred.models.popularity import PopularityConfig
 from kindred.models.preference import PreferenceConfig, PreferenceSettings
 from kindred.models.ranker import RankerConfig
 from kindred.models.ratings import RatingsConfig
+from kindred.models.segments import SegmentsConfig
 from kindred.models.sequential import SequentialConfig
 from kindred.models.trending import TrendingConfig
 from kindred.models.two_tower import TwoTowerConfig
@@ -104,6 +105,7 @@ SECTIONS: dict[str, type[Config]] = {
     "two_tower": TwoTowerConfig,
     "content": ContentConfig,
     "popularity": PopularityConfig,
+    "segments": SegmentsConfig,
     "trending": TrendingConfig,
     "ratings": RatingsConfig,
     "training": TrainingConfig,
@@ -163,6 +165,7 @@ def train_configs(settings: Settings) -> TrainConfigs:
         two_tower=settings.section(TwoTowerConfig),
         content=settings.section(ContentConfig),
         popularity=settings.section(PopularityConfig),
+        segments=settings.section(SegmentsConfig),
         trending=settings.section(TrendingConfig),
         ratings=settings.section(RatingsConfig),
         blend=settings.section(BlendConfig),

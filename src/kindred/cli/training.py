@@ -99,7 +99,7 @@ async def evaluate(
         with steps() as shown:
             shown.tell("data")
             configs = train_configs(settings)
-            dataset = await collect(stores, slots=configs.ranker.slots)
+            dataset = await collect(stores, slots=configs.ranker.slots, traits=configs.segments.by)
             ports = ReplayPorts(stores.catalog, stores.vectors)
             report = await run_evaluation(dataset, configs, ports, options, shown.tell)
     if as_json:

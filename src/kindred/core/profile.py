@@ -1,5 +1,6 @@
 """The user's noun."""
 
+from datetime import UTC, datetime
 from typing import Any, Self
 
 import msgspec
@@ -30,3 +31,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             preferred_categories=self.preferred_categories or other.preferred_categories,
             preferred_tags=self.preferred_tags or other.preferred_tags,
         )
+
+
+def age_decade(profile: Profile, as_of: int) -> str | None:
+    """Return in which decade of their life a user is at `as_of` (ms), such as `30`; None without a year of birth."""
+    if profile.birth_year is None:
+        return None
+    years = max(datetime.fromtimestamp(as_of / 1_000, UTC).year - profile.birth_year, 0)
+    return str(years // 10 * 10)

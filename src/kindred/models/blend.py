@@ -17,8 +17,15 @@ from kindred.models.layers import Folder
 from kindred.models.retrieval import RETRIEVERS
 
 FAMILIES = ("collaborative", "content", "popularity", "demographic")
-GENERAL = {"content": "content", "popular": "popularity", "trending": "popularity", "country": "demographic"}
-"""Scores that every bundle has, and their families; all retrieval models are `collaborative`."""
+SEGMENT = "segment"
+GENERAL = {
+    "content": "content",
+    "popular": "popularity",
+    "trending": "popularity",
+    "country": "demographic",
+    SEGMENT: "demographic",
+}
+"""Scores besides those of retrieval models, and their families; all retrieval models are `collaborative`."""
 WEIGHTABLE = (*FAMILIES, *RETRIEVERS, *(name for name in GENERAL if name not in FAMILIES))
 """What a table of weights may name: families, and models by themselves."""
 
@@ -26,6 +33,7 @@ WEIGHTABLE = (*FAMILIES, *RETRIEVERS, *(name for name in GENERAL if name not in 
 class BlendConfig(Config, frozen=True, kw_only=True):
     """Weights by family of models, or by model, for users and items with much, little or no evidence.
 
+    Those of one table count relative to one another, of what the bundle holds.
     `standard`: users and items with evidence, unless training learned better ones. `cold_user`: users without;
     `chosen_user`: those of them whose profile names categories or tags they prefer.
     `cold_item`: items without. `cold_item_scale`: what those weigh beside the others; the best match by content is a
@@ -38,10 +46,10 @@ class BlendConfig(Config, frozen=True, kw_only=True):
         default_factory=lambda: {"collaborative": 0.7, "content": 0.2, "popularity": 0.1}
     )
     cold_user: dict[str, float] = msgspec.field(
-        default_factory=lambda: {"popularity": 0.6, "demographic": 0.3, "collaborative": 0.1}
+        default_factory=lambda: {"popular": 0.6, "country": 0.3, "collaborative": 0.1, "segment": 1.5}
     )
     chosen_user: dict[str, float] = msgspec.field(
-        default_factory=lambda: {"popularity": 0.4, "content": 0.4, "demographic": 0.2}
+        default_factory=lambda: {"popular": 0.4, "content": 0.4, "demographic": 0.2}
     )
     cold_item: dict[str, float] = msgspec.field(
         default_factory=lambda: {"content": 0.7, "popularity": 0.2, "collaborative": 0.1}
@@ -107,9 +115,9 @@ def split_families(weights: Mapping[str, float], config: BlendConfig, names: Seq
     return {name: weight / total for name, weight in raw.items()}
 
 
-def blended(retrievers: Iterable[str]) -> tuple[str, ...]:
-    """Return the names of all that is blended in a bundle with these retrieval models."""
-    return (*retrievers, *GENERAL)
+def blended(retrievers: Iterable[str], segments: bool = False) -> tuple[str, ...]:
+    """Return the names of all that is blended in a bundle with these retrieval models, and with segments or without."""
+    return (*retrievers, *(name for name in GENERAL if segments or name != SEGMENT))
 
 
 def family_of(name: str) -> str:

@@ -11,6 +11,9 @@ from kindred.pipeline.stages import Stage
 S = TypeVar("S", bound=Stage)
 R = TypeVar("R")
 
+DETAIL = "detail"
+"""Under this name a query's scratch holds what stages say of themselves in a trace, by stage."""
+
 
 async def wave(
     stages: Sequence[S],
@@ -29,6 +32,7 @@ async def wave(
                 note.left = len(value)
                 if recorder.query.want_trace:
                     note.detail["proposed"] = value.items[:200].tolist()
+                    note.detail |= recorder.query.scratch.get(DETAIL, {}).get(stage.name, {})
 
     tasks = {asyncio.create_task(one(stage)): stage for stage in stages}
     if not tasks:

@@ -19,7 +19,9 @@ STAGES = (
     "trending",
     "popular",
     "country",
+    "segment",
     "new",
+    "season",
     "promoted",
     "catalogue",
     "available",
@@ -83,15 +85,16 @@ class RecommendConfig(Config, frozen=True, kw_only=True):
     `category_cap`: largest share of a slate for one primary category, 1 = none. `min_entropy`: where what a user was
     shown in the last day is spread less evenly over categories than this (0 to 1), `diversity` is raised, to 1 for a
     single category. `creator_spacing`: slots that stand between two items of one creator, while another item is left.
-    `freshness`: how much more an item of
-    today counts than an old one, 1 = twice as much, e times less every 30 days. `season`: power of how much more than
-    usual happened to an item in this month of earlier years, by which its score is multiplied, 0 = none.
+    `freshness`: how much more an item of today counts than an old one, 1 = twice as much, e times less every 30 days.
+    `season`: power of how much more than usual happened to an item in this month of earlier years, by which its score
+    is multiplied; above 0, items whose past years peaked in the weeks to come are proposed too. 0 = neither.
     `exploration`: expected share of slots that are drawn. `serendipity`: the part of that for relevant items unlike the
     history; the rest is for new and uncertain ones. `exploration_policy`: epsilon draws all of these alike, thompson by
     how probable it is that they are the best. `exploration_exposures`: after so many an item has had its chance and is
     judged by what came of them. `new_item_days`: how long an item counts as new. `new_item_interactions`: from so many
     users on it no longer does. `cold_user`: below so many interactions the strategy is `cold_start_user`. `cold_item`:
-    below so many users an item is cold. `evidence`: the k of n / (n + k), which moves weights smoothly.
+    below so many users an item is cold. `evidence`: the k of n / (n + k), by which weights move smoothly with the users
+    of an item, and a search with the user's history. `user_evidence`: the same k for the interactions of a user.
     `content_floor`: cosine below which content does not propose. `seed`: fixes every draw, none = a new one per
     request. `trace_share`: share of requests whose full trace is kept. `served_log`: whether what was served goes to
     the log. `session_gap`: seconds of silence that end a session. `session_weight`: part of the score that goes by the
@@ -124,6 +127,7 @@ class RecommendConfig(Config, frozen=True, kw_only=True):
     cold_user: CountOrZero = 5
     cold_item: CountOrZero = 10
     evidence: Amount = 2.0
+    user_evidence: Amount = 16.0
     content_floor: Annotated[float, Meta(ge=-1, le=1)] = 0.1
     seed: int | None = None
     trace_share: Share = 0.01

@@ -22,6 +22,8 @@ from kindred.recommend.sources.lists import (
     CountrySource,
     NewItemsSource,
     PopularSource,
+    SeasonSource,
+    SegmentSource,
     TrendingSource,
 )
 from kindred.recommend.sources.personal import ContentSource, OnScreenSource, RetrieverSource
@@ -41,7 +43,9 @@ def build_funnel(world: World, effects: Sequence[Effect] = (), deadlines: Deadli
             TrendingSource(world),
             PopularSource(world),
             CountrySource(world),
+            SegmentSource(world),
             NewItemsSource(world),
+            SeasonSource(world),
             PromotedSource(world),
         ],
         fallbacks=[AnythingSource(world)],

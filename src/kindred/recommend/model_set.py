@@ -17,6 +17,8 @@ from kindred.models.protocol import Model, Retriever
 from kindred.models.ranker import RankerModel
 from kindred.models.ratings import RatingsModel
 from kindred.models.retrieval import open_retriever
+from kindred.models.season import SeasonModel
+from kindred.models.segments import SegmentsModel
 from kindred.models.trending import TrendingModel
 from kindred.ports.models import ModelStore
 from kindred.ports.vectors import VectorIndex, VectorIndexes
@@ -27,6 +29,7 @@ CONTENT = "content"
 _VECTORS = {"als": "item_factors", CONTENT: "item_vectors"}
 CONTENT_LISTS = f"{CONTENT}/lists"
 RANKER = "ranker"
+SEGMENTS, SEASON = "segments", "season"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,8 @@ class ModelSet:
     `retrievers`: the models that propose and score by a user's history, by name, in the order of the settings.
     `item_item` is there in any case, for similar items, the item on screen and sessions. `indexes`: of every model with
     vectors and of content, by name. `content_lists`: None in a bundle that searches for every item. `countries` maps
-    ISO 3166 alpha-2 to the popularity among that country's users.
+    ISO 3166 alpha-2 to the popularity among that country's users. `segments`: what those of other traits like more or
+    less than everyone. `season`: what is due in each month.
     """
 
     manifest: Manifest
@@ -51,6 +55,8 @@ class ModelSet:
     countries: dict[str, PopularityModel] = field(default_factory=dict)
     ranker: RankerModel | None = None
     content_lists: ContentLists | None = None
+    segments: SegmentsModel = field(default_factory=SegmentsModel.none)
+    season: SeasonModel = field(default_factory=SeasonModel.none)
 
     @property
     def version(self) -> str:
@@ -70,7 +76,7 @@ class ModelSet:
     @property
     def scored(self) -> tuple[str, ...]:
         """Return the names of all that is blended: each candidate has a column `model.<name>` of every one."""
-        return blended(self.retrievers)
+        return blended(self.retrievers, bool(self.segments.places))
 
     @property
     def als(self) -> AlsModel | None:
@@ -128,6 +134,9 @@ def open_models(manifest: Manifest, folder: Folder, indexes: VectorIndexes) -> M
         countries={path.name: PopularityModel.load(layers / COUNTRIES / path.name) for path in countries},
         ranker=RankerModel.load(layers / RANKER) if (layers.base / RANKER).is_dir() else None,
         content_lists=ContentLists.load(layers.base / CONTENT_LISTS, edited) if listed else None,
+        # Bundles that were made before there were such have none.
+        season=SeasonModel.load(layers / SEASON) if (layers.base / SEASON).is_dir() else SeasonModel.none(),
+        segments=SegmentsModel.load(layers / SEGMENTS) if (layers.base / SEGMENTS).is_dir() else SegmentsModel.none(),
     )
     _check_sizes(models, layers)
     for name, array in _VECTORS.items():

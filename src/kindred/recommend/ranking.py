@@ -11,7 +11,6 @@ from kindred.core.query import Query
 from kindred.features.values.slate import FeatureValues
 from kindred.models.ranker import RankerSchema
 from kindred.recommend.model_set import RANKER
-from kindred.recommend.taste import chosen_vector
 from kindred.recommend.world import World
 
 DEVICE = "context.device"
@@ -70,8 +69,8 @@ _DAY_HOURS = 24
 def wants_ranker(world: World, query: Query) -> bool:
     """Say whether the ranker orders this request.
 
-    It does not where weights are given outright, beside an item on screen, nor for users of whom only choices in the
-    profile are known: it never saw such requests.
+    It does not where weights are given outright, beside an item on screen, nor for users without an interaction: it
+    learned to tell items apart by a history, and popularity orders them better where there is none.
     """
     return (
         world.models.ranker is not None
@@ -79,7 +78,7 @@ def wants_ranker(world: World, query: Query) -> bool:
         and RANKER not in query.params.disabled
         and not query.params.weights
         and query.context.item is None
-        and (query.facts.interactions > 0 or not chosen_vector(world, query).any())
+        and query.facts.interactions > 0
     )
 
 

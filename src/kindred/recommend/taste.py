@@ -121,7 +121,8 @@ def trend(world: World, query: Query) -> Trend:
 def content_profile(world: World, query: Query) -> Floats:
     """Return the user's content vector (d,) float32, of length 1, or zeros.
 
-    It is the weighted mean of what they liked and, in the part 1 - n / (n + k) of it, what they chose in their profile.
+    It is the weighted mean of what they liked and, in the part for which there is no evidence, what they chose in their
+    profile.
     """
     found: Floats | None = query.scratch.get("content")
     if found is None:
@@ -144,9 +145,19 @@ def chosen_vector(world: World, query: Query) -> Floats:
     return found
 
 
+def segments_of(world: World, query: Query) -> tuple[str, ...]:
+    """Return the user's segments of which the bundle knows something, once per request."""
+    found: tuple[str, ...] | None = query.scratch.get("segments")
+    if found is None:
+        context = query.context
+        found = world.models.segments.of(query.facts.profile, context.device, context.time)
+        query.scratch["segments"] = found
+    return found
+
+
 def user_evidence(world: World, query: Query) -> np.float32:
     """Return how much is known of what the user does, n / (n + k) of their n interactions."""
-    n, k = np.float32(query.facts.interactions), np.float32(max(world.config.evidence, 1e-6))
+    n, k = np.float32(query.facts.interactions), np.float32(max(world.config.user_evidence, 1e-6))
     return n / (n + k)
 
 

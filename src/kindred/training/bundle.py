@@ -11,7 +11,7 @@ from kindred.models.protocol import Model
 from kindred.models.ranker import RankerModel
 from kindred.models.sequential import SequentialModel
 from kindred.ports.vectors import VectorIndexes
-from kindred.recommend.model_set import CONTENT, CONTENT_LISTS, COUNTRIES, ModelSet, open_models
+from kindred.recommend.model_set import CONTENT, CONTENT_LISTS, COUNTRIES, SEASON, SEGMENTS, ModelSet, open_models
 from kindred.training.fit.content_lists import fit_content_lists
 from kindred.training.fit.models import FittedModels
 
@@ -26,6 +26,8 @@ def folders(models: FittedModels | ModelSet) -> dict[str, Model]:
         "ratings": models.ratings,
         "item_item": models.item_item,
         CONTENT: models.content,
+        SEGMENTS: models.segments,
+        SEASON: models.season,
         **models.retrievers,
         **{f"{COUNTRIES}/{country}": model for country, model in models.countries.items()},
     }

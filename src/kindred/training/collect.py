@@ -11,6 +11,7 @@ from kindred.core.item import CatalogItem
 from kindred.core.position import Position
 from kindred.core.profile import Profile
 from kindred.models.preference import Interactions
+from kindred.models.segments import ATTRIBUTE
 from kindred.ports.catalog import CatalogStore, ProfileStore
 from kindred.ports.log import EventLog
 from kindred.training.controls import Controls, without_repeats
@@ -33,6 +34,7 @@ from kindred.training.row_contexts import RowContexts
 _PAGE = 5_000
 _NO_SIGNAL = ("impression", "search")
 _PROFILE = ("country", "gender", "birth_year", "timezone")
+_TRAITS = ("region", "language")
 _TAIL_COLUMNS = (*EVENT_COLUMNS, "metadata")
 
 
@@ -60,12 +62,15 @@ class DataStores(Protocol):
         ...
 
 
-async def collect(stores: DataStores, since: Sequence[Position] = (), slots: bool = False) -> Dataset:
+async def collect(
+    stores: DataStores, since: Sequence[Position] = (), slots: bool = False, traits: Sequence[str] = ()
+) -> Dataset:
     """Read lake, the log's tail behind it, catalogue and profiles; with `since`, only rows behind those positions.
 
     Client duplicates count once, erased users are left out, merged people are one, what someone took out of their
     history is gone; impressions and searches say nothing and are left out too. Memory holds columns of what is left.
-    `slots`: read all slates too, for how likely each slot is looked at. Changes nothing.
+    `slots`: read all slates too, for how likely each slot is looked at. `traits`: what segments are made by, which
+    profiles keep besides what features read. Changes nothing.
     """
     lake = LakeEvents(stores.lake)
     tail, ends, manifest = await _tail(stores.log, lake)
@@ -89,7 +94,7 @@ async def collect(stores: DataStores, since: Sequence[Position] = (), slots: boo
     return Dataset(
         interactions=interactions,
         user_ids=user_ids,
-        profiles=await _profiles(stores.profiles, user_ids),
+        profiles=await _profiles(stores.profiles, user_ids, traits),
         items=items,
         position=",".join(map(str, ends)) or None,
         catalogue_seq=seq,
@@ -179,12 +184,18 @@ async def _catalogue(catalog: CatalogStore) -> tuple[list[CatalogItem | None], i
     return [found.get(ordinal) for ordinal in range(max(found, default=-1) + 1)], seq
 
 
-async def _profiles(profiles: ProfileStore, user_ids: Sequence[str]) -> list[Profile | None]:
-    """Return what features read of each user's profile, as it is now; None where it says none of that."""
+async def _profiles(profiles: ProfileStore, user_ids: Sequence[str], traits: Sequence[str]) -> list[Profile | None]:
+    """Return what features and segments read of each user's profile, as it is now; None where it says none of that."""
+    fields = (*_PROFILE, *(name for name in traits if name in _TRAITS))
+    named = [name.removeprefix(ATTRIBUTE) for name in traits if name.startswith(ATTRIBUTE)]
     found: list[Profile | None] = []
     for first in range(0, len(user_ids), _PAGE):
         for profile in await profiles.get(user_ids[first : first + _PAGE]):
-            told = {} if profile is None else {name: getattr(profile, name) for name in _PROFILE}
-            known = any(value is not None for value in told.values())
-            found.append(Profile(user_id=profile.user_id, **told) if profile is not None and known else None)
+            if profile is None:
+                found.append(None)
+                continue
+            told = {name: value for name in fields if (value := getattr(profile, name)) is not None}
+            attributes = {name: profile.attributes[name] for name in named if name in profile.attributes}
+            known = Profile(user_id=profile.user_id, attributes=attributes, **told)
+            found.append(known if told or attributes else None)
     return found

@@ -20,6 +20,7 @@ from kindred.models.preference import PreferenceConfig
 from kindred.models.ranker import RankerConfig
 from kindred.models.ratings import RatingsConfig
 from kindred.models.retrieval import check_retrievers
+from kindred.models.segments import SegmentsConfig
 from kindred.models.sequential import SequentialConfig
 from kindred.models.trending import TrendingConfig
 from kindred.models.two_tower import TwoTowerConfig
@@ -148,6 +149,7 @@ class TrainConfigs:
     two_tower: TwoTowerConfig = field(default_factory=TwoTowerConfig)
     content: ContentConfig = field(default_factory=ContentConfig)
     popularity: PopularityConfig = field(default_factory=PopularityConfig)
+    segments: SegmentsConfig = field(default_factory=SegmentsConfig)
     trending: TrendingConfig = field(default_factory=TrendingConfig)
     ratings: RatingsConfig = field(default_factory=RatingsConfig)
     blend: BlendConfig = field(default_factory=BlendConfig)

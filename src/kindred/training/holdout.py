@@ -20,7 +20,9 @@ from kindred.evaluation.splits import Split, global_time, per_user_temporal
 from kindred.models.blend import BlendModel, blended, split_families
 from kindred.models.content import ContentModel
 from kindred.models.ranker import RankerModel
+from kindred.models.segments import SegmentsModel
 from kindred.recommend.model_set import ModelSet
+from kindred.recommend.taste import user_evidence
 from kindred.training.bundle import trial_models
 from kindred.training.config import TrainConfigs
 from kindred.training.dataset import Dataset
@@ -71,9 +73,10 @@ class Held:
     ranker: RankerModel | None = None
 
 
-def configured_blend(configs: TrainConfigs) -> BlendModel:
-    """Return the blend of a bundle that learned none."""
-    return BlendModel.from_config(configs.blend, blended(configs.training.retrieval))
+def configured_blend(configs: TrainConfigs, segments: SegmentsModel | None = None) -> BlendModel:
+    """Return the blend of a bundle that learned none, with these segments where it has any."""
+    known = segments is not None and bool(segments.places)
+    return BlendModel.from_config(configs.blend, blended(configs.training.retrieval, known))
 
 
 async def hold_out(
@@ -93,7 +96,7 @@ async def hold_out(
         return Held(configured_blend(configs))
     fitted = fit_models(asked.train, configs, asked.cut or as_of, content=content)
     with tempfile.TemporaryDirectory(prefix="kindred-holdout-") as folder:
-        models = trial_models(fitted, configured_blend(configs), Path(folder), ports.indexes)
+        models = trial_models(fitted, configured_blend(configs, fitted.segments), Path(folder), ports.indexes)
         held = await learn_blend(asked, models, configs, ports, progress)
         trial = replace(models, blend=held.blend)
         ranker = await train_ranker(dataset, asked.taught(), trial, configs, ports, progress)
@@ -129,7 +132,7 @@ async def learn_blend(
     replay = await Replay.open(asked.train, models, asked.users, ports, configs)
     progress("holdout")
     examples, lists = await blend_examples(replay, asked, configs)
-    return _learned(configured_blend(configs), examples, lists, asked, configs)
+    return _learned(configured_blend(configs, models.segments), examples, lists, asked, configs)
 
 
 def inner_split(dataset: Dataset, configs: TrainConfigs) -> tuple[Dataset, Dataset, int | None] | None:
@@ -206,10 +209,9 @@ async def blend_examples(
 
 def _evidence(replay: Replay, query: Query, found: Candidates) -> tuple[np.float32, NDArray[np.float32]]:
     """Return how much is known of the user, and of each candidate (c,), as the blend weighs it."""
-    k = max(replay.world.config.evidence, 1e-6)
-    much = np.float32(query.facts.interactions / (query.facts.interactions + k))
+    k = np.float32(max(replay.world.config.evidence, 1e-6))
     users = replay.world.evidence(found.items).astype(np.float32)
-    return much, users / (users + np.float32(k))
+    return user_evidence(replay.world, query), users / (users + k)
 
 
 def _pruned(found: Candidates, names: Sequence[str]) -> Candidates:

@@ -143,7 +143,7 @@ class _Run:
 
     async def _begin(self, active: Manifest | None) -> Begun:
         """Read the data, and find out whether an interrupted run is taken up."""
-        collected = await collect(self.stores, slots=self.configs.ranker.slots)
+        collected = await collect(self.stores, slots=self.configs.ranker.slots, traits=self.configs.segments.by)
         place = self.stores.home / FOLDER / "work"
         pointed = await self.stores.models.active()
         self.begun = begin(place, collected, self.configs, self.wanted, self.started, active, new_version, pointed)

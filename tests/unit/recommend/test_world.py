@@ -171,7 +171,7 @@ async def test_weights_sum_to_one_and_move_with_evidence(platform):
     platform.follower._world = replace(platform.world, models=replace(platform.world.models, blend=blend))
     users = platform.world.models.popularity.user_counts
     items = np.argsort(users, kind="stable").astype(np.int32)
-    query, k = await asked(platform), CONFIG.evidence
+    query, k, half = await asked(platform), CONFIG.evidence, CONFIG.user_evidence
     for n in (0, 1, 4, 5, 50, 10**9):
         query.facts = replace(query.facts, interactions=n)
         found = weights(platform, query, items)
@@ -183,7 +183,7 @@ async def test_weights_sum_to_one_and_move_with_evidence(platform):
         standard, b = platform.world.models.blend.config.standard, platform.world.models.blend.config
         collaborative += u * i * (standard["collaborative"] - 0.7)
         popularity += u * i * (standard["popularity"] - 0.1)
-        assert b.cold_user["popularity"] == 0.6
+        assert b.cold_user["popular"] == 0.6
         np.testing.assert_allclose(found["als"] + found["item_item"], collaborative, atol=1e-5)
         np.testing.assert_allclose(found["popular"] + found["trending"], popularity, atol=1e-5)
         np.testing.assert_allclose(found["country"], (1 - u) * 0.3, atol=1e-5)

@@ -2,14 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kindred.core.clock import DAY, HOUR
-from kindred.core.profile import Profile
+from kindred.core.profile import Profile, age_decade
 from kindred.features.counters import name_bucket
 from kindred.features.history import HistoryRows
 from kindred.features.registry import UNKNOWN
@@ -169,11 +168,11 @@ def _profile_values(profile: Profile | None, as_of: int) -> dict[str, Any]:
     """Return what the profile says."""
     if profile is None:
         return {"age_bucket": UNKNOWN, "gender": UNKNOWN, "country": UNKNOWN}
-    bucket = UNKNOWN
-    if profile.birth_year is not None:
-        years = max(datetime.fromtimestamp(as_of / _UNIT, UTC).year - profile.birth_year, 0)
-        bucket = str(years // 10 * 10)
-    return {"age_bucket": bucket, "gender": profile.gender or UNKNOWN, "country": profile.country or UNKNOWN}
+    return {
+        "age_bucket": age_decade(profile, as_of) or UNKNOWN,
+        "gender": profile.gender or UNKNOWN,
+        "country": profile.country or UNKNOWN,
+    }
 
 
 def _counted(reading: UserReading) -> dict[str, Any]:

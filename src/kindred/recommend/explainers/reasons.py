@@ -10,10 +10,18 @@ from kindred.core.item import CatalogItem
 from kindred.core.query import Query
 from kindred.core.slate import Reason, ReasonCode, Slate
 from kindred.models.content import SharedAttribute
+from kindred.models.segments import ATTRIBUTE
 from kindred.pipeline.stages import FailPolicy
 from kindred.recommend.item_text import item_text, title_of
 from kindred.recommend.sources.lists import country_of
-from kindred.recommend.taste import latest_history, nearest_liked, retriever_anchors, trend, weightiest_event
+from kindred.recommend.taste import (
+    latest_history,
+    nearest_liked,
+    retriever_anchors,
+    segments_of,
+    trend,
+    weightiest_event,
+)
 from kindred.recommend.world import World
 
 VERBS = {
@@ -58,7 +66,9 @@ class Reasons:
             "trending": self._trending,
             "popular": self._popular,
             "country": self._country,
+            "segment": self._segment,
             "new": self._new,
+            "season": self._season,
             "promoted": self._promoted,
         }
         return [
@@ -135,9 +145,23 @@ class Reasons:
     def _country(self, query: Query, item: int, anchor: int, known: Mapping[int, CatalogItem]) -> Reason:
         return Reason(code=ReasonCode.POPULAR_IN_COUNTRY, text=f"Popular in {country_of(query)}")
 
+    def _segment(self, query: Query, item: int, anchor: int, known: Mapping[int, CatalogItem]) -> Reason:
+        model, one = self.world.models.segments, np.array([item], np.int32)
+        lifts = {name: float(model.lift(name, one)[0]) for name in segments_of(self.world, query)}
+        best = max(lifts, key=lambda name: lifts[name], default=None)
+        if best is None or lifts[best] <= 1:
+            return self._popular(query, item, anchor, known)
+        return Reason(
+            code=ReasonCode.POPULAR_IN_SEGMENT,
+            text=f"Popular with people like you ({best.removeprefix(ATTRIBUTE).replace('=', ' ')})",
+        )
+
     def _new(self, query: Query, item: int, anchor: int, known: Mapping[int, CatalogItem]) -> Reason:
         category = self.world.table.category_of(item)
         return Reason(code=ReasonCode.NEW, text=f"New in {category}" if category else "New")
+
+    def _season(self, query: Query, item: int, anchor: int, known: Mapping[int, CatalogItem]) -> Reason:
+        return Reason(code=ReasonCode.IN_SEASON, text="In season: popular at this time of year")
 
     def _promoted(self, query: Query, item: int, anchor: int, known: Mapping[int, CatalogItem]) -> Reason:
         return Reason(code=ReasonCode.PROMOTED, text="Promoted")

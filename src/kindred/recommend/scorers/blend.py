@@ -1,7 +1,8 @@
 """The final score: models blended by how much is known of the user and of each item."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 
@@ -17,24 +18,46 @@ ON_SCREEN_WEIGHT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
+class Weights:
+    """A bundle's weights of its scored models, each (m,) float32, with the families split once."""
+
+    standard: Floats
+    cold_item: Floats
+    cold_user: Floats
+    chosen_user: Floats
+
+    @classmethod
+    def of(cls, world: World) -> Self:
+        """Split the weights of families among the bundle's models."""
+        blend = world.models.blend
+        tables = (blend.config.cold_item, blend.config.cold_user, blend.config.chosen_user)
+        return cls(_listed(world, blend.weights), *(_split(world, table) for table in tables))
+
+    def of_user(self, world: World, query: Query) -> Floats:
+        """Return the weights (m,) for this user and items with evidence."""
+        fixed = fixed_weights(world, query)
+        if fixed is not None:
+            return fixed
+        user = user_evidence(world, query)
+        return user * self.standard + (1 - user) * self.without_evidence(world, query)
+
+    def without_evidence(self, world: World, query: Query) -> Floats:
+        """Return the weights (m,) for a user of whom nothing is known but, maybe, what they chose."""
+        return self.chosen_user if chosen_vector(world, query).any() else self.cold_user
+
+
+@dataclass(frozen=True, slots=True)
 class Blend:
-    """Weights move smoothly from the cold-start rules to the standard ones with evidence n / (n + k)."""
+    """Weights move smoothly from the cold-start rules to the standard ones, with the evidence on users and on items."""
 
     world: World
     name: str = "blend"
     policy: FailPolicy = FailPolicy.CLOSED
-    _standard: Floats = field(init=False, repr=False, compare=False)
-    _cold_item: Floats = field(init=False, repr=False, compare=False)
-    _cold_user: Floats = field(init=False, repr=False, compare=False)
-    _chosen_user: Floats = field(init=False, repr=False, compare=False)
+    _weights: Weights = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Split the weights of families among the bundle's models."""
-        blend, names = self.world.models.blend, self.world.models.scored
-        object.__setattr__(self, "_standard", _column(blend.weights, names))
-        for rule in ("cold_item", "cold_user", "chosen_user"):
-            split = split_families(getattr(blend.config, rule), blend.config, names)
-            object.__setattr__(self, f"_{rule}", _column(split, names))
+        """Split the weights once."""
+        object.__setattr__(self, "_weights", Weights.of(self.world))
 
     def enabled(self, query: Query) -> bool:
         """Say yes."""
@@ -67,19 +90,17 @@ class Blend:
 
         Weights that a placement fixes hold for all, unless they name nothing that the bundle has.
         """
-        blend = self.world.models.blend
-        if query.params.weights:
-            names = self.world.models.scored
-            fixed = _column(split_families(query.params.weights, blend.config, names), names)
-            if fixed.any():
-                return np.repeat(fixed, len(candidates), axis=1)
+        fixed = fixed_weights(self.world, query)
+        if fixed is not None:
+            return np.repeat(fixed[:, None], len(candidates), axis=1)
         k = np.float32(max(self.world.config.evidence, 1e-6))
         user = user_evidence(self.world, query)
         users = self.world.evidence(candidates.items).astype(np.float32)
         item = users / (users + k)
-        unknown = np.float32(blend.config.cold_item_scale) * (1 - item)
-        cold_user = self._chosen_user if chosen_vector(self.world, query).any() else self._cold_user
-        return user * (self._standard * item + self._cold_item * unknown) + (1 - user) * cold_user
+        unknown = np.float32(self.world.models.blend.config.cold_item_scale) * (1 - item)
+        standard, cold_item = self._weights.standard[:, None], self._weights.cold_item[:, None]
+        cold_user = self._weights.without_evidence(self.world, query)[:, None]
+        return user * (standard * item + cold_item * unknown) + (1 - user) * cold_user
 
     def _strategy(self, query: Query, candidates: Candidates, total: Floats) -> str:
         """Return the user's strategy, or that of cold items where most of the best candidates are."""
@@ -89,6 +110,16 @@ class Blend:
         return COLD_ITEM if found == STANDARD and cold else found
 
 
-def _column(weights: Mapping[str, float], names: Sequence[str]) -> Floats:
-    """Return weights by model as a column (m, 1) float32 in the order of `names`."""
-    return np.array([[weights.get(name, 0.0)] for name in names], np.float32)
+def fixed_weights(world: World, query: Query) -> Floats | None:
+    """Return the weights (m,) float32 that the placement fixes, None where they name nothing that the bundle has."""
+    found = _split(world, query.params.weights) if query.params.weights else None
+    return found if found is not None and found.any() else None
+
+
+def _split(world: World, families: Mapping[str, float]) -> Floats:
+    return _listed(world, split_families(families, world.models.blend.config, world.models.scored))
+
+
+def _listed(world: World, weights: Mapping[str, float]) -> Floats:
+    """Return weights by model as (m,) float32 in the order of what is scored."""
+    return np.array([weights.get(name, 0.0) for name in world.models.scored], np.float32)

@@ -1,20 +1,21 @@
 """Every model's opinion of every candidate, whichever source proposed it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from kindred.core.candidates import Candidates, Floats, Ordinals
 from kindred.core.query import Query
 from kindred.models.arrays import values_at
-from kindred.models.blend import normalised
+from kindred.models.blend import SEGMENT, normalised
 from kindred.models.vectors import score_vectors
 from kindred.pipeline.stages import FailPolicy
 from kindred.recommend.model_set import CONTENT
 from kindred.recommend.placement_rules import PROMOTED
+from kindred.recommend.scorers.blend import Weights
 from kindred.recommend.sources.lists import country_of
-from kindred.recommend.taste import content_profile, represented, spread, trend
+from kindred.recommend.taste import content_profile, represented, segments_of, spread, trend
 from kindred.recommend.world import World
 
 # A model that the blend gives nothing still keeps its best candidates in, for users and items without evidence.
@@ -25,13 +26,18 @@ LEAST = 0.02
 class ModelScores:
     """Scores candidates by all models and puts them on one scale: columns `model.<name>`, the best candidate 1.
 
-    `coarse` is their sum by the standard weights; new items, what goes with the item on screen and what rules ask for
-    stay in whatever their score, since later stages want them.
+    `coarse` is their sum by the user's weights; new items, those of the season, what goes with the item on screen
+    and what rules ask for stay in whatever their score, since later stages want them.
     """
 
     world: World
     name: str = "model_scores"
     policy: FailPolicy = FailPolicy.CLOSED
+    _weights: Weights = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Split the weights once."""
+        object.__setattr__(self, "_weights", Weights.of(self.world))
 
     def enabled(self, query: Query) -> bool:
         """Say yes."""
@@ -43,9 +49,9 @@ class ModelScores:
         raw = {**self._personal(query, candidates), **self._general(query, candidates)}
         on_screen = candidates.column("raw.on_screen")
         scaled = normalised(np.stack([*(raw[name] for name in names), on_screen]).astype(np.float32, copy=False))
-        weights = self.world.models.blend.weights
-        coarse = np.array([max(weights.get(name, 0.0), LEAST) for name in names], np.float32) @ scaled[:-1]
-        wanted = ~(np.isnan(candidates.column("raw.new")) & np.isnan(candidates.column(PROMOTED)) & np.isnan(on_screen))
+        coarse = np.maximum(self._weights.of_user(self.world, query), np.float32(LEAST)) @ scaled[:-1]
+        asked = [candidates.column(name) for name in ("raw.new", "raw.season", PROMOTED)]
+        wanted = ~np.isnan([*asked, on_screen]).all(axis=0)
         columns = {f"model.{name}": row for name, row in zip((*names, "on_screen"), scaled, strict=True)}
         return {**columns, "coarse": coarse + wanted}
 
@@ -68,7 +74,9 @@ class ModelScores:
         models, items = self.world.models, candidates.items
         popular = models.popularity.score_candidates(items)
         country = models.countries.get(country_of(query))
+        segments = segments_of(self.world, query)
         return {
+            SEGMENT: popular * models.segments.lifts(segments, items),
             "popular": popular,
             "trending": trend(self.world, query).score(items),
             "country": popular if country is None else country.score_candidates(items),

@@ -1,18 +1,21 @@
 """Sources that are the same for everyone: popular, trending, new."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from kindred.core.bits import Bits
 from kindred.core.candidates import Candidates, Floats, Ordinals
 from kindred.core.query import Query
+from kindred.models.blend import SEGMENT
 from kindred.models.new_items import novelty_scores
 from kindred.models.popularity import PopularityModel
 from kindred.pipeline.stages import FailPolicy
+from kindred.pipeline.wave import DETAIL
 from kindred.recommend.filters.rules import allowed, shared
 from kindred.recommend.items.masks import KeptMask
-from kindred.recommend.taste import content_profile, trend
+from kindred.recommend.taste import content_profile, segments_of, trend
 from kindred.recommend.world import World
 
 NEW_DEPTH = 100
@@ -80,7 +83,30 @@ class CountrySource:
 
     async def propose(self, query: Query) -> Candidates:
         """Return allowed items by their popularity in the country."""
+        _say(query, self.name, country=country_of(query))
         return _popular(self.name, self.world.models.countries[country_of(query)], self.world, query)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSource:
+    """What users of the asker's device, age or other traits like, relative to everyone."""
+
+    world: World
+    name: str = SEGMENT
+    policy: FailPolicy = FailPolicy.OPEN
+
+    def enabled(self, query: Query) -> bool:
+        """Say whether anything is known of a segment of the user's."""
+        return bool(segments_of(self.world, query))
+
+    async def propose(self, query: Query) -> Candidates:
+        """Return allowed items by popularity times the lifts of the user's segments."""
+        models, segments = self.world.models, segments_of(self.world, query)
+        _say(query, self.name, segments=list(segments))
+        items = models.segments.listed(segments)
+        items = items[allowed(self.world, query).has(items)]
+        scores = models.popularity.score_candidates(items) * models.segments.lifts(segments, items)
+        return proposal(self.name, items[scores > 0], scores[scores > 0], self.world.config.source_depth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +126,25 @@ class TrendingSource:
         found = trend(self.world, query)
         items, scores = found.items, found.scores
         kept = allowed(self.world, query).has(items) & (scores > 0)
+        return proposal(self.name, items[kept], scores[kept], self.world.config.source_depth)
+
+
+@dataclass(frozen=True, slots=True)
+class SeasonSource:
+    """What past years say is due in these weeks, however long it was silent."""
+
+    world: World
+    name: str = "season"
+    policy: FailPolicy = FailPolicy.OPEN
+
+    def enabled(self, query: Query) -> bool:
+        """Say whether seasons count at all."""
+        return self.world.config.season > 0
+
+    async def propose(self, query: Query) -> Candidates:
+        """Return allowed items by how far their month stands out."""
+        items, scores = self.world.models.season.due(query.context.time)
+        kept = allowed(self.world, query).has(items)
         return proposal(self.name, items[kept], scores[kept], self.world.config.source_depth)
 
 
@@ -150,6 +195,12 @@ def country_of(query: Query) -> str:
     """Return the asker's country: where the request comes from, else what the profile says, else nothing."""
     profile = query.facts.profile
     return query.context.country or (profile.country or "" if profile else "").upper()
+
+
+def _say(query: Query, stage: str, **said: Any) -> None:
+    """Leave for the trace what a source went by."""
+    if query.want_trace:
+        query.scratch.setdefault(DETAIL, {})[stage] = said
 
 
 def _popular(name: str, model: PopularityModel, world: World, query: Query) -> Candidates:

@@ -17,6 +17,8 @@ from kindred.models.preference import preferences
 from kindred.models.protocol import Retriever
 from kindred.models.ratings import RatingsModel, fit_ratings
 from kindred.models.retrieval import RETRIEVERS
+from kindred.models.season import SeasonModel, fit_season
+from kindred.models.segments import SegmentsModel
 from kindred.models.trending import TrendingModel, fit_trending
 from kindred.training.config import TrainConfigs
 from kindred.training.dataset import Dataset
@@ -25,6 +27,7 @@ from kindred.training.fit.inputs import FitInput, Progress, silent
 from kindred.training.fit.item_item import fit_item_item
 from kindred.training.fit.keep import Keep, M, Unkept
 from kindred.training.fit.registry import check_installed, fit_retriever
+from kindred.training.fit.segments import fit_segments
 
 T = TypeVar("T")
 _COUNTRY = re.compile(r"[A-Z]{2}")
@@ -40,6 +43,8 @@ class FittedModels:
     item_item: ItemItemModel
     content: ContentModel
     countries: dict[str, PopularityModel]
+    segments: SegmentsModel
+    season: SeasonModel
     retrievers: dict[str, Retriever]
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -82,7 +87,8 @@ def fit_models(
     liked = steps.run("preferences", lambda: preferences(rows, as_of, configs.preference))
     texts = steps.model("content", lambda: content or fit_content(dataset.texts(), configs.content), ContentModel)
     popular = partial(fit_popularity, rows, categories, as_of, configs.popularity, configs.preference)
-    trending = partial(fit_trending, rows.users, rows.items, rows.timestamps, n, as_of, configs.trending)
+    acts = rows.users, rows.items, rows.timestamps, n, as_of
+    trending = partial(fit_trending, *acts, configs.trending)
     data = FitInput(
         preferences=liked,
         interactions=rows,
@@ -100,13 +106,17 @@ def fit_models(
     for name in configs.training.retrieval:
         fit = partial(fit_retriever, name, data, getattr(configs, name))
         retrievers[name] = lists if name == "item_item" else steps.model(name, fit, RETRIEVERS[name].model)
+    fame = steps.model("popularity", popular, PopularityModel)
+    traits = partial(fit_segments, dataset, fame, as_of, configs.segments, configs.preference)
     return FittedModels(
-        popularity=steps.model("popularity", popular, PopularityModel),
+        popularity=fame,
         trending=steps.model("trending", trending, TrendingModel),
         ratings=steps.model("ratings", lambda: fit_ratings(rows, n, configs.ratings), RatingsModel),
         item_item=lists,
         content=texts,
         countries=steps.run("countries", lambda: _countries(dataset, configs, as_of, steps.kept)),
+        segments=steps.model("segments", traits, SegmentsModel),
+        season=steps.model("season", partial(fit_season, *acts), SeasonModel),
         retrievers=retrievers,
         seconds=steps.seconds,
     )

@@ -45,7 +45,7 @@ async def hold_out_steps(
 ) -> Judged:
     """Learn the blend, write it beside the models, and have judges ask the trial, the active one's, and the models."""
     asked, work = ask(begun.dataset, configs), begun.work
-    configured = configured_blend(configs)
+    configured = configured_blend(configs, models.segments)
     if asked is None:
         configured.save(work.part(MODELS).folder / BLEND)
         return Judged(Held(configured))
