@@ -25,7 +25,7 @@ from kindred.recommend.reserves.config import ReservesConfig
 from kindred.recommend.reserves.near import Held, NearReserves
 from kindred.recommend.reserves.reserve import MOST_ROWS, Grade, Reserve, cut, pack, unpack
 
-CONFIG = RecommendConfig(exploration=0.0, seed=7, trace_share=0.0)
+CONFIG = RecommendConfig(exploration=0.0, seed=7, trace_share=0.0, user_evidence=2.0)
 ON = ReservesConfig(enabled=True)
 
 

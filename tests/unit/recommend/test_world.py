@@ -31,7 +31,7 @@ from kindred.recommend.similar import METRICS, neighbours
 from kindred.recommend.taste import latest_history, represented, trend
 from kindred.training.fit.content_lists import fit_content_lists
 
-CONFIG = RecommendConfig(exploration=0.0, seed=7)
+CONFIG = RecommendConfig(exploration=0.0, seed=7, user_evidence=2.0)
 
 
 @pytest.fixture
@@ -176,8 +176,8 @@ async def test_weights_sum_to_one_and_move_with_evidence(platform):
         query.facts = replace(query.facts, interactions=n)
         found = weights(platform, query, items)
         assert sum(found.values()) == pytest.approx(np.ones(len(items)), abs=1e-5)
-        # Straight from the definition: cold user, cold item and standard, mixed by n / (n + k).
-        u, i = n / (n + k), users[items] / (users[items] + k)
+        # Straight from the definition: cold user, cold item and standard, mixed by n / (n + k), users by the squares.
+        u, i = n**2 / (n**2 + half**2), users[items] / (users[items] + k)
         collaborative = u * (i * 0.7 + (1 - i) * 0.1) + (1 - u) * 0.1
         popularity = u * (i * 0.1 + (1 - i) * 0.2) + (1 - u) * 0.6
         standard, b = platform.world.models.blend.config.standard, platform.world.models.blend.config

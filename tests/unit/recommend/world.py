@@ -249,7 +249,8 @@ async def build(
         await stores.catalog.upsert([item(n) for n in range(size.items)], NOW - 100 * DAY)
         await write_users(stores, columns, user_ids)
         await publish(stores, columns, user_ids, "b1", configs)
-    config = config or RecommendConfig(exploration=0.0, seed=7)
+    # Its users have twelve interactions, which is to be enough for the learned weights.
+    config = config or RecommendConfig(exploration=0.0, seed=7, user_evidence=2.0)
     follower = Follower(stores, clock, config, PreferenceConfig(), NoMeter())
     consumer = Consumer(
         IngestStores(

@@ -8,7 +8,6 @@ import numpy as np
 from kindred.core.bits import Bits
 from kindred.core.candidates import Candidates, Floats, Ordinals
 from kindred.core.query import Query
-from kindred.models.blend import SEGMENT
 from kindred.models.new_items import novelty_scores
 from kindred.models.popularity import PopularityModel
 from kindred.pipeline.stages import FailPolicy
@@ -92,7 +91,7 @@ class SegmentSource:
     """What users of the asker's device, age or other traits like, relative to everyone."""
 
     world: World
-    name: str = SEGMENT
+    name: str = "segment"
     policy: FailPolicy = FailPolicy.OPEN
 
     def enabled(self, query: Query) -> bool:
