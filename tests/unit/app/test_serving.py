@@ -17,7 +17,7 @@ from kindred.pipeline.funnel import Deadlines
 from kindred.recommend.ask import SimilarAsk
 from kindred.recommend.config import PlacementConfig, RecommendConfig
 
-CONFIG = RecommendConfig(exploration=0.0, seed=7, trace_share=0.0)
+CONFIG = RecommendConfig(exploration=0.0, seed=7, trace_share=0.0, user_evidence=2.0)
 
 
 @pytest.fixture
