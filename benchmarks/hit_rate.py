@@ -1,17 +1,25 @@
 """How many answers come from reserves on a trace with real event times, and whether any of them is stale.
 
 The packaged data's users come again under new names, each act at its own time. A request is made at each session's
-start (after half an hour of silence) and after every third event of it. An answer is stale when it shows what the user
-had dealt with before the request began.
+start (after half an hour of silence) and after every third event of it; so nobody asks twice without having done
+something new, and what answers is a reserve ranked again (warm), seldom one as it stands (fresh). With `--ahead` an
+active user's reserve is made anew each night, as by `kindred precompute`.
+
+An answer is stale when it was built from another version of its user than could be read when the request began, or
+shows what the user had dealt with, or an item that was sold out by then: every 25th request, one that was just shown.
 """
 
 import argparse
 import asyncio
-from collections import Counter
-from collections.abc import Iterator
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+import numpy as np
 import polars as pl
 from rich.console import Console
 from rich.table import Table
@@ -20,13 +28,21 @@ import kindred.sample
 from benchmarks.servers import machine, sample_home
 from kindred.app.app import App, build_app
 from kindred.app.sections import SCHEMA
-from kindred.core.clock import MINUTE, FixedClock
+from kindred.core.clock import DAY, MINUTE, FixedClock
 from kindred.core.event import Interaction
+from kindred.evaluation.intervals import mean_interval
+from kindred.features.users import preference_version
+from kindred.jobs.config import PrecomputeConfig
+from kindred.jobs.precompute import precompute
 from kindred.recommend.ask import Ask
+from kindred.recommend.known_user import known_user
+from kindred.recommend.reserves.request import Request
+from kindred.recommend.reserves.reserve import Grade, Reserve
 from kindred.settings.load import load_settings
 
 SESSION = 30 * MINUTE
 EVERY = 3
+SELLS_OUT = 25
 RATINGS = Path(kindred.sample.__file__).parent / "ml-latest-small" / "ratings.parquet"
 
 
@@ -61,76 +77,152 @@ def _of_user(user_id: str, part: pl.DataFrame) -> Iterator[Step]:
         yield Step(now, user_id, str(item), float(rating), begins, place % EVERY == 0)
 
 
-async def replay(app: App, clock: FixedClock, trace: list[Step]) -> tuple[int, int]:
-    """Play the trace and return the requests and the stale answers among them."""
-    asked = stale = 0
-    known: dict[str, set[str]] = {}
+@dataclass
+class Watch:
+    """Notes from which version of a user each answer was built; `last` is what was noted of the present one."""
 
-    async def ask(user_id: str) -> int:
-        served = await app.serving.recommend(Ask(user_id=user_id))
-        return int(any(one.catalog_item.item.item_id in known.get(user_id, ()) for one in served.items))
+    app: App
+    last: tuple[str, str, int] = ("", "", -1)
 
-    for number, step in enumerate(trace):
-        clock.time_ms = step.time
-        if step.before:
-            asked, stale = asked + 1, stale + await ask(step.user_id)
-        event = Interaction(
-            event_id=f"trace-{number}",
-            timestamp=step.time,
-            ingested_at=step.time,
-            user_id=step.user_id,
-            item_id=step.item_id,
-            event_type="rating",
-            metadata={"rating": step.rating},
-        )
-        await app.consumer.drain_to(*await app.journal.record([event]))
-        known.setdefault(step.user_id, set()).add(step.item_id)
-        if step.after:
-            asked, stale = asked + 1, stale + await ask(step.user_id)
-    return asked, stale
+    def __post_init__(self) -> None:
+        """Listen where answers are counted by grade."""
+        reserves = self.app.serving._reserves
+        note = reserves._note
+
+        def noted(request: Request, grade: Grade, level: str, reserve: Reserve | None) -> None:
+            built = reserve.version if reserve is not None and grade is Grade.FRESH else request.version
+            self.last = (str(grade), level, built)
+            note(request, grade, level, reserve)
+
+        reserves._note = noted  # type: ignore[method-assign]
 
 
-def grades(app: App) -> Counter[str]:
-    """Return the answers by grade."""
-    found: Counter[str] = Counter()
-    for family in app.meter.registry.collect():
-        for sample in family.samples:
-            if sample.name == "kindred_reserve_answers_total":
-                found[sample.labels["grade"]] += int(sample.value)
-    return found
+@dataclass
+class Replay:
+    """Plays a trace; `asked` holds each request's user, grade and level, `stale` the stale answers by their fault."""
+
+    app: App
+    clock: FixedClock
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
+    stale: Counter[str] = field(default_factory=Counter)
+    _known: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _gone: set[str] = field(default_factory=set)
+
+    async def play(self, trace: Sequence[Step], ahead: bool) -> None:
+        """Play all steps in order, and fold what happened before each request."""
+        watch, waiting, day = Watch(self.app), [], -1
+        for number, step in enumerate(trace):
+            if ahead and step.time // DAY > day:
+                day = step.time // DAY
+                self.clock.time_ms = day * DAY
+                await self._rank_ahead()
+            self.clock.time_ms = step.time
+            if step.before:
+                await self._fold(waiting)
+                await self._ask(step.user_id, watch)
+            waiting.append(_event(number, step))
+            self._known[step.user_id].add(step.item_id)
+            if step.after:
+                await self._fold(waiting)
+                await self._ask(step.user_id, watch)
+
+    async def _fold(self, waiting: list[Interaction]) -> None:
+        if waiting:
+            await self.app.consumer.drain_to(*await self.app.journal.record(waiting))
+            waiting.clear()
+
+    async def _ask(self, user_id: str, watch: Watch) -> None:
+        state = self.app.stores.state
+        readable = preference_version((await known_user(state, user_id, self.app.stores.log.partition_of)).record)
+        served = await self.app.serving.recommend(Ask(user_id=user_id))
+        grade, level, built = watch.last
+        shown = {one.catalog_item.item.item_id: one.catalog_item.item for one in served.items}
+        self.asked.append((user_id, grade, level))
+        self.stale["version"] += built != readable
+        self.stale["known"] += not self._known[user_id].isdisjoint(shown)
+        self.stale["sold out"] += not self._gone.isdisjoint(shown)
+        if shown and len(self.asked) % SELLS_OUT == 0:
+            sold, item = next(iter(shown.items()))
+            self._gone.add(sold)
+            await self.app.stores.catalog.upsert([msgspec.structs.replace(item, stock=0)], self.clock.now())
+            await self.app.follower.step()
+
+    async def _rank_ahead(self) -> None:
+        async def rank(user_id: str) -> Grade:
+            return await self.app.serving.precompute(Ask(user_id=user_id)) if user_id in self._known else Grade.FRESH
+
+        config = PrecomputeConfig()
+        await precompute(self.app.stores.state, rank, self.clock.now() - config.days * DAY, config.users)
 
 
-async def measure(home: Path, trace: list[Step]) -> tuple[int, int, Counter[str]]:
-    """Return requests, stale answers, and answers by grade."""
+def _event(number: int, step: Step) -> Interaction:
+    return Interaction(
+        event_id=f"trace-{number}",
+        timestamp=step.time,
+        ingested_at=step.time,
+        user_id=step.user_id,
+        item_id=step.item_id,
+        event_type="rating",
+        metadata={"rating": step.rating},
+    )
+
+
+async def measure(home: Path, trace: Sequence[Step], ahead: bool, settings: Mapping[str, str]) -> Replay:
+    """Play a trace on a server in this process."""
     clock = FixedClock(trace[0].time)
     environment = {
         "KINDRED_HOME": str(home),
         "KINDRED_RESERVES_ENABLED": "true",
         "KINDRED_RECOMMEND_SERVED_LOG": "false",
+        **settings,
     }
     app = await build_app(load_settings(SCHEMA, environment), clock)
     try:
         await app.follower.step()
-        asked, stale = await replay(app, clock, trace)
-        return asked, stale, grades(app)
+        played = Replay(app, clock)
+        await played.play(trace, ahead)
+        return played
     finally:
         await app.close()
+
+
+def share(played: Replay, *grades: str, level: str = "") -> str:
+    """Return which share of the answers was of these grades, from one level or any, with its interval over users."""
+    users = np.unique([user for user, _, _ in played.asked], return_inverse=True)[1]
+    hits = [grade in grades and level in ("", where) for _, grade, where in played.asked]
+    found = mean_interval(np.array(hits, float), users=users)
+    return f"{found.mean:.1%} ({found.low:.1%} to {found.high:.1%})"
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--users", type=int, default=8, help="of the data, in order of their numbers")
-    trace = steps(parser.parse_args().users)
+    parser.add_argument("--users", type=int, default=100, help="of the data, in order of their numbers")
+    parser.add_argument("--ahead", action="store_true", help="rank ahead for active users each night")
+    parser.add_argument("--cache", default="local:cache", help="the shared cache, such as redis://127.0.0.1:6379/0")
+    parser.add_argument("--shared-alone", action="store_true", help="keep no reserves in the process")
+    given = parser.parse_args()
+    settings = {"KINDRED_STORES_CACHE": given.cache}
+    if given.shared_alone:
+        settings["KINDRED_RESERVES_MEMORY"] = "0"
+    trace, started = steps(given.users), time.process_time()
     with sample_home() as home:
-        asked, stale, found = asyncio.run(measure(home.path, trace))
-    table = Table(title=f"Answers from reserves: {len(trace):,} events, {asked:,} requests ({machine()})")
-    for column in ("what", "found", "wanted"):
+        played = asyncio.run(measure(home.path, trace, given.ahead, settings))
+    took = time.process_time() - started
+    title = (
+        f"{len(trace):,} events of {given.users} users, {len(played.asked):,} requests, {took:.0f} s of processor time"
+    )
+    table = Table(title=f"Answers from reserves: {title} ({machine()})")
+    for column in ("what", "found (95 % interval over users)", "wanted"):
         table.add_column(column, justify="left" if column == "what" else "right")
-    for grade in ("fresh", "warm", "miss"):
-        table.add_row(grade, f"{found[grade] / asked:.1%}", "")
-    table.add_row("hits (fresh and warm)", f"{(found['fresh'] + found['warm']) / asked:.1%}", "≥ 70 %")
-    table.add_row("stale answers", f"{stale:,}", "0")
+    table.add_row("hits (fresh and warm)", share(played, "fresh", "warm"), "≥ 70 %")
+    for grade in ("fresh", "warm"):
+        table.add_row(grade, share(played, grade), "")
+        for level in ("process", "shared"):
+            table.add_row(f"  of them from the cache: {level}", share(played, grade, level=level), "")
+    table.add_row("miss", share(played, "miss"), "")
+    for fault, count in played.stale.items():
+        table.add_row(f"stale answers: {fault}", f"{count:,}", "0")
     Console(width=120).print(table)
 
 
