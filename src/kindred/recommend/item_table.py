@@ -24,6 +24,7 @@ from kindred.recommend.items.postings import Postings
 ITEMS = "items"
 """A bundle's folder of the catalogue as its training saw it."""
 _POSTINGS = ("categories", "tags", "countries")
+_ATTRIBUTES = "attributes"
 _SLICE = 10_000
 # Requests do not come in the order of their moments (ms).
 _LATE = 1_000
@@ -63,9 +64,11 @@ class ItemTable:
         self._names_of: tuple[int, Names] = (-1, Names())
 
     @classmethod
-    def of(cls, changes: Iterable[CatalogItem]) -> Self:
-        """Return a table of items in the feed's order, however many."""
+    def of(cls, changes: Iterable[CatalogItem], attributes: bool = False) -> Self:
+        """Return a table of items in the feed's order, however many; `attributes`: with those, to be saved."""
         table, rest = cls(), iter(changes)
+        if attributes:
+            table.metadata = Attributes.to_store()
         while part := list(islice(rest, _SLICE)):
             table.apply(part)
             if table.unsettled:
@@ -225,6 +228,7 @@ class ItemTable:
         self._columns.save(folder)
         for name, postings in zip(_POSTINGS, self._postings(), strict=True):
             postings.save(folder / name)
+        self.metadata.save(folder / _ATTRIBUTES, self.seq, self.size)
         edges = Edges.of(self._columns)
         save_array(folder, "edge_times", edges.times)
         save_array(folder, "edge_items", edges.items)
@@ -238,6 +242,7 @@ class ItemTable:
         table._primaries = set(meta.primaries)
         table._columns = Columns.open(folder, meta.size)
         table.categories, table.tags, table.countries = (Postings.open(folder / n, meta.size) for n in _POSTINGS)
+        table.metadata = Attributes.open(folder / _ATTRIBUTES)
         times = load_array(folder, "edge_times", np.int64, (None,))
         edges = Edges(times, load_array(folder, "edge_items", np.int32, (len(times),)))
         table._availability = Availability(table._columns, table.changes, edges)

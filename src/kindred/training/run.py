@@ -184,7 +184,7 @@ class _Run:
         async with staged(self.stores.models) as folder:
             self.tell("write")
             link_tree(begun.work.part(MODELS).folder, folder)
-            ItemTable.of(begun.dataset.changes()).save(folder / ITEMS)
+            ItemTable.of(begun.dataset.changes(), attributes=True).save(folder / ITEMS)
             manifest = Manifest(
                 version=begun.plan.version,
                 created=self.clock.now(),

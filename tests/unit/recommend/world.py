@@ -199,7 +199,7 @@ async def publish(stores: Stores, columns: Interactions, user_ids: list[str], ve
     dataset = Dataset(columns, user_ids, profiles, catalogue, catalogue_seq=max((i.seq for i in items), default=0))
     models = fit_models(dataset, configs, NOW)
     folder = await stores.models.stage()
-    ItemTable.of(dataset.changes()).save(folder / ITEMS)
+    ItemTable.of(dataset.changes(), attributes=True).save(folder / ITEMS)
     write_models(models, BlendModel.from_config(BlendConfig(), blended(models.retrievers)), folder, stores.vectors)
     manifest = Manifest(
         version=version,

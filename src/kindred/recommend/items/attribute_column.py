@@ -5,12 +5,15 @@ import operator
 from collections.abc import Callable, Sequence
 from enum import Flag, auto
 from itertools import chain
-from typing import Any, Protocol, TypeAlias
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kindred.core.candidates import Mask, Ordinals
+from kindred.models.arrays import load_array, load_json, save_array, save_json
+from kindred.recommend.items.columns import mapped
 from kindred.recommend.items.values import Moment, Value, read_moment
 
 SIGNS: dict[str, Callable[[Any, Any], Any]] = {
@@ -20,6 +23,8 @@ SIGNS: dict[str, Callable[[Any, Any], Any]] = {
     ">=": operator.ge,
 }
 _FIRST = 1024
+_ARRAYS: dict[str, type] = {"numbers": np.float64, "codes": np.int32, "listed": np.bool_}
+_PAIRS, _WORDS = ("pair_rows", "pair_codes"), "words"
 _WORD_BYTES = 150
 _PARTS_KEPT = 16
 _LOOSE = 65_536
@@ -95,6 +100,42 @@ class Column:
         self._put_numbers(rows, values)
         self._put_codes(rows, values)
         self._put_lists(rows, values)
+
+    @property
+    def distinct(self) -> int:
+        """Return how many different texts, and elements of lists, it holds."""
+        return len(self._words)
+
+    def save(self, folder: Path, size: int) -> None:
+        """Write what stands at the ordinals [0, size) into `folder`."""
+        self.settle()
+        self._cover(size)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in _ARRAYS:
+            array = getattr(self, f"_{name}")
+            if array is not None:
+                save_array(folder, name, array[:size])
+        for name, array in zip(_PAIRS, self._pairs, strict=True):
+            save_array(folder, name, array)
+        save_json(folder, _WORDS, self._words)
+
+    @classmethod
+    def open(cls, folder: Path | None, size: int) -> Self:
+        """Map what was saved over [0, size), privately; nothing known for None. Raises BundleCorrupt."""
+        column = cls()
+        column._cover(size)
+        if folder is None:
+            return column
+        for name, kind in _ARRAYS.items():
+            path = folder / f"{name}.npy"
+            if path.exists() and size:
+                setattr(column, f"_{name}", mapped(path, kind, size))
+        column._room = size or column._room
+        rows, codes = (load_array(folder, name, np.int32, (None,)) for name in _PAIRS)
+        column._pairs = (rows, codes)
+        column._words = load_json(folder, _WORDS, list[str | bool | float])
+        column._code_of = {_key(word): code for code, word in enumerate(column._words)}
+        return column
 
     @property
     def unsettled(self) -> bool:

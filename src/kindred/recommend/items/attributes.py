@@ -2,13 +2,20 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import Any, Self
 
 from kindred.core.errors import Overloaded
 from kindred.core.item import Item
 from kindred.ports.catalog import CatalogStore
 from kindred.recommend.items.attribute_column import Column, Kinds
-from kindred.recommend.items.values import ATTRIBUTES
+from kindred.recommend.items.stored_attributes import (
+    MOST_STORED,
+    MOST_WORDS,
+    StoredAttributes,
+    store_attributes,
+)
+from kindred.recommend.items.values import ATTRIBUTES, Parts
 
 BUDGET = 512 << 20
 """Bytes that columns may take; the longest unused is dropped first."""
@@ -16,9 +23,6 @@ MAX_NAMES = 10_000
 """Names of attributes that are known: a catalogue that makes up more of them can be filtered by the first."""
 WAIT = 5.0
 """Seconds that a request waits for a column that is being read."""
-
-Parts: TypeAlias = tuple[str, ...]
-"""A name by its parts."""
 
 _PAGE = 2_000
 _FIELDS: dict[Parts, Kinds] = {("creator",): Kinds.TEXT, ("title",): Kinds.TEXT}
@@ -55,6 +59,27 @@ class Attributes:
         # Bytes that columns took when they were last counted, also of those that were dropped.
         self._sizes: dict[Parts, int] = {}
         self._reading: asyncio.Task[None] | None = None
+        self._stored: StoredAttributes | None = None
+        self._keeps_all = False
+
+    @classmethod
+    def to_store(cls) -> Self:
+        """Return what keeps a column of each attribute from its first item on, to be saved."""
+        attributes = cls()
+        attributes._schema, attributes._keeps_all = Schema(), True
+        return attributes
+
+    def save(self, folder: Path, seq: int, size: int) -> None:
+        """Write all columns that are kept, over the items [0, size) as of `seq`; nothing if not made `to_store`."""
+        if self._keeps_all:
+            store_attributes(folder, self._columns, self.known, seq, size)
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Return attributes whose columns are mapped from `folder` when they are asked for; raise BundleCorrupt."""
+        attributes = cls()
+        attributes._stored = StoredAttributes.open(folder)
+        return attributes
 
     @property
     def known(self) -> Mapping[Parts, Kinds]:
@@ -74,6 +99,8 @@ class Attributes:
         """Take over items that changed, by ordinal."""
         if self._schema is not None:
             self._schema.learn(latest.values())
+            if self._keeps_all:
+                self._add_columns()
             for parts, column in self._columns.items():
                 _put(column, parts, latest)
 
@@ -113,8 +140,14 @@ class Attributes:
     ) -> None:
         """Read columns that are missing of those wanted together."""
         schema = Schema() if self._schema is None else None
-        columns = {parts: Column() for parts in names}
-        at, met_end = 0, False
+        stored = None if self._stored is None else await asyncio.to_thread(self._stored.columns, names)
+        if stored is not None and self._stored is not None:
+            columns, at = stored, self._stored.seq
+        else:
+            columns, at = {parts: Column() for parts in names}, 0
+        if schema is not None and self._stored is not None:
+            schema.kinds |= self._stored.kinds
+        met_end = False
         # The table may take over a change while this waits to hear that there is none: then once more.
         while not met_end or at < seq():
             changes = await catalog.changes_since(at, _PAGE)
@@ -128,6 +161,16 @@ class Attributes:
                 if sum(self._sizes[parts] for parts in columns) > self._budget:
                     return
         self._admit(schema or self._schema, columns, wanted)
+
+    def _add_columns(self) -> None:
+        """Begin columns of attributes that are new, and end those of too many different values."""
+        for parts in [parts for parts, column in self._columns.items() if column.distinct > MOST_WORDS]:
+            del self._columns[parts]
+            self._too_large.add(parts)
+        for parts in self.known:
+            room = len(self._columns) < MOST_STORED and parts not in self._too_large
+            if room and parts[0] == ATTRIBUTES and parts not in self._columns:
+                self._columns[parts] = Column()
 
     def _take(self, schema: Schema | None, columns: dict[Parts, Column], items: Mapping[int, Item]) -> None:
         if schema is not None:

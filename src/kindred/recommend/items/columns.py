@@ -80,7 +80,7 @@ class Columns:
         """Map columns privately: what is written to them stays in this process. Raises BundleCorrupt."""
         columns = cls()
         columns.size = size
-        columns._arrays = {name: _mapped(folder / f"{name}.npy", kind, size) for name, (kind, _) in _KINDS.items()}
+        columns._arrays = {name: mapped(folder / f"{name}.npy", kind, size) for name, (kind, _) in _KINDS.items()}
         return columns
 
 
@@ -110,7 +110,8 @@ def _comparable(values: NDArray[Any]) -> NDArray[Any]:
     return values.view(np.int32) if values.dtype == np.float32 else values
 
 
-def _mapped(path: Path, kind: type, size: int) -> NDArray[Any]:
+def mapped(path: Path, kind: type, size: int) -> NDArray[Any]:
+    """Map a saved array (size,) privately, with the room behind it; raise BundleCorrupt."""
     try:
         base = np.lib.format.open_memmap(path, mode="r")
         offset = int(getattr(base, "offset", 0))

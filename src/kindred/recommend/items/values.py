@@ -11,6 +11,9 @@ from kindred.core.errors import InvalidInput
 ATTRIBUTES = "attributes"
 """First part of the name of everything that a catalogue's owner keeps beside the fields that Kindred knows."""
 
+Parts: TypeAlias = tuple[str, ...]
+"""The name of an attribute by its parts."""
+
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(T|$)", re.ASCII | re.IGNORECASE)
 
 

@@ -7,8 +7,7 @@ import numpy as np
 
 from kindred.core.candidates import Mask, Ordinals
 from kindred.recommend.items.attribute_column import Kinds, Readable
-from kindred.recommend.items.attributes import Parts
-from kindred.recommend.items.values import Value, read_moment
+from kindred.recommend.items.values import Parts, Value, read_moment
 from kindred.recommend.where.fields import TABLE_FIELDS, field
 from kindred.recommend.where.terms import Contains, Every, Has, Leaf, Name, Not, Ordered, Some, Term, Within, leaves
 from kindred.recommend.world import World

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 from kindred.core.config import nearest
 from kindred.recommend.items.attribute_column import Kinds
-from kindred.recommend.items.attributes import Parts
-from kindred.recommend.items.values import Moment, Value, read_moment
+from kindred.recommend.items.values import Moment, Parts, Value, read_moment
 from kindred.recommend.where.grammar import at_character
 from kindred.recommend.where.terms import Contains, Has, Leaf, Literal, Name, Ordered, Within, full_name, written
 

@@ -8,8 +8,8 @@ import numpy as np
 from kindred.core.errors import InvalidInput
 from kindred.core.query import Query
 from kindred.recommend.items.attribute_column import Kinds
-from kindred.recommend.items.attributes import Parts
 from kindred.recommend.items.masks import KeptMask, grown
+from kindred.recommend.items.values import Parts
 from kindred.recommend.where.fields import TABLE_FIELDS
 from kindred.recommend.where.grammar import parse
 from kindred.recommend.where.masks import asks_for, by_name, columns_of, mask_of

@@ -1,11 +1,15 @@
 """The table as a bundle holds it: mapped, private to each process, and refused where it is damaged."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from kindred.core.errors import BundleCorrupt
 from kindred.core.item import CatalogItem, Item
 from kindred.recommend.item_table import ItemTable
+from kindred.recommend.items import attributes
+from kindred.recommend.items.attributes import Attributes
 
 SIZE = 40
 
@@ -40,6 +44,69 @@ def test_names_that_come_later_are_known(folder):
     assert table.in_categories(["later"]).bits.ordinals().tolist() == [3]
     assert table.with_tags(["x"]).bits.count == SIZE
     assert table.attributes().names.rarity.tolist() == pytest.approx([0.0, np.log((SIZE + 1) / 2)])
+
+
+class Feed:
+    """A catalogue's feed that says from where it was read."""
+
+    def __init__(self, *changes: CatalogItem) -> None:
+        self.changes, self.read = changes, []
+
+    async def changes_since(self, seq: int, limit: int) -> list[CatalogItem]:
+        self.read.append(seq)
+        return [each for each in self.changes if each.seq > seq]
+
+
+def _described(ordinal: int, seq: int | None = None) -> CatalogItem:
+    attributes = {"size": ordinal, "brand": {"name": f"B{ordinal % 3}"}, "kinds": ["x", 2, True][: ordinal % 4]}
+    attributes |= {"sold": ordinal % 2 == 0} if ordinal > 10 else {}
+    return _change(ordinal, ordinal + 1 if seq is None else seq, attributes=attributes)
+
+
+NAMES = [("attributes", *name.split(".")) for name in ("size", "brand.name", "kinds", "sold", "later", "never")]
+
+
+def _asked(attributes: Attributes, size: int) -> list[list[bool]]:
+    sizes, brand, kinds, sold, later = (attributes.column(parts) for parts in NAMES[:5])
+    return [
+        *(column.has(None, size).tolist() for column in (sizes, brand, kinds, sold, later)),
+        sizes.ordered(">", 20.0, None, size).tolist(),
+        brand.within(["b1"], None, size).tolist(),
+        *(kinds.contains(part, None, size).tolist() for part in ("X", 2.0, True)),
+        sold.within([True], None, size).tolist(),
+    ]
+
+
+async def test_attributes_are_mapped_and_what_changed_since_is_read(tmp_path):
+    before = [_described(o) for o in range(SIZE)]
+    ItemTable.of(before, attributes=True).save(tmp_path)
+    # An item that has changed, a new attribute, and items that are new.
+    after = [_described(8, 41), _change(3, 42, attributes={"later": "x"}), _described(SIZE, 43), _described(2_000, 44)]
+    table, feed = ItemTable.open(tmp_path), Feed(*before, *after)
+    table.apply(after[:3])
+    assert await table.metadata.read(NAMES, feed, lambda: table.seq)
+    table.apply(after[3:])
+    whole = ItemTable.of([*before, *after])
+    assert await whole.metadata.read(NAMES, Feed(*before, *after), lambda: whole.seq)
+    assert _asked(table.metadata, table.size) == _asked(whole.metadata, whole.size)
+    assert table.metadata.known == whole.metadata.known
+    assert min(feed.read) == SIZE
+
+
+async def test_attributes_that_are_not_mapped_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(attributes, "MOST_WORDS", 2)
+    items = [_described(o) for o in range(SIZE)]
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        table = ItemTable.of(items[:20], attributes=True)
+        table.apply(items[20:])
+        table.save(folder)
+    for name, folder in ((NAMES[1], "a"), (NAMES[0], "b")):
+        table, feed = ItemTable.open(tmp_path / folder), Feed(*items)
+        if folder == "b":
+            shutil.rmtree(tmp_path / folder)
+        assert await table.metadata.read([name], feed, lambda table=table: table.seq)
+        assert table.metadata.column(name).has(None, SIZE).all()
+        assert min(feed.read) == 0
 
 
 @pytest.mark.parametrize("name", ["stock.npy", "edge_times.npy", "tags/item_values.npy", "tags/name_offsets.npy"])
