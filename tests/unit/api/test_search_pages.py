@@ -16,13 +16,12 @@ SHOWN = ShownItem(
     anchor_item_id=None,
     source="text",
     sources=("text",),
-    propensity=1.0,
     rating=None,
 )
 
 
 def served(count: int, degraded: list[str]) -> Served:
-    return Served("rec_1", [SHOWN] * count, "standard", degraded, "m", "0.0.0", 1.0, "search")
+    return Served("rec_1", [SHOWN] * count, [1.0] * count, "standard", degraded, "m", "0.0.0", 1.0, "search")
 
 
 @pytest.mark.parametrize(
