@@ -42,8 +42,8 @@ def line_of(stage: str) -> Line:
 def lines(stages: Stages, processor: float) -> Iterator[tuple[str, float | None, float, list[str]]]:
     """Yield each line with its limit, what was found, and its stages; `processor`: milliseconds of the whole request.
 
-    What the processor did outside of all stages is told apart: what lies between stages, and what lies outside of the
-    request, which is HTTP and what follows an answer.
+    Stages are timed by the clock, so where many requests wait for one core they add up to more than the processor did.
+    What lies between stages is told apart, and what lies outside of the request: HTTP and what follows an answer.
     """
     whole, inside = stages[WHOLE][0], {name: one for name, one in stages.items() if name != WHOLE}
     for line in BUDGET:
@@ -54,8 +54,8 @@ def lines(stages: Stages, processor: float) -> Iterator[tuple[str, float | None,
             said.append(f"HTTP and what follows an answer {outside:.2f}")
         yield line.name, line.limit, outside + sum(inside[name][0] for name in mine), said
     between = whole - sum(spent for spent, _ in inside.values())
-    yield "between stages", None, between, []
-    yield "all", sum(line.limit for line in BUDGET), max(processor, whole), []
+    yield "between stages, and waiting", None, between, []
+    yield "processor, all", sum(line.limit for line in BUDGET), processor, []
 
 
 def table_of(stages: Stages, processor: float) -> Table:

@@ -17,6 +17,10 @@ def test_every_stage_counts_in_one_line_and_all_of_the_time_is_told() -> None:
     assert told["ranker"][1:] == (1.0, ["ranker 1.00"])
     assert told["rerank, slots"][1] == 0.25
     assert told["decode, auth, cache; encode"][1] == 1.5
-    assert told["between stages"][1] == 2.25
-    assert told["all"][1] == sum(found for name, (_, found, _) in told.items() if name != "all") == 7.0
+    assert told["between stages, and waiting"][1] == 2.25
+    assert (
+        told["processor, all"][1]
+        == sum(found for name, (_, found, _) in told.items() if name != "processor, all")
+        == 7.0
+    )
     assert round(sum(line.limit for line in BUDGET), 6) == 3.6
