@@ -1,9 +1,12 @@
 """Each cold-start strategy against plain popularity, on users and items held out of training.
 
 python -m benchmarks.quality.cold_start                      the packaged data
+python -m benchmarks.quality.cold_start --mapping docs/guide/mappings/ml-100k.toml --data FOLDER --by gender \
+  --by attributes.occupation                                  data with demographics
 
 The users who came last (a fifth) are new: models learn only from what others did before the first of them came. Each is
-asked for at their own moment, and what is to be found are the relevant items behind their first five events.
+asked for at their own moment, and what is to be found are the relevant items behind their first five events. What
+trends then is what all others did.
 """
 
 import argparse
@@ -29,6 +32,7 @@ from kindred.evaluation.item_sets import ItemSets, from_pairs
 from kindred.evaluation.metrics import judge, ndcg, recall
 from kindred.ingest.importing import ImportMapping, load_mapping
 from kindred.models.preference import Interactions
+from kindred.models.segments import SegmentsConfig
 from kindred.recommend.model_set import ModelSet
 from kindred.recommend.starters import POOL, starters
 from kindred.recommend.taste import content_profile
@@ -116,6 +120,9 @@ def strategies(new: Newcomers) -> Iterator[tuple[str, Asked, frozenset[int]]]:
     nothing: list[Profile | None] = [None] * len(every)
     free: list[tuple[int, ...]] = [()] * len(every)
     yield "nothing known", Asked([_first(rows, 0) for rows in every], free, nothing), frozenset()
+    told = [_traits(new, user) for user in new.users.tolist()]
+    if any(told):
+        yield "traits known", Asked([_first(rows, 0) for rows in every], free, told), frozenset()
     picked = [_ticked(new, user, _first(rows, FIRST)) for user, rows in zip(new.users.tolist(), every, strict=True)]
     seen = [tuple(rows.items[:FIRST].tolist()) for rows in every]
     yield f"{CHOSEN} categories chosen", Asked([_first(rows, 0) for rows in every], seen, picked), frozenset()
@@ -133,6 +140,13 @@ def strategies(new: Newcomers) -> Iterator[tuple[str, Asked, frozenset[int]]]:
         )
     for n in range(1, FIRST + 1):
         yield f"{n} events", Asked([_first(rows, n) for rows in every], free, nothing), frozenset()
+
+
+def _traits(new: Newcomers, user: int) -> Profile | None:
+    """Return the profile of a user who is in a segment that the bundle knows."""
+    profile = new.dataset.profiles[user]
+    now = int(new.rows(user).timestamps[0])
+    return profile if new.models.segments.of(profile, None, now) else None
 
 
 def _ticked(new: Newcomers, user: int, rows: Interactions) -> Profile | None:
@@ -156,7 +170,11 @@ async def ranked(new: Newcomers, asked: Asked) -> dict[str, NDArray[np.int32]]:
     for user, profile in zip(new.users.tolist(), asked.profiles, strict=True):
         profiles[user] = profile
     known = replace(new.train, interactions=rows, profiles=profiles, contexts=None)
-    replay = await Replay.open(known, new.models, new.users, new.ports, new.configs)
+    opened = await Replay.open(known, new.models, new.users, new.ports, new.configs)
+    # A live list is made of everybody's acts; of the new users' first ones alone it would be theirs.
+    rows = new.dataset.interactions
+    others = rows.take(~np.isin(rows.users, new.users))
+    replay = opened.trending_by(others, new.configs.trending)
     lists: dict[str, list[Ordinals]] = {"funnel": [], "popular": []}
     for user, mine, excluded in zip(new.users.tolist(), asked.known, asked.excluded, strict=True):
         now = int(mine.timestamps[-1]) if len(mine) else int(new.rows(user).timestamps[0])
@@ -221,10 +239,10 @@ def _said(interval: Interval) -> str:
     return f"{interval.mean:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]"
 
 
-async def measure(mapping: ImportMapping, home: Path, console: Console) -> None:
+async def measure(mapping: ImportMapping, by: tuple[str, ...], home: Path, console: Console) -> None:
     """Learn, ask and print."""
-    configs = TrainConfigs()
-    async with imported(mapping, home) as (dataset, ports):
+    configs = TrainConfigs(segments=SegmentsConfig(by=by))
+    async with imported(mapping, home, by) as (dataset, ports):
         models = home / "models"
         models.mkdir()
         new = await learned(dataset, ports, configs, models)
@@ -251,9 +269,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mapping", type=Path, default=sample_folder() / "mapping.toml", help="a mapping file")
     parser.add_argument("--data", type=Path, help="the folder of its files, where that is another")
+    parser.add_argument("--by", action="append", help="a trait that makes segments, instead of the default ones")
     given = parser.parse_args(arguments or [])
+    by = SegmentsConfig().by if given.by is None else tuple(given.by)
     with tempfile.TemporaryDirectory(prefix="kindred-cold-") as home, threadpool_limits(limits=1, user_api="blas"):
-        asyncio.run(measure(load_mapping(given.mapping, given.data), Path(home), Console(width=WIDTH)))
+        asyncio.run(measure(load_mapping(given.mapping, given.data), by, Path(home), Console(width=WIDTH)))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from kindred.features.groups import FoldConfig, user_key
 from kindred.features.history import HistoryRows
 from kindred.features.users import encode_user
 from kindred.models.preference import Interactions
+from kindred.models.trending import TrendingConfig
 from kindred.pipeline.funnel import Deadlines, Funnel
 from kindred.pipeline.runner import Runner
 from kindred.pipeline.stages import FailPolicy
@@ -106,6 +107,10 @@ class Replay:
     def under(self, config: RecommendConfig) -> "Replay":
         """Return a replay of the same models and state under other settings of the request path."""
         return Replay(replace(self.world, config=config), self._dataset, self._trends, self._items)
+
+    def trending_by(self, rows: Interactions, config: TrendingConfig) -> "Replay":
+        """Return a replay of the same models and state in which other rows make the trends."""
+        return Replay(self.world, self._dataset, TrendClock(rows, self._dataset.n_items, config), self._items)
 
     @property
     def sources(self) -> list[str]:
