@@ -1,6 +1,7 @@
 """`kindred run --workers`: servers on one port, a consumer and a timetable, whatever happens to each of them."""
 
 import contextlib
+import itertools
 import os
 import re
 import signal
@@ -14,10 +15,12 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from tests.e2e.platform.inside import is_folded, logged, opened
-from tests.e2e.platform.server import environment, eventually, kindred, new_token, track
+from tests.e2e.platform.inside import is_folded, logged, opened, user_records
+from tests.e2e.platform.server import environment, eventually, eventually_async, kindred, new_token, track
 
 SECONDS = 90.0
+# A child that dies again and again is started after ever longer pauses.
+ROUNDS = 7
 
 
 class Run:
@@ -181,24 +184,106 @@ def test_a_rate_holds_over_four_workers(empty_home: Path) -> None:
     try:
         headers = {"Authorization": f"Bearer {new_token(empty_home)}"}
         url = run.url()
+        clients = [httpx.Client(base_url=url, headers=headers, timeout=30) for _ in range(8)]
+        for client in clients:
+            # Connected before the clock starts: a full bucket gains nothing while nobody asks.
+            assert client.get("/health/live").status_code == 200
         begun = time.monotonic()
 
         def ask(number: int) -> None:
-            with httpx.Client(base_url=url, headers=headers, timeout=30) as client:
-                status = 0
-                # Who ends with a refusal leaves nothing of the rate unused, however slow the machine.
-                while time.monotonic() < begun + seconds or status != 429:
-                    status = client.get("/api/v1/items?limit=1").status_code
-                    let_in[number] += status == 200
-                    refused[number] += status == 429
+            status = 0
+            # Who ends with a refusal leaves nothing of the rate unused, however slow the machine.
+            while time.monotonic() < begun + seconds or status != 429:
+                status = clients[number].get("/api/v1/items?limit=1").status_code
+                let_in[number] += status == 200
+                refused[number] += status == 429
 
-        clients = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
-        for each in clients:
-            each.start()
-        for each in clients:
-            each.join()
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
         whole = time.monotonic() - begun
+        for client in clients:
+            client.close()
     finally:
         run.kill()
     assert min(refused) > 0
     assert rate * (burst + seconds) * 0.95 <= sum(let_in) <= rate * (burst + whole) * 1.05
+
+
+class Sending:
+    """Clients in threads that send events, each again under its id until it is acknowledged."""
+
+    def __init__(self, url: str, token: str, clients: int) -> None:
+        """Prepare; nothing is sent before `start`."""
+        self._url, self._headers = url, {"Authorization": f"Bearer {token}"}
+        self.acknowledged: list[set[str]] = [set() for _ in range(clients)]
+        self.refused: list[str] = []
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._send, args=(number,)) for number in range(clients)]
+
+    @property
+    def count(self) -> int:
+        """Return how many events were acknowledged."""
+        return sum(map(len, self.acknowledged))
+
+    def start(self) -> None:
+        """Begin to send."""
+        for each in self._threads:
+            each.start()
+
+    def stop(self) -> None:
+        """End once every event that was begun is acknowledged."""
+        self._stop.set()
+        for each in self._threads:
+            each.join()
+
+    def _send(self, number: int) -> None:
+        for event in itertools.count():
+            if self._stop.is_set():
+                return
+            self._until_taken(number, f"evt-{number}-{event}")
+
+    def _until_taken(self, number: int, event_id: str) -> None:
+        body = {"event_id": event_id, "user_id": f"u{number}", "item_id": "i", "event_type": "view"}
+        while True:
+            # A connection of its own: one to a server that was killed says nothing of the others.
+            with contextlib.suppress(httpx.TransportError):
+                answer = httpx.post(f"{self._url}/api/v1/track", json=body, headers=self._headers, timeout=30)
+                if answer.status_code == 202:
+                    self.acknowledged[number].add(event_id)
+                    return
+                if answer.status_code not in (429, 503):
+                    self.refused.append(answer.text)
+                    return
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3_600)
+async def test_no_acknowledged_event_is_lost_though_every_child_is_killed_again_and_again(
+    running: Run, empty_home: Path
+) -> None:
+    """Seven times each server and the consumer, under load: the others go on answering meanwhile."""
+    sending = Sending(running.url(), new_token(empty_home), 3)
+    sending.start()
+    try:
+        for kind in ["serve", "serve", "consume"] * ROUNDS:
+            everyone = running.children(kind)
+            os.kill(min(everyone), signal.SIGKILL)
+            enough = sending.count + 10
+            eventually(lambda many=enough: sending.count >= many, SECONDS)
+            eventually(lambda kind=kind, those=everyone: len(running.children(kind) - those) == 1, SECONDS)
+    finally:
+        sending.stop()
+    assert not sending.refused
+    async with opened(empty_home) as stores:
+        await eventually_async(lambda: is_folded(stores), SECONDS, 0.2)
+    assert running.output().count("ended with code -9; it is started again") == 3 * ROUNDS
+    assert running.end() == 0, running.output()
+    acknowledged = set().union(*sending.acknowledged)
+    async with opened(empty_home) as stores:
+        there = {event.event_id for _, event in await logged(stores.log) if event.event_type == "view"}
+        assert not acknowledged - there
+        records = await user_records(stores)
+        assert sum(record.interactions for record in records.values()) == len(acknowledged)
