@@ -30,13 +30,18 @@ def save_array(folder: Path, name: str, array: NDArray[Any], *, room: bool = Fal
 
 
 def load_array(
-    folder: Folder, name: str, dtype: DTypeLike, shape: Sequence[int | None], fill: float = 0
+    folder: Folder,
+    name: str,
+    dtype: DTypeLike,
+    shape: Sequence[int | None],
+    fill: float = 0,
+    places: Ordinals | None = None,
 ) -> NDArray[Any]:
     """Map `folder/name.npy` read-only; None in `shape` accepts any length.
 
     In layers the newest whole file counts, with the rows that later deltas changed written over a private mapping;
-    rows that no layer holds are `fill`. Raises BundleCorrupt when the file is missing, cut short, no array, or of
-    another dtype or shape.
+    rows that no layer holds are `fill`. `places (n,)`: the row of each ordinal that a delta names, None where they are
+    the same. Raises BundleCorrupt when the file is missing, cut short, no array, or of another dtype or shape.
     """
     layers = layered(folder)
     path = layers.newest(f"{name}.npy")
@@ -50,7 +55,7 @@ def load_array(
     wanted = tuple(have if want is None else want for want, have in zip(shape, array.shape, strict=False))
     grows = layers.deltas and len(wanted) == len(shape) == array.ndim and wanted and wanted[0] > len(array)
     if patches or grows:
-        return map_patched(path, patches, name, dtype, wanted, fill)
+        return map_patched(path, patches, name, dtype, wanted, fill, places)
     if array.dtype != np.dtype(dtype) or array.shape != wanted or len(shape) != array.ndim:
         found = f"{array.dtype} {array.shape}"
         raise BundleCorrupt(f"{path.name} in {path.parent} is {found}, expected {np.dtype(dtype)} {tuple(shape)}")

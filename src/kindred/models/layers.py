@@ -100,12 +100,19 @@ def leave_room(path: Path, array: NDArray[Any]) -> None:
 
 
 def map_patched(
-    path: Path, patches: Sequence[Path], name: str, dtype: DTypeLike, shape: tuple[int, ...], fill: float
+    path: Path,
+    patches: Sequence[Path],
+    name: str,
+    dtype: DTypeLike,
+    shape: tuple[int, ...],
+    fill: float,
+    places: Ordinals | None = None,
 ) -> NDArray[Any]:
     """Map an array's file privately (copy on write), grown to `shape`, with the rows of patches written over it.
 
     Only the pages of changed rows take memory of their own while the file has room behind its end; without it the
-    array is copied. Raises BundleCorrupt when something does not fit.
+    array is copied. `places (n,)`: the row of each ordinal that a patch names, None where they are the same. Raises
+    BundleCorrupt when something does not fit.
     """
     try:
         base = np.lib.format.open_memmap(path, mode="r")
@@ -117,9 +124,10 @@ def map_patched(
     grown[len(base) :] = fill
     for folder in patches:
         rows, values = load_patch(folder, name)
-        if values.dtype != grown.dtype or values.shape[1:] != shape[1:] or (len(rows) and rows[-1] >= shape[0]):
+        ordinals = shape[0] if places is None else len(places)
+        if values.dtype != grown.dtype or values.shape[1:] != shape[1:] or (len(rows) and rows[-1] >= ordinals):
             raise BundleCorrupt(f"{name}.{VALUES}.npy in {folder} does not fit {dtype} {shape}")
-        grown[rows] = values
+        grown[rows if places is None else places[rows]] = values
     grown.flags.writeable = False
     return grown
 

@@ -1,6 +1,6 @@
 """Operators: each item names a bounded list of items that it speaks for, and a history is spread over their lists."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -9,11 +9,14 @@ import numpy as np
 
 from kindred.core.candidates import Floats, Ordinals
 from kindred.core.config import Config
+from kindred.core.errors import BundleCorrupt
 from kindred.models.arrays import known, load_array, load_json, save_array, save_json, sum_by_item, values_at
-from kindred.models.layers import Folder
+from kindred.models.layers import Folder, layered
 from kindred.models.protocol import UserHistory
 
 C = TypeVar("C", bound=Config)
+
+PLACES = "places"
 
 
 class OperatorMeta(msgspec.Struct, Generic[C]):
@@ -28,13 +31,15 @@ class OperatorMeta(msgspec.Struct, Generic[C]):
 class Operator(Generic[C]):
     """The truncated rows of an item-to-item operator: a history's score is its weighted sum of rows.
 
-    `neighbours (n, k) int32`, best first, padded with -1; `similarities (n, k) float32`: how much the row's item speaks
-    for each, 0 where padded. A subclass says what stands in its JSON file, and that file's name.
+    `neighbours (m, k) int32`, best first, padded with -1; `similarities (m, k) float32`: how much the row's item speaks
+    for each, 0 where padded. `places (n,) int32`: the row of each ordinal where few have one, row 0 for those without;
+    None where row i is of ordinal i. A subclass says what stands in its JSON file, and that file's name.
     """
 
     neighbours: Ordinals
     similarities: Floats
     config: C
+    places: Ordinals | None = None
 
     meta: ClassVar[type[OperatorMeta[Any]]]
     file: ClassVar[str]
@@ -42,7 +47,7 @@ class Operator(Generic[C]):
     @property
     def n_items(self) -> int:
         """Return how many catalogue ordinals the arrays cover."""
-        return len(self.neighbours)
+        return len(self.neighbours if self.places is None else self.places)
 
     @property
     def item_vectors(self) -> None:
@@ -57,9 +62,14 @@ class Operator(Generic[C]):
         """Return the k nearest ordinals and similarities, best first; nothing for an item newer than the model."""
         if not 0 <= item < self.n_items:
             return np.empty(0, np.int32), np.empty(0, np.float32)
-        nearest = self.neighbours[item, :k]
+        row = item if self.places is None else int(self.places[item])
+        nearest = self.neighbours[row, :k]
         found = nearest >= 0
-        return nearest[found], self.similarities[item, :k][found]
+        return nearest[found], self.similarities[row, :k][found]
+
+    def rows(self, items: Ordinals) -> Ordinals:
+        """Return the row (h,) of each ordinal, all of which are covered, in `neighbours` and `similarities`."""
+        return items if self.places is None else self.places[items]
 
     def score_history(self, items: Ordinals, weights: Floats) -> tuple[Ordinals, Floats]:
         """Return every neighbour of a history `items (h,)` and the sum of similarity times weight, both (c,).
@@ -105,14 +115,27 @@ class Operator(Generic[C]):
     def _spread(self, items: Ordinals, weights: Floats) -> tuple[Ordinals, Floats]:
         """Return the neighbours (h, k) of each history item that is covered, and similarity times weight (h, k)."""
         covered = known(items, self.n_items)
-        items, weights = items[covered], weights[covered].astype(np.float32)
-        return self.neighbours[items], self.strengths(self.similarities[items]) * weights[:, None]
+        rows, weights = self.rows(items[covered]), weights[covered].astype(np.float32)
+        return self.neighbours[rows], self.strengths(self.similarities[rows]) * weights[:, None]
 
     def save(self, folder: Path) -> None:
-        """Write the arrays into `folder`."""
+        """Write the arrays into `folder`: where most items have no list, the lists alone and where each one stands."""
         self.save_meta(folder, self.n_items)
-        save_array(folder, "neighbours", self.neighbours, room=True)
-        save_array(folder, "similarities", self.similarities, room=True)
+        packed = self._packed()
+        if packed.places is not None:
+            save_array(folder, PLACES, packed.places, room=True)
+        save_array(folder, "neighbours", packed.neighbours, room=True)
+        save_array(folder, "similarities", packed.similarities, room=True)
+
+    def _packed(self) -> Self:
+        """Return the same operator without the rows of items that have no list, unless they are few."""
+        filled = np.flatnonzero(self.neighbours[:, :1] >= 0)
+        if self.places is not None or 2 * len(filled) >= self.n_items:
+            return self
+        places = np.zeros(self.n_items, np.int32)
+        places[filled] = np.arange(1, len(filled) + 1)
+        kept = np.concatenate([np.flatnonzero(places == 0)[:1], filled])
+        return replace(self, neighbours=self.neighbours[kept], similarities=self.similarities[kept], places=places)
 
     def save_meta(self, folder: Path, n_items: int) -> None:
         """Write the small facts into `folder`, for arrays over `n_items` ordinals."""
@@ -122,6 +145,28 @@ class Operator(Generic[C]):
     def load(cls, folder: Folder) -> Self:
         """Map the arrays read-only; raise BundleCorrupt for a missing, cut or mis-shaped file."""
         meta = load_json(folder, cls.file, cls.meta)
-        shape = (meta.n_items, meta.neighbours)
-        nearest = load_array(folder, "neighbours", np.int32, shape, -1)
-        return cls(nearest, load_array(folder, "similarities", np.float32, shape), meta.config)
+        if not (layered(folder).base / f"{PLACES}.npy").exists():
+            shape = (meta.n_items, meta.neighbours)
+            nearest = load_array(folder, "neighbours", np.int32, shape, -1)
+            return cls(nearest, load_array(folder, "similarities", np.float32, shape), meta.config)
+        places, shape = _places(folder, meta)
+        nearest = load_array(folder, "neighbours", np.int32, shape, -1, places)
+        return cls(nearest, load_array(folder, "similarities", np.float32, shape, 0, places), meta.config, places)
+
+
+def _places(folder: Folder, meta: OperatorMeta[Any]) -> tuple[Ordinals, tuple[int, int]]:
+    """Return where the list of each ordinal stands, those behind the base's that later layers brought, and the shape.
+
+    Raises BundleCorrupt where a place is beyond the lists.
+    """
+    layers = layered(folder)
+    places = load_array(folder, PLACES, np.int32, (meta.n_items,))
+    rows = len(load_array(layers.base, "neighbours", np.int32, (None, meta.neighbours)))
+    if len(places) and not 0 <= places.min() <= places.max() < rows:
+        raise BundleCorrupt(f"{PLACES}.npy in {layers.base} names a row that is not there")
+    brought = np.union1d(layers.changed("neighbours"), layers.changed("similarities"))
+    brought = brought[places[brought] == 0]
+    if len(brought):
+        places = places.copy()
+        places[brought] = np.arange(rows, rows + len(brought))
+    return places, (rows + len(brought), meta.neighbours)

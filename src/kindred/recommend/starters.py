@@ -33,11 +33,12 @@ def audience_similarities(pool: Ordinals, model: ItemItemModel) -> Floats:
     found = np.zeros((len(pool), len(pool)), np.float32)
     order = np.argsort(pool)
     rows = np.flatnonzero(pool < model.n_items)
-    nearest = model.neighbours[pool[rows]]
+    stand = model.rows(pool[rows])
+    nearest = model.neighbours[stand]
     places = np.minimum(np.searchsorted(pool[order], nearest), max(len(pool) - 1, 0))
     if len(rows):
         at, slots = np.nonzero(pool[order][places] == nearest)
-        found[rows[at], order[places[at, slots]]] = model.similarities[pool[rows]][at, slots]
+        found[rows[at], order[places[at, slots]]] = model.similarities[stand][at, slots]
     highest = np.float32(max(float(found.max(initial=0.0)), 1e-9))
     alike: Floats = (np.maximum(found, found.T) / highest).astype(np.float32)
     np.fill_diagonal(alike, 1.0)

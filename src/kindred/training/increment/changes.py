@@ -22,11 +22,21 @@ class Change:
 
     @classmethod
     def of(
-        cls, place: str, name: str, before: NDArray[Any], rows: Ordinals, values: NDArray[Any], fill: float = 0
+        cls,
+        place: str,
+        name: str,
+        before: NDArray[Any],
+        rows: Ordinals,
+        values: NDArray[Any],
+        fill: float = 0,
+        stood: NDArray[np.integer] | None = None,
     ) -> "Change":
-        """Keep of `rows` only those whose values differ in any bit from `before (n, ...)`, or from `fill` behind it."""
+        """Keep of `rows` only those whose values differ in any bit from `before (n, ...)`, or from `fill` behind it.
+
+        `stood (m,)`: where each stands in `before`, None where it is in the row of its number.
+        """
         values = np.ascontiguousarray(values, before.dtype)
-        differs = changed_rows(before, values, rows, fill)
+        differs = changed_rows(before, values, rows if stood is None else stood, fill)
         return cls(place, name, rows[differs].astype(np.int32), values[differs])
 
     def save(self, folder: Path) -> None:

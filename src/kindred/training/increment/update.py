@@ -135,20 +135,22 @@ def _pair_changes(
     """
     pairs = ItemPairs(now, n_items, model.config)
     gained = np.zeros(model.n_items, np.float32)
-    least = model.similarities[:, -1]
+    least = model.similarities[:, -1][model.rows(np.arange(model.n_items, dtype=np.int32))]
     for row, others, sims in pairs.similarities(items):
         inside = others < model.n_items
         others, sims = others[inside], sims[inside]
         near = sims > least[others]
         others, sims = others[near], sims[near]
-        entering = (model.neighbours[others] != items[row]).all(axis=1)
+        entering = (model.neighbours[model.rows(others)] != items[row]).all(axis=1)
         np.maximum.at(gained, others[entering], sims[entering])
     gained[items[items < model.n_items]] = 0
     spread = np.flatnonzero(gained)
     spread = spread[np.argsort(-gained[spread], kind="stable")[:max_spread]]
     rows = np.union1d(items, spread).astype(np.int32)
     nearest, values = pairs.nearest(rows)
+    stood = np.full(len(rows), len(model.neighbours), np.int64)
+    stood[rows < model.n_items] = model.rows(rows[rows < model.n_items])
     return [
-        Change.of("item_item", "neighbours", model.neighbours, rows, nearest, -1),
-        Change.of("item_item", "similarities", model.similarities, rows, values),
+        Change.of("item_item", "neighbours", model.neighbours, rows, nearest, -1, stood),
+        Change.of("item_item", "similarities", model.similarities, rows, values, 0, stood),
     ]
