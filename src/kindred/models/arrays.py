@@ -92,10 +92,14 @@ def check_ordinals(folder: Folder, name: str, ordinals: NDArray[Any], n_items: i
 
 
 def rows_at(values: NDArray[Any], items: Ordinals) -> NDArray[Any]:
-    """Return the row of `values (n, ...)` at each ordinal (c,), zero for ordinals that it does not cover."""
+    """Return the row of `values (n, ...)` at each ordinal (c,), zero for ordinals that it does not cover.
+
+    What is stored in half precision comes in single precision, since sums of it are to be exact enough, and fast.
+    """
+    kind = np.dtype(np.float32) if values.dtype == np.float16 else values.dtype
     if not len(values):
-        return np.zeros((len(items), *values.shape[1:]), values.dtype)
-    found = values.take(items, axis=0, mode="clip")
+        return np.zeros((len(items), *values.shape[1:]), kind)
+    found = values.take(items, axis=0, mode="clip").astype(kind, copy=False)
     covered = known(items, len(values))
     if not covered.all():
         found[~covered] = 0

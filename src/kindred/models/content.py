@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from kindred.core.candidates import Floats, Mask, Ordinals
 from kindred.core.config import Config, Count, CountOrZero
 from kindred.core.errors import BundleCorrupt
-from kindred.models.arrays import known, load_array, load_json, save_array, save_json, top_k
+from kindred.models.arrays import load_array, load_json, save_array, save_json, top_k
 from kindred.models.layers import Folder
 from kindred.models.text import (
     CATEGORY,
@@ -27,6 +27,7 @@ from kindred.models.text import (
     words,
     written_words,
 )
+from kindred.models.vectors import score_vectors
 
 AttributeKind: TypeAlias = Literal["category", "tag", "title"]
 
@@ -75,8 +76,9 @@ class SharedAttribute:
 class ContentModel:
     """Dense text vectors of every ordinal and what encodes another text alike.
 
-    `vocabulary`: t terms, sorted; `idf (t,) float32`; `projection (t, d) float32`; `item_vectors (n, d) float32`, of
-    length 1, or zero for an item without a known term; `described`: items with any text, which the idf counts.
+    `vocabulary`: t terms, sorted; `idf (t,) float32`; `projection (t, d) float32`; `item_vectors (n, d) float32`, once
+    saved float16, of length 1, or zero for an item without a known term; `described`: items with any text, which the
+    idf counts.
     """
 
     vocabulary: tuple[str, ...]
@@ -122,10 +124,7 @@ class ContentModel:
 
     def score_candidates(self, vector: Floats, candidates: Ordinals) -> Floats:
         """Return the cosine of each candidate with a unit vector, (c,) float32; 0 for items newer than the model."""
-        scores = np.zeros(len(candidates), np.float32)
-        covered = known(candidates, self.n_items)
-        scores[covered] = self.item_vectors[candidates[covered]] @ vector
-        return scores
+        return score_vectors(self.item_vectors, vector, candidates)
 
     def similar(self, query: int | Floats, k: int, allowed: Mask | None = None) -> tuple[Ordinals, Floats]:
         """Return the k ordinals most like an ordinal (itself left out) or a vector of length 1, and their cosines.
@@ -172,12 +171,12 @@ class ContentModel:
         return items > max(self.config.title_share * self.described, 3.0) + 0.5
 
     def save(self, folder: Path) -> None:
-        """Write the arrays and the vocabulary into `folder`."""
+        """Write the arrays and the vocabulary into `folder`; vectors in half precision, cosines to three digits."""
         self.save_meta(folder, self.n_items)
         save_json(folder, "vocabulary", self.vocabulary)
         for name in ("idf", "projection"):
             save_array(folder, name, getattr(self, name))
-        save_array(folder, "item_vectors", self.item_vectors, room=True)
+        save_array(folder, "item_vectors", self.item_vectors.astype(np.float16), room=True)
 
     def save_meta(self, folder: Path, n_items: int) -> None:
         """Write the small facts into `folder`, for arrays over `n_items` ordinals."""
@@ -193,7 +192,7 @@ class ContentModel:
         terms = len(vocabulary)
         idf = load_array(folder, "idf", np.float32, (terms,))
         projection = load_array(folder, "projection", np.float32, (terms, meta.dimensions))
-        vectors = load_array(folder, "item_vectors", np.float32, (meta.n_items, meta.dimensions))
+        vectors = load_array(folder, "item_vectors", np.float16, (meta.n_items, meta.dimensions))
         return cls(vocabulary, idf, projection, vectors, meta.described, meta.config)
 
 

@@ -188,7 +188,7 @@ class _Run:
             wanted=wanted,
             users=users,
             counts=np.bincount(items[items >= 0], minlength=self.dataset.n_items),
-            vectors=np.asarray(fitted.content.item_vectors),
+            vectors=np.asarray(fitted.content.item_vectors, np.float32),
         )
 
 

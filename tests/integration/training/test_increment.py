@@ -92,6 +92,27 @@ async def test_new_events_become_a_delta_and_the_rest_stays_bit_for_bit(trained:
     assert found[0] == np.argmax(scores)
 
 
+async def test_a_catalogue_most_of_which_nobody_touched_learns_like_another(trained: Stores) -> None:
+    idle = [Item(item_id=f"idle{n}", title=f"Idle {n}") for n in range(3 * N_ITEMS)]
+    await trained.catalog.upsert(idle, NOW + HOUR)
+    await train(trained, CONFIGS, FixedClock(NOW + HOUR))
+    base = await opened(trained)
+    assert len(base.item_item.neighbours) <= N_ITEMS + 1 < base.n_items, "lists are stored alone"
+    newly = [bought(f"u{n}", item, f"{item}-{n}", NOW + HOUR + n) for n in range(0, 30, 2) for item in ("idle7", "i2")]
+    await logged(trained, *purchases(2, 10_000, 20, 3, NOW + HOUR), *newly)
+    assert await learn(trained) is not None
+    now, full = await opened(trained), fit_models(await collect(trained), CONFIGS, NOW + 2 * HOUR)
+    every = np.arange(now.n_items, dtype=np.int32)
+    before, after = (model.item_item.similarities[model.item_item.rows(every)] for model in (base, now))
+    rows = np.flatnonzero((before != after).any(axis=1))
+    assert len(rows) > 10
+    assert np.array_equal(after[rows], full.item_item.similarities[rows])
+    assert N_ITEMS + 7 in rows
+    for item in rows.tolist():
+        for one, two in zip(now.item_item.similar(item, 6), full.item_item.similar(item, 6), strict=True):
+            assert np.array_equal(one, two)
+
+
 async def test_other_retrieval_models_stay_as_they_were_trained(trained: Stores) -> None:
     for number, retrieval in enumerate([("als", "ease"), ("ease",)]):
         training = msgspec.structs.replace(CONFIGS.training, retrieval=retrieval)

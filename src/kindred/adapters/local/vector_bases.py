@@ -31,9 +31,9 @@ class ExactBase:
     """A scan of float32 rows: exact, and up to some 50,000 rows as fast as lists of codes."""
 
     def __init__(self, vectors: NDArray[np.float32]) -> None:
-        """Keep `vectors (n, d)`."""
+        """Keep `vectors (n, d)`, float32 or float16."""
         # Arithmetic on the mapping's own array type costs more than on a plain view of it.
-        self._vectors = vectors.view(np.ndarray)
+        self._vectors = vectors.view(np.ndarray).astype(np.float32, copy=False)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -18,10 +18,10 @@ def nearest(vectors: NDArray[np.float32], asked: Ordinals, among: Ordinals, k: i
     kept = min(k, len(among))
     if not kept:
         return found
-    rows, block = vectors[among].T, max(1, _PRODUCTS // len(among))
+    rows, block = vectors[among].astype(np.float32, copy=False).T, max(1, _PRODUCTS // len(among))
     for start in range(0, len(asked), block):
         mine = asked[start : start + block]
-        scores = vectors[mine] @ rows
+        scores = vectors[mine].astype(np.float32, copy=False) @ rows
         places = np.minimum(np.searchsorted(among, mine), len(among) - 1)
         own = np.flatnonzero(among[places] == mine)
         scores[own, places[own]] = -np.inf

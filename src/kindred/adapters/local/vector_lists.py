@@ -245,7 +245,7 @@ class ListsBase:
         scores = np.empty(len(ordinals), np.float32)
         for start in range(0, len(ordinals), _BLOCK):
             block = slice(start, start + _BLOCK)
-            scores[block] = self._vectors[ordinals[block]] @ query
+            scores[block] = self._vectors[ordinals[block]].astype(np.float32, copy=False) @ query
         return best(ordinals, scores, k)
 
     def _near(self, k: int, order: NDArray[np.intp], allowed: Bits) -> tuple[int, float]:

@@ -29,7 +29,7 @@ class Change:
         rows: Ordinals,
         values: NDArray[Any],
         fill: float = 0,
-        stood: NDArray[np.integer] | None = None,
+        stood: Ordinals | None = None,
     ) -> "Change":
         """Keep of `rows` only those whose values differ in any bit from `before (n, ...)`, or from `fill` behind it.
 

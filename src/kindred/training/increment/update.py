@@ -148,7 +148,7 @@ def _pair_changes(
     spread = spread[np.argsort(-gained[spread], kind="stable")[:max_spread]]
     rows = np.union1d(items, spread).astype(np.int32)
     nearest, values = pairs.nearest(rows)
-    stood = np.full(len(rows), len(model.neighbours), np.int64)
+    stood = np.full(len(rows), len(model.neighbours), np.int32)
     stood[rows < model.n_items] = model.rows(rows[rows < model.n_items])
     return [
         Change.of("item_item", "neighbours", model.neighbours, rows, nearest, -1, stood),

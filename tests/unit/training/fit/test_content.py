@@ -1,5 +1,8 @@
 """Fitting the content model, and the model at request time."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from tests.unit.models.model_contract import ModelContract
@@ -32,7 +35,9 @@ class TestContentModel(ModelContract):
     arrays = ("idf", "projection", "item_vectors")
 
     def fit(self) -> ContentModel:
-        return fit_content(catalogue(), SMALL)
+        fitted = fit_content(catalogue(), SMALL)
+        # As it is once saved.
+        return replace(fitted, item_vectors=fitted.item_vectors.astype(np.float16))
 
     def ask(self, model: ContentModel) -> tuple[np.ndarray, np.ndarray]:
         return model.similar(3, 5)
@@ -49,6 +54,17 @@ class TestContentModel(ModelContract):
             *model.similar(nothing, 5),
             model.score_candidates(model.vector(0), np.array([-1, 41], np.int32)),
         ]
+
+
+def test_half_the_precision_orders_and_scores_alike(tmp_path: Path) -> None:
+    model = fit_content(catalogue(), SMALL)
+    model.save(tmp_path)
+    loaded, every = ContentModel.load(tmp_path), np.arange(41, dtype=np.int32)
+    assert loaded.item_vectors.dtype == np.float16
+    for item in range(41):
+        scores = loaded.score_candidates(loaded.vector(item), every)
+        assert scores.dtype == np.float32
+        np.testing.assert_allclose(scores, model.score_candidates(model.vector(item), every), atol=2e-3)
 
 
 @pytest.mark.parametrize("dimensions", [4, 8, 64])
