@@ -15,6 +15,8 @@ from kindred.models.categories import ItemCategories
 from kindred.models.item_item import ItemItemConfig, ItemItemModel
 from kindred.models.popularity import PopularityConfig, PopularityModel
 from kindred.models.ratings import RatingsConfig, RatingsModel
+from kindred.models.season import SeasonModel
+from kindred.models.segments import SegmentsModel
 from kindred.models.trending import TrendingConfig, TrendingModel
 from kindred.training.fit.models import FittedModels
 
@@ -46,6 +48,8 @@ def planted_models(shop: Shop, scratch: Path, now: int) -> FittedModels:
         ratings=RatingsModel(ratings, 3.6, RatingsConfig()),
         item_item=lists,
         content=shop.words.model(vectors),
+        segments=SegmentsModel.none(n),
+        season=SeasonModel.none(n),
         countries={name: popularity(scores * rng.uniform(0.1, 1, n).astype(np.float32)) for name in COUNTRIES},
         retrievers={"als": als, "item_item": lists},
     )

@@ -94,8 +94,7 @@ class RecommendConfig(Config, frozen=True, kw_only=True):
     judged by what came of them. `new_item_days`: how long an item counts as new. `new_item_interactions`: from so many
     users on it no longer does. `cold_user`: below so many interactions the strategy is `cold_start_user`. `cold_item`:
     below so many users an item is cold. `evidence`: the k of n / (n + k), by which weights move smoothly with the users
-    of an item, and a search with the user's history. `user_evidence`: the k of n² / (n² + k²), by which they move with
-    the interactions of a user: half at k of them.
+    of an item, and a search with the user's history. `user_evidence`: the same k for the interactions of a user.
     `content_floor`: cosine below which content does not propose. `seed`: fixes every draw, none = a new one per
     request. `trace_share`: share of requests whose full trace is kept. `served_log`: whether what was served goes to
     the log. `session_gap`: seconds of silence that end a session. `session_weight`: part of the score that goes by the
@@ -128,7 +127,7 @@ class RecommendConfig(Config, frozen=True, kw_only=True):
     cold_user: CountOrZero = 5
     cold_item: CountOrZero = 10
     evidence: Amount = 2.0
-    user_evidence: Amount = 16.0
+    user_evidence: Amount = 2.0
     content_floor: Annotated[float, Meta(ge=-1, le=1)] = 0.1
     seed: int | None = None
     trace_share: Share = 0.01

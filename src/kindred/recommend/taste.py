@@ -156,12 +156,9 @@ def segments_of(world: World, query: Query) -> tuple[str, ...]:
 
 
 def user_evidence(world: World, query: Query) -> np.float32:
-    """Return how much is known of what the user does, n² / (n² + k²) of their n interactions.
-
-    The square tells five interactions, which say little, from fifty, which say nearly all.
-    """
+    """Return how much is known of what the user does, n / (n + k) of their n interactions."""
     n, k = np.float32(query.facts.interactions), np.float32(max(world.config.user_evidence, 1e-6))
-    return n * n / (n * n + k * k)
+    return n / (n + k)
 
 
 def _unit(vector: Floats) -> Floats:
