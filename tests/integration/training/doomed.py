@@ -1,6 +1,7 @@
-"""Trainers on a data folder that are killed on the way: `python -m … HOME start|half`, then a number on each line.
+"""Trainers on a data folder that are killed on the way: `python -m … HOME start|half`, then a number on each line,
+or the first word of a step.
 
-Each number begins a trainer in a process of its own, which has imported everything and used nothing of it.
+Each line begins a trainer in a process of its own, which has imported everything and used nothing of it.
 """
 
 import asyncio
@@ -36,17 +37,17 @@ def kill_before_mark(number: int) -> None:
     Work.finish = told  # type: ignore[method-assign]
 
 
-async def run(home: Path, phase: str, number: int) -> None:
+async def run(home: Path, phase: str, at: str) -> None:
     """Train as far as it goes."""
     heard = []
     if phase == "half":
-        kill_before_mark(number)
+        kill_before_mark(int(at))
 
     def tell(name: str) -> None:
         heard.append(name)
         if phase == "start":
             print(name, flush=True)
-            if len(heard) == number:
+            if at in (str(len(heard)), name.split()[0]):
                 os.kill(os.getpid(), signal.SIGKILL)
 
     stores = await open_stores(StoresConfig(), home)
@@ -61,7 +62,7 @@ def main(home: Path, phase: str) -> None:
     for line in sys.stdin:
         process = os.fork()
         if not process:
-            asyncio.run(run(home, phase, int(line)))
+            asyncio.run(run(home, phase, line.strip()))
             os._exit(0)
         _, status = os.waitpid(process, 0)
         print(f"ended {os.waitstatus_to_exitcode(status)}", flush=True)

@@ -45,7 +45,7 @@ async def trained(tmp_path: Path) -> AsyncIterator[Stores]:
 
 
 class Trainers:
-    """Trainers in processes of their own, killed at the step or artefact of a number."""
+    """Trainers in processes of their own, killed at the step or artefact of a number, or at the first step of a word."""
 
     def __init__(self, home: Path, phase: str) -> None:
         command = [sys.executable, "-m", "tests.integration.training.doomed", str(home), phase]
@@ -60,11 +60,11 @@ class Trainers:
         self._nursery.kill()
         self._nursery.communicate()
 
-    def run(self, number: int) -> tuple[bool, list[str]]:
+    def run(self, at: int | str) -> tuple[bool, list[str]]:
         """Run one; say whether it was killed, and what it said before."""
         assert self._nursery.stdin is not None
         assert self._nursery.stdout is not None
-        self._nursery.stdin.write(f"{number}\n")
+        self._nursery.stdin.write(f"{at}\n")
         said: list[str] = []
         while not (line := self._nursery.stdout.readline().strip()).startswith("ended"):
             said.append(line)
@@ -118,7 +118,7 @@ async def test_an_artefact_that_was_cut_off_is_made_again(trained: Stores) -> No
 async def test_what_was_fitted_before_the_kill_is_not_fitted_again(trained: Stores) -> None:
     """Rows that came meanwhile wait for the next training; the bundle is the one that the killed run was making."""
     with Trainers(trained.home, "start") as trainers:
-        killed, steps = trainers.run(12)
+        killed, steps = trainers.run("holdout")
     assert killed
     work = Work(trained.home / "training" / "work")
     plan = work.plan()
@@ -144,7 +144,7 @@ async def test_what_was_fitted_before_the_kill_is_not_fitted_again(trained: Stor
 @pytest.mark.parametrize("damage", ["settings", "rows", "age", "file"])
 async def test_work_that_does_not_fit_any_more_is_not_taken_up(trained: Stores, damage: str) -> None:
     with Trainers(trained.home, "start") as trainers:
-        trainers.run(12)
+        trainers.run("holdout")
     folder = trained.home / "training" / "work"
     plan = Work(folder).plan()
     assert plan is not None

@@ -372,7 +372,8 @@ async def test_an_edited_item_is_found_by_its_new_text_alone(platform):
     assert 1 in index.search(old, 3)[0]
     await platform.upsert(msgspec.structs.replace(item(13), item_id="i1"))
     new = platform.world.content_vectors(np.array([1, 13], np.int32))
-    np.testing.assert_allclose(new[0], new[1], atol=1e-6)
+    # What training stored is rounded to half precision; what is made live is not.
+    np.testing.assert_allclose(new[0], new[1], atol=1e-3)
     found, scores = index.search(old, 200)
     assert dict(zip(found.tolist(), scores.tolist(), strict=True)).get(1, -1.0) < 0.9
     assert 1 in index.search(new[0], 3)[0]
