@@ -45,7 +45,7 @@ async def trained(tmp_path: Path) -> AsyncIterator[Stores]:
 
 
 class Trainers:
-    """Trainers in processes of their own, killed at the step or artefact of a number, or at the first step of a word."""
+    """Trainers in processes of their own, killed at the step or artefact of a number or at a step of a name."""
 
     def __init__(self, home: Path, phase: str) -> None:
         command = [sys.executable, "-m", "tests.integration.training.doomed", str(home), phase]
