@@ -13,6 +13,7 @@ from kindred.pipeline.stages import (
     Hydrator,
     QueryHydrator,
     Reranker,
+    Room,
     Scorer,
     Source,
     Stage,
@@ -39,8 +40,8 @@ class Funnel:
     """All stages over one bundle.
 
     `eligibility` runs before the coarse scorers and `filters` after the fine ones; `fallbacks` are asked too when
-    fewer items than wanted are left. `rerankers` order the same candidates in the same way every time; `draws` is the
-    one stage behind them that may draw, so that nothing moves an item after it.
+    fewer items than wanted are left, or too few that a slate has `room` for. `rerankers` order the same candidates in
+    the same way every time; `draws` is the one stage behind them that may draw, so that nothing moves an item after it.
 
     Raises ConfigError when two stages share a name or there are more than 32 sources.
     """
@@ -56,6 +57,7 @@ class Funnel:
     filters: Sequence[Filter] = ()
     rerankers: Sequence[Reranker] = ()
     draws: Reranker | None = None
+    room: Room | None = None
     explainer: Explainer | None = None
     effects: Sequence[Effect] = ()
     deadlines: Deadlines = field(default_factory=Deadlines)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kindred.core.candidates import Candidates, Floats
+from kindred.core.candidates import Candidates, Floats, Ordinals
 from kindred.core.query import Query, UserFacts
 from kindred.core.slate import Reason, Slate
 from kindred.pipeline.checks import (
@@ -65,7 +65,7 @@ class Runner:
         """Return what the sources propose, scored, best first; the fallbacks are asked where that is too little."""
         found = await self._propose(funnel, funnel.sources, query, recorder)
         ranked = await self.score(funnel, query, _merged(funnel, query, found, recorder), recorder)
-        if len(ranked) < query.count and funnel.fallbacks:
+        if funnel.fallbacks and not _fills(funnel, query, ranked.items):
             more = await self._propose(funnel, funnel.fallbacks, query, recorder)
             if any(len(part) for part in more.values()):
                 ranked = await self.score(funnel, query, _merged(funnel, query, {**found, **more}, recorder), recorder)
@@ -75,7 +75,7 @@ class Runner:
         """Return those of a set of candidates that may be shown, scored, best first."""
         candidates = self.admit(funnel, query, found, recorder)
         candidates = self._score(funnel.coarse, "coarse", query, candidates, recorder)
-        candidates = _best(candidates, "coarse", max(query.params.ranked, query.count))
+        candidates = _best(funnel, query, candidates, "coarse", query.params.ranked)
         recorder.saw(COARSE, candidates)
 
         async def one(stage: Any) -> Mapping[str, Floats]:
@@ -218,16 +218,27 @@ def _takes_part(effect: Effect, query: Query) -> bool:
 def _merged(funnel: Funnel, query: Query, found: Mapping[str, Candidates], recorder: Recorder) -> Candidates:
     bits = {source.name: bit for bit, source in enumerate([*funnel.sources, *funnel.fallbacks])}
     merged = Candidates.merge(list(found.values()), [bits[name] for name in found])
-    kept = _best(merged, "best_rank", max(query.params.candidates, query.count), ascending=True)
+    kept = _best(funnel, query, merged, "best_rank", query.params.candidates, ascending=True)
     recorder.saw(MERGED, kept)
     return kept
 
 
-def _best(candidates: Candidates, column: str, k: int, ascending: bool = False) -> Candidates:
+def _fills(funnel: Funnel, query: Query, items: Ordinals) -> bool:
+    """Say whether items (n,), best first, are enough for a whole slate."""
+    if len(items) < query.count or funnel.room is None:
+        return len(items) >= query.count
+    return len(funnel.room.fitting(query, items, query.count)) == query.count
+
+
+def _best(
+    funnel: Funnel, query: Query, candidates: Candidates, column: str, k: int, ascending: bool = False
+) -> Candidates:
     """Keep the k best rows where they stand; ordinals ascend before anything is ordered, so ties are cut by ordinal.
 
-    Rows without a value are dropped when the column is there.
+    Where no slate could be filled from the k best, the best that fill one are kept before others. Rows without a value
+    are dropped when the column is there.
     """
+    k = max(k, query.count)
     values = candidates.columns.get(column)
     if values is None:
         return candidates if len(candidates) <= k else candidates.take(np.arange(k))
@@ -235,8 +246,11 @@ def _best(candidates: Candidates, column: str, k: int, ascending: bool = False) 
     if len(candidates) <= k and not missing.any():
         return candidates
     rows = np.flatnonzero(~missing)
-    order = np.argsort(values[rows] if ascending else -values[rows], kind="stable")[:k]
-    return candidates.take(np.sort(rows[order]))
+    rows = rows[np.argsort(values[rows] if ascending else -values[rows], kind="stable")]
+    if len(rows) > k and funnel.room is not None and not _fills(funnel, query, candidates.items[rows[:k]]):
+        fitting = funnel.room.fitting(query, candidates.items[rows], query.count)
+        rows = np.concatenate([rows[fitting], np.delete(rows, fitting)])
+    return candidates.take(np.sort(rows[:k]))
 
 
 def _ordered(candidates: Candidates) -> Candidates:

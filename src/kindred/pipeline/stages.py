@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from kindred.core.candidates import Candidates, Floats, Mask
+from kindred.core.candidates import Candidates, Floats, Mask, Ordinals
 from kindred.core.query import Query
 from kindred.core.slate import Reason, Slate
 
@@ -60,6 +60,14 @@ class Hydrator(Stage, Protocol):
 
     async def columns(self, query: Query, candidates: Candidates) -> Mapping[str, Floats]:
         """Return columns of length n; NaN where nothing is known."""
+        ...
+
+
+class Room(Protocol):
+    """What a slate has room for, however many candidates there are."""
+
+    def fitting(self, query: Query, items: Ordinals, k: int) -> NDArray[np.intp]:
+        """Return the first k rows, ascending, of items (n,), best first, that may stand in one slate together."""
         ...
 
 

@@ -10,6 +10,7 @@ from kindred.recommend.hydrators.features import CandidateFeatures
 from kindred.recommend.hydrators.user import UserState
 from kindred.recommend.placement_rules import RuleItems, Rules
 from kindred.recommend.pools import Pools, Retired
+from kindred.recommend.rerankers.constraints import CappedRoom
 from kindred.recommend.rerankers.diversity import Diversity
 from kindred.recommend.rerankers.exploration import Exploration
 from kindred.recommend.scorers.blend import Blend
@@ -56,6 +57,7 @@ def build_funnel(world: World, effects: Sequence[Effect] = (), deadlines: Deadli
         filters=[Retired(world)],
         rerankers=[Diversity(world)],
         draws=Exploration(world),
+        room=CappedRoom(world),
         explainer=Reasons(world),
         effects=effects,
         deadlines=deadlines or Deadlines(),

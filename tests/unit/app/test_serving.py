@@ -291,6 +291,21 @@ async def test_a_crowded_category_does_not_leave_a_slate_short(tmp_path):
     assert max(primary.count(name) for name in set(primary)) <= 5
 
 
+@pytest.mark.parametrize("fields", [{"ranked": 5}, {"candidates": 5}, {"source_depth": 5}, {}])
+async def test_a_crowded_category_is_never_all_that_is_left(tmp_path, fields):
+    """Nine in ten items, and all the newest, are of one category: wherever candidates are cut, the others are kept."""
+    config = changed(CONFIG, category_cap=0.25, **fields)
+    platform = await build(tmp_path, config=config)
+    crowd = [msgspec.structs.replace(item(n), categories=("crowd",)) for n in range(13, 120)]
+    newest = [msgspec.structs.replace(item(n), categories=("crowd",), created=NOW) for n in range(120, 200)]
+    await platform.upsert(*crowd, *newest)
+    for count in (4, 12, 16):
+        served = await platform.ask("u1", count=count, exclude_seen=False)
+        primary = [one.catalog_item.item.category for one in served.items]
+        assert (len(served.items), served.degraded) == (count, []), primary
+        assert max(primary.count(name) for name in set(primary)) <= count // 4
+
+
 async def test_an_empty_catalogue(tmp_path):
     platform = await build(tmp_path, trained=False, config=CONFIG)
     with pytest.raises(NoBundle):

@@ -4,9 +4,11 @@ The stages that fill a slate slot by slot, by score, by difference or by a draw,
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kindred.core.candidates import Mask, Ordinals
 from kindred.core.query import Query
@@ -59,13 +61,9 @@ class Constraints:
     @classmethod
     def of(cls, world: World, query: Query, items: Ordinals) -> Self:
         """Return what a request asks of candidates (n,)."""
-        groups, params = world.table.primary[items], query.params
-        most = slots_per_category(query, world.table.primaries)
-        caps = [Cap(groups, most)] if most < query.count else []
-        promoted = promotions(world, query, items)
-        caps += [Cap(np.where(meant, 0, -1).astype(np.int32), most, PROMOTION_CAP) for meant, most in promoted]
-        creators = world.table.creator[items] if params.creator_spacing else None
-        return cls(len(items), caps, pinned_rows(query, items), creators, params.creator_spacing)
+        spacing = query.params.creator_spacing
+        creators = world.table.creator[items] if spacing else None
+        return cls(len(items), caps_of(world, query, items), pinned_rows(query, items), creators, spacing)
 
     def copy(self) -> Self:
         """Return the same slate in the making, to be gone on with by itself."""
@@ -139,6 +137,29 @@ class Constraints:
                     self.changes += 1
 
 
+@dataclass(frozen=True, slots=True)
+class CappedRoom:
+    """What a slate has room for under the caps of its request."""
+
+    world: World
+
+    def fitting(self, query: Query, items: Ordinals, k: int) -> NDArray[np.intp]:
+        """Return at most the first k rows of items (n,) that no cap keeps out of one slate, ascending."""
+        caps = caps_of(self.world, query, items)
+        rows = np.arange(len(items))
+        for cap in caps:
+            rows = rows[first_rows(cap.groups[rows], cap.most, k if len(caps) == 1 else len(items))]
+        return rows[:k]
+
+
+def caps_of(world: World, query: Query, items: Ordinals) -> list[Cap]:
+    """Return what caps a request puts on a slate of items (n,)."""
+    most = slots_per_category(query, world.table.primaries)
+    caps = [Cap(world.table.primary[items], most)] if most < query.count else []
+    promoted = promotions(world, query, items)
+    return [*caps, *(Cap(np.where(meant, 0, -1).astype(np.int32), most, PROMOTION_CAP) for meant, most in promoted)]
+
+
 def pinned_rows(query: Query, items: Ordinals) -> dict[int, int]:
     """Return which of items (n,) is pinned to each slot, from 0, of those that the request has."""
     pins = pinned_items(query)
@@ -156,6 +177,20 @@ def slots_per_category(query: Query, categories: int) -> int:
     if wants_categories(query) or query.params.category_cap >= 1 or categories < 2:
         return query.count
     return max(1, int(query.params.category_cap * query.count + 1e-9))
+
+
+def first_rows(groups: Ordinals, most: int, size: int) -> NDArray[np.intp]:
+    """Return the first `size` rows, ascending, no group of `groups (n,)` more than `most` times, -1 always.
+
+    However many rows of one category come first, the others are there to fill the slate.
+    """
+    if int(np.bincount(groups[:size] + 1)[1:].max(initial=0)) <= most:
+        return np.arange(min(size, len(groups)))
+    by_group = np.argsort(groups, kind="stable")
+    ordered = groups[by_group]
+    within = np.empty(len(groups), np.intp)
+    within[by_group] = np.arange(len(groups)) - np.searchsorted(ordered, ordered)
+    return np.flatnonzero((within < most) | (groups < 0))[:size]
 
 
 def say_short(query: Query, constraints: Constraints, shown: int, candidates: int) -> None:

@@ -10,7 +10,7 @@ from kindred.core.query import Query
 from kindred.pipeline.stages import FailPolicy, Order
 from kindred.recommend.pools import needed
 from kindred.recommend.rerankers.bubble import raised, spread_of
-from kindred.recommend.rerankers.constraints import Constraints, pinned_rows, say_short, slots_per_category
+from kindred.recommend.rerankers.constraints import Constraints, first_rows, pinned_rows, say_short, slots_per_category
 from kindred.recommend.rerankers.greedy import Dpp, Gains, Mmr, Relevance, greedy
 from kindred.recommend.world import World
 
@@ -73,17 +73,3 @@ class Diversity:
             return Relevance(scores)
         kind = Dpp if query.params.reranker == "dpp" else Mmr
         return kind(scores, self.world.content_vectors(items), diversity)
-
-
-def first_rows(groups: Ordinals, most: int, size: int) -> NDArray[np.intp]:
-    """Return the first `size` rows, ascending, no group of `groups (n,)` more than `most` times, -1 always.
-
-    However many rows of one category come first, the others are there to fill the slate.
-    """
-    if int(np.bincount(groups[:size] + 1)[1:].max(initial=0)) <= most:
-        return np.arange(min(size, len(groups)))
-    by_group = np.argsort(groups, kind="stable")
-    ordered = groups[by_group]
-    within = np.empty(len(groups), np.intp)
-    within[by_group] = np.arange(len(groups)) - np.searchsorted(ordered, ordered)
-    return np.flatnonzero((within < most) | (groups < 0))[:size]

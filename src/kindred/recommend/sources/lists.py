@@ -14,9 +14,11 @@ from kindred.pipeline.stages import FailPolicy
 from kindred.pipeline.wave import DETAIL
 from kindred.recommend.filters.rules import allowed, shared
 from kindred.recommend.items.masks import KeptMask
+from kindred.recommend.rerankers.constraints import CappedRoom
 from kindred.recommend.taste import content_profile, segments_of, trend
 from kindred.recommend.world import World
 
+FURTHER = 16
 NEW_DEPTH = 100
 NEWEST = 400
 """How many of the newest are compared with the user's taste."""
@@ -185,8 +187,13 @@ class AnythingSource:
         return True
 
     async def propose(self, query: Query) -> Candidates:
-        """Return allowed items, newest in the catalogue first."""
-        rows = allowed(self.world, query).last(query.params.candidates)
+        """Return allowed items, newest in the catalogue first; before all others those that fill one slate."""
+        mask, k, room = allowed(self.world, query), query.params.candidates, CappedRoom(self.world)
+        rows = mask.last(k)
+        # The newest may all be of one category; further back, ever more at a time, are others.
+        while len(fitting := room.fitting(query, rows, query.count)) < query.count and len(rows) < mask.count:
+            rows = mask.last(len(rows) * FURTHER)
+        rows = np.concatenate([rows[fitting], np.delete(rows, fitting)])[:k]
         return ranked(self.name, rows, np.linspace(1, 0, len(rows), dtype=np.float32))
 
 
