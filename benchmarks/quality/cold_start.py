@@ -3,6 +3,7 @@
 python -m benchmarks.quality.cold_start                      the packaged data
 python -m benchmarks.quality.cold_start --mapping docs/guide/mappings/ml-100k.toml --data FOLDER --by gender \
   --by attributes.occupation                                  data with demographics
+python -m benchmarks.quality.cold_start --diversity 0        what the strategies give before slates are made diverse
 
 The users who came last (a fifth) are new: models learn only from what others did before the first of them came. Each is
 asked for at their own moment, and what is to be found are the relevant items behind their first five events. What
@@ -33,6 +34,7 @@ from kindred.evaluation.metrics import judge, ndcg, recall
 from kindred.ingest.importing import ImportMapping, load_mapping
 from kindred.models.preference import Interactions
 from kindred.models.segments import SegmentsConfig
+from kindred.recommend.config import RecommendConfig
 from kindred.recommend.model_set import ModelSet
 from kindred.recommend.starters import POOL, starters
 from kindred.recommend.taste import content_profile
@@ -239,10 +241,9 @@ def _said(interval: Interval) -> str:
     return f"{interval.mean:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]"
 
 
-async def measure(mapping: ImportMapping, by: tuple[str, ...], home: Path, console: Console) -> None:
+async def measure(mapping: ImportMapping, configs: TrainConfigs, home: Path, console: Console) -> None:
     """Learn, ask and print."""
-    configs = TrainConfigs(segments=SegmentsConfig(by=by))
-    async with imported(mapping, home, by) as (dataset, ports):
+    async with imported(mapping, home, configs.segments.by) as (dataset, ports):
         models = home / "models"
         models.mkdir()
         new = await learned(dataset, ports, configs, models)
@@ -270,10 +271,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--mapping", type=Path, default=sample_folder() / "mapping.toml", help="a mapping file")
     parser.add_argument("--data", type=Path, help="the folder of its files, where that is another")
     parser.add_argument("--by", action="append", help="a trait that makes segments, instead of the default ones")
+    parser.add_argument(
+        "--diversity", type=float, default=RecommendConfig().diversity, help="how unlike items are to be"
+    )
     given = parser.parse_args(arguments or [])
-    by = SegmentsConfig().by if given.by is None else tuple(given.by)
+    segments = SegmentsConfig() if given.by is None else SegmentsConfig(by=tuple(given.by))
+    configs = TrainConfigs(segments=segments, recommend=RecommendConfig(diversity=given.diversity))
     with tempfile.TemporaryDirectory(prefix="kindred-cold-") as home, threadpool_limits(limits=1, user_api="blas"):
-        asyncio.run(measure(load_mapping(given.mapping, given.data), by, Path(home), Console(width=WIDTH)))
+        asyncio.run(measure(load_mapping(given.mapping, given.data), configs, Path(home), Console(width=WIDTH)))
 
 
 if __name__ == "__main__":
