@@ -41,7 +41,7 @@ async def test_a_damaged_manifest_is_corrupt(store: ModelStore, tmp_path: Path, 
         case "cut":
             manifest.write_bytes(manifest.read_bytes()[:-20])
         case "other":
-            manifest.write_text('{"schema": "kindred-bundle-3", "version": 7}')
+            manifest.write_text('{"schema": "kindred-bundle-4", "version": 7}')
     with pytest.raises(BundleCorrupt, match=r"manifest\.json"):
         await store.open("v1")
     assert await store.bundles() == []
@@ -56,7 +56,7 @@ async def test_changed_bytes_of_equal_size_are_found_when_activated(store: Model
 
 async def test_a_manifest_cannot_list_files_outside(store: ModelStore, tmp_path: Path) -> None:
     (tmp_path / "bundles" / "v1" / "manifest.json").write_text(
-        '{"schema": "kindred-bundle-3", "version": "v1", "created": 1, "files": {"../ACTIVE": [3, ""]}}'
+        '{"schema": "kindred-bundle-4", "version": "v1", "created": 1, "files": {"../ACTIVE": [3, ""]}}'
     )
     with pytest.raises(BundleCorrupt, match="outside"):
         await store.open("v1")

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-SCHEMA = "kindred-bundle-3"
+SCHEMA = "kindred-bundle-4"
 
 
 class DataWindow(msgspec.Struct, frozen=True, kw_only=True):

@@ -134,9 +134,8 @@ def open_models(manifest: Manifest, folder: Folder, indexes: VectorIndexes) -> M
         countries={path.name: PopularityModel.load(layers / COUNTRIES / path.name) for path in countries},
         ranker=RankerModel.load(layers / RANKER) if (layers.base / RANKER).is_dir() else None,
         content_lists=ContentLists.load(layers.base / CONTENT_LISTS, edited) if listed else None,
-        # Bundles that were made before there were such have none.
-        season=SeasonModel.load(layers / SEASON) if (layers.base / SEASON).is_dir() else SeasonModel.none(),
-        segments=SegmentsModel.load(layers / SEGMENTS) if (layers.base / SEGMENTS).is_dir() else SegmentsModel.none(),
+        season=SeasonModel.load(layers / SEASON),
+        segments=SegmentsModel.load(layers / SEGMENTS),
     )
     _check_sizes(models, layers)
     for name, array in _VECTORS.items():

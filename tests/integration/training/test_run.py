@@ -196,9 +196,9 @@ async def test_a_run_publishes_a_bundle_that_servers_can_open(stores: Stores) ->
 async def test_an_active_bundle_of_another_schema_is_replaced(stores: Stores) -> None:
     await listed(stores)
     folder = await stores.models.stage()
-    old = Manifest(version="20230101T000000Z-aaaaaa", created=NOW - DAY, schema="kindred-bundle-1")
+    old = Manifest(version="20230101T000000Z-aaaaaa", created=NOW - DAY, schema="kindred-bundle-3")
     await stores.models.publish(folder, old)
-    with pytest.raises(BundleMismatch, match=r"'kindred-bundle-1', this release reads '.*': train anew"):
+    with pytest.raises(BundleMismatch, match=r"'kindred-bundle-3', this release reads '.*': train anew"):
         await stores.models.open(old.version)
     manifest = await train(stores, TrainConfigs(), FixedClock(NOW))
     assert await stores.models.active() == manifest.version

@@ -9,13 +9,14 @@ import pytest
 from tests.unit.recommend import world as made
 from tests.unit.recommend.world import CATEGORIES, CONFIGS, NOW, build
 
+from kindred.core.errors import BundleCorrupt
 from kindred.core.event import ProfileUpdated
 from kindred.core.profile import Profile
 from kindred.core.query import Context, Query, UserFacts
 from kindred.core.slate import ReasonCode
 from kindred.models.segments import SegmentsConfig, SegmentsModel
 from kindred.recommend.config import PlacementConfig, RecommendConfig
-from kindred.recommend.model_set import SEGMENTS, open_models
+from kindred.recommend.model_set import SEASON, SEGMENTS, open_models
 from kindred.recommend.sources.lists import SegmentSource
 from kindred.recommend.taste import segments_of
 
@@ -102,13 +103,18 @@ async def test_evidence_takes_over_smoothly(platform):
     assert parts[0] > parts[1] > parts[2] > parts[3] > 0
 
 
-async def test_a_bundle_without_segments_serves(platform):
+@pytest.mark.parametrize("part", [SEGMENTS, SEASON])
+async def test_a_bundle_that_lost_a_part_is_damaged(platform, part):
     manifest, folder = await platform.stores.models.open("b1")
-    shutil.rmtree(folder / SEGMENTS)
-    models = open_models(manifest, folder, platform.stores.vectors)
-    assert models.segments.places == {}
-    assert "segment" not in models.scored
-    assert "segment" in platform.world.models.scored
+    shutil.rmtree(folder / part)
+    with pytest.raises(BundleCorrupt, match=part):
+        open_models(manifest, folder, platform.stores.vectors)
+
+
+def test_models_without_segments_have_no_such_score(platform):
+    models = platform.world.models
+    assert "segment" in models.scored
+    assert "segment" not in replace(models, segments=SegmentsModel.none(models.n_items)).scored
 
 
 async def test_an_item_newer_than_the_bundle_is_neither_lifted_nor_lost(platform):

@@ -48,6 +48,7 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     `probes`: lists to begin with for `depth` rows where each of `SHARES` of the rows near the query passes.
     `patience`: a search ends when the last third of the lists brought at most this share of its rows. `exact`: up to so
     many passing rows all are scored. `noise`: standard deviation of the codes' inner products with a query of length 1.
+    `reach`: how many spreads of a list's rows beyond its centre it is taken to hold scores.
     """
 
     probes: tuple[int, ...]
@@ -55,7 +56,7 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     exact: int
     patience: float
     noise: float
-    reach: float = 0.0
+    reach: float
 
     def lists(self, k: int, share: NDArray[np.float64] | float) -> NDArray[np.float64]:
         """Return how many lists hold the best k rows where a share of the rows in them passes."""
@@ -87,9 +88,7 @@ class ListsBase:
         self._list_of, self._probed = (
             np.load(folder / name, mmap_mode="r", allow_pickle=False).view(np.ndarray) for name in (LISTS, PROBED)
         )
-        self._reach = np.zeros(lists, np.float32)
-        if tuning.reach:
-            self._reach = np.float32(tuning.reach) * np.load(folder / SPREADS, allow_pickle=False)
+        self._reach = np.float32(tuning.reach) * np.load(folder / SPREADS, allow_pickle=False)
         self._sizes = np.array([index.invlists.list_size(number) for number in range(lists)])
         placed = self._list_of.shape == vectors.shape[:1] and len(self._probed) == lists == len(self._reach)
         if index.d != vectors.shape[1] or not placed:
