@@ -53,6 +53,7 @@ class FollowUps:
     async def drain(self) -> None:
         """Wait for what is on its way."""
         await asyncio.gather(*set(self._running.values()), return_exceptions=True)
+        await self._runner.drain()
 
     async def _run(self) -> None:
         await asyncio.sleep(GATHER_SECONDS)

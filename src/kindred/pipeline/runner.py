@@ -19,6 +19,7 @@ from kindred.pipeline.checks import (
 )
 from kindred.pipeline.funnel import Funnel
 from kindred.pipeline.recorder import Recorder
+from kindred.pipeline.slices import in_slices
 from kindred.pipeline.stages import Effect, Filter, Reranker, Scorer, Source
 from kindred.pipeline.wave import wave
 from kindred.ports.telemetry import Meter, NoMeter
@@ -33,6 +34,7 @@ class Runner:
     def __init__(self, meter: Meter | None = None) -> None:
         """Measure into `meter`, or not at all."""
         self._meter = meter or NoMeter()
+        self._following: set[asyncio.Task[None]] = set()
 
     async def run(self, funnel: Funnel, query: Query) -> Slate:
         """Answer a query; raise what a fail-closed stage raised, StageFault when such a stage broke its protocol."""
@@ -139,14 +141,37 @@ class Runner:
             for note in slate.trace.stages if slate.trace else ():
                 self._meter.observe("stage_seconds", note.milliseconds / 1000, stage=note.stage, kind=note.kind)
         for effect in funnel.effects:
-            meant = answered
-            try:
-                meant = [each for each in answered if _takes_part(effect, each[0])]
-                if meant:
-                    async with asyncio.timeout(funnel.deadlines.effects / 1000):
-                        await effect.run(meant)
-            except Exception:
-                self._meter.count("stage_failures", len(meant), stage=effect.name)
+            notes = []
+            async for query, slate in in_slices(answered):
+                try:
+                    if _takes_part(effect, query):
+                        notes.append(effect.note(query, slate))
+                except Exception:
+                    self._meter.count("stage_failures", stage=effect.name)
+            if notes:
+                await self._follow(effect, notes, funnel.deadlines.effects / 1000)
+
+    async def drain(self) -> None:
+        """Wait for effects that go on though nobody waits for them any more."""
+        if self._following:
+            await asyncio.wait(set(self._following))
+
+    async def _follow(self, effect: Effect, notes: Sequence[Any], seconds: float) -> None:
+        """Run an effect, and wait for it that long; all it was to act on has failed where it fails, even later."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._following.discard(task)
+            if task.cancelled() or task.exception() is not None:
+                self._meter.count("stage_failures", len(notes), stage=effect.name)
+
+        task = asyncio.ensure_future(effect.run(notes))
+        self._following.add(task)
+        task.add_done_callback(ended)
+        try:
+            await asyncio.wait([task], timeout=seconds)
+        finally:
+            if not effect.outlasts:
+                task.cancel()
 
     async def _propose(
         self, funnel: Funnel, sources: Sequence[Source], query: Query, recorder: Recorder

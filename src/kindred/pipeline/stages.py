@@ -119,6 +119,15 @@ class Explainer(Stage, Protocol):
 class Effect(Stage, Protocol):
     """Does something after the responses of a moment; its failure is counted and never reaches a client."""
 
-    async def run(self, answered: Sequence[tuple[Query, Slate]]) -> None:
-        """Act on finished slates, at least one."""
+    @property
+    def outlasts(self) -> bool:
+        """Say whether it goes on where it takes longer than anyone waits for it; else it is cancelled."""
+        ...
+
+    def note(self, query: Query, slate: Slate) -> Any:
+        """Return what `run` has to know of one answer; where this fails, those beside it are still acted on."""
+        ...
+
+    async def run(self, notes: Sequence[Any]) -> None:
+        """Act on what was noted of the answers of a moment, at least one."""
         ...

@@ -29,6 +29,7 @@ class Fake:
     policy: FailPolicy = FailPolicy.OPEN
     delay: float = 0.0
     on: object = True
+    outlasts: bool = False
     log: list = field(default_factory=list)
 
     def enabled(self, query):
@@ -46,8 +47,11 @@ class Fake:
     async def explain(self, query, slate):
         return await self._later(query, slate)
 
-    async def run(self, answered):
-        for query, slate in answered:
+    def note(self, query, slate):
+        return query, slate
+
+    async def run(self, notes):
+        for query, slate in notes:
             await self._later(query, slate)
 
     def score(self, query, candidates):

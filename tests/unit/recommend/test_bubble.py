@@ -82,7 +82,8 @@ async def test_the_spread_is_measured_and_the_control_widens_what_is_shown(tmp_p
         narrow[least] = stage.detail["diversity"]
         meter, asked = Meter(), query(5)
         asked.scratch["record"] = shown(*[one.ordinal for one in first.items], at=-HOUR)
-        await ExposureSpread(platform.world, meter).run([(asked, None)])
+        effect = ExposureSpread(platform.world, meter)
+        await effect.run([effect.note(asked, None)])
         assert [name for name, *_ in meter.values] == ["exposure_entropy_share"]
     assert narrow[0.0] == pytest.approx(0.05)
     assert narrow[0.9] > 0.3

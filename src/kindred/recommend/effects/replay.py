@@ -15,7 +15,6 @@ from kindred.core.slate import Slate
 from kindred.core.trace import Trace
 from kindred.features.users import preference_version
 from kindred.pipeline.stages import FailPolicy
-from kindred.recommend.effects.slices import in_slices
 from kindred.recommend.reserves.reserve import GRADE
 
 CATALOGUE = "catalogue_seq"
@@ -100,18 +99,19 @@ class ReplayLog:
     share: float
     name: str = "replay_log"
     policy: FailPolicy = FailPolicy.OPEN
+    outlasts: bool = False
 
     def enabled(self, query: Query) -> bool:
         """Say yes."""
         return True
 
-    async def run(self, answered: Sequence[tuple[Query, Slate]]) -> None:
+    def note(self, query: Query, slate: Slate) -> tuple[str, int, bytes]:
+        """Return the record of an answer, under its id and moment."""
+        return query.request_id, query.received, encode_replay(self._record(query, slate))
+
+    async def run(self, notes: Sequence[tuple[str, int, bytes]]) -> None:
         """Keep the records."""
-        records = [
-            (query.request_id, query.received, encode_replay(self._record(query, slate)))
-            async for query, slate in in_slices(answered)
-        ]
-        await self.keep(records)
+        await self.keep(notes)
 
     def _record(self, query: Query, slate: Slate) -> ReplayRecord:
         sampled = query.want_trace or seed_of("trace", query.request_id) % 10_000 < self.share * 10_000

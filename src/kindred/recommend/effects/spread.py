@@ -7,7 +7,6 @@ from kindred.core.query import Query
 from kindred.core.slate import Slate
 from kindred.pipeline.stages import FailPolicy
 from kindred.ports.telemetry import Meter
-from kindred.recommend.effects.slices import in_slices
 from kindred.recommend.rerankers.bubble import spread_of
 from kindred.recommend.world import World
 
@@ -20,14 +19,18 @@ class ExposureSpread:
     meter: Meter
     name: str = "exposure_spread"
     policy: FailPolicy = FailPolicy.OPEN
+    outlasts: bool = False
 
     def enabled(self, query: Query) -> bool:
         """Say whether the user has a record."""
         return "record" in query.scratch
 
-    async def run(self, answered: Sequence[tuple[Query, Slate]]) -> None:
-        """Measure the day before each request."""
-        async for query, _ in in_slices(answered):
-            spread = spread_of(self.world, query)
+    def note(self, query: Query, slate: Slate) -> tuple[str, float | None]:
+        """Return the placement, and how evenly the day before a request was spread; None where too little was shown."""
+        return query.placement, spread_of(self.world, query)
+
+    async def run(self, notes: Sequence[tuple[str, float | None]]) -> None:
+        """Measure them."""
+        for placement, spread in notes:
             if spread is not None:
-                self.meter.observe("exposure_entropy_share", spread, placement=query.placement)
+                self.meter.observe("exposure_entropy_share", spread, placement=placement)
