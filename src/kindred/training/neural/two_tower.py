@@ -88,7 +88,7 @@ def _begin(data: FitInput, config: TwoTowerConfig) -> Training:
     torch.manual_seed(config.seed)
     past = histories(data)
     chosen = examples(past, config.history, config.validation_users, seeded(config.seed, "held"))
-    content = np.zeros((data.n_items, 0), np.float32) if data.content is None else np.array(data.content)
+    content = np.zeros((data.n_items, 0), np.float32) if data.content is None else np.array(data.content, np.float32)
     identified = np.bincount(past.items, minlength=data.n_items) > 0
     network = Towers(content, identified, 1 + len(data.interactions.names), config).to(device.device)
     targets = past.items[chosen.train].astype(np.int64)

@@ -16,7 +16,7 @@ pytest.importorskip("onnxruntime")
 from tests.unit.training.tastes import DAY, GROUPS, START, tastes
 
 from kindred.core.errors import BundleCorrupt
-from kindred.models.content import ContentConfig
+from kindred.models.content import ContentConfig, ContentModel
 from kindred.models.preference import preferences
 from kindred.models.protocol import UserHistory
 from kindred.models.two_tower import TwoTowerConfig, TwoTowerModel
@@ -100,6 +100,18 @@ def test_an_event_type_that_training_never_met_is_taken_as_unknown(fitted: TwoTo
     none = replace(mine, names=(), event_types=np.empty(0, np.int16))
     np.testing.assert_array_equal(fitted.represent(other), fitted.represent(none))
     assert not np.array_equal(fitted.represent(mine), fitted.represent(other))
+
+
+def test_content_that_was_saved_and_mapped_again_is_learnt_from(tmp_path: Path) -> None:
+    """A training hands its steps what stands in the work folder, where content vectors take half the bytes."""
+    dataset, config = tastes(), msgspec.structs.replace(SMALL, epochs=1)
+    content = fit_content(dataset.texts(), ContentConfig(dimensions=8))
+    content.save(tmp_path)
+    data = fit_input(dataset, content=ContentModel.load(tmp_path).item_vectors)
+    rounded = fit_input(dataset, content=content.item_vectors.astype(np.float16).astype(np.float32))
+    np.testing.assert_array_equal(
+        fit_two_tower(data, config).item_vectors, fit_two_tower(rounded, config).item_vectors, strict=True
+    )
 
 
 def test_the_graph_serves_what_training_saw(fitted: TwoTowerModel) -> None:
