@@ -12,6 +12,7 @@ from kindred.ports.vectors import VectorIndex
 
 _SAMPLED = 64
 _BLOCK = 65_536
+_ERROR = 1e-6
 
 
 def fit_content_lists(
@@ -30,27 +31,39 @@ def fit_content_lists(
 
 
 def list_recall(lists: ContentLists, vectors: Floats) -> float:
-    """Return the mean share of the exact best that stands in some of the lists, by inner product; 1 without lists."""
-    filled = np.flatnonzero(lists.neighbours[:, 0] >= 0) if lists.neighbours.shape[1] else np.empty(0, np.intp)
-    if not len(filled):
-        return 1.0
-    rows = np.sort(np.random.default_rng(0).choice(filled, min(_SAMPLED, len(filled)), replace=False))
-    least = _exact_least(vectors, lists.items[rows], (lists.neighbours[rows] >= 0).sum(axis=1))
-    shares = []
-    for row, edge in zip(rows.tolist(), least.tolist(), strict=True):
+    """Return the mean share of the exact best others, as many as a list has room for, that stand in some of the lists.
+
+    By inner product of the rows of `vectors (n, d)`, which may lie on disk in half precision; 1 where there is nothing
+    to find. Of an item without a vector nothing is.
+    """
+    described = np.flatnonzero(vectors[lists.items].any(axis=1))
+    rows = np.sort(np.random.default_rng(0).choice(described, min(_SAMPLED, len(described)), replace=False))
+    best, shares = _exact_best(vectors, lists.items[rows], lists.neighbours.shape[1]), []
+    for row, products in zip(rows.tolist(), best, strict=True):
+        wanted = products[products > -np.inf]
         near = lists.neighbours[row][lists.neighbours[row] >= 0]
-        scores = vectors[near] @ vectors[lists.items[row]]
-        # Equal products may be summed in another order.
-        shares.append(np.count_nonzero(scores >= edge - 1e-6 * abs(edge)) / len(near))
-    return round(float(np.mean(shares)), 6)
+        if len(wanted):
+            scores = _wide(vectors[near]) @ _wide(vectors[lists.items[row]])
+            # Equal products may be summed in another order.
+            shares.append(np.count_nonzero(scores >= wanted.min() - _ERROR) / len(wanted))
+    return round(float(np.mean(shares)), 6) if shares else 1.0
 
 
-def _exact_least(vectors: Floats, items: Ordinals, lengths: NDArray[np.intp]) -> Floats:
-    """Return the least inner product (m,) among the exact best others of items (m,), of each as many as it lists."""
-    asked = vectors[items]
-    scores = np.empty((len(items), len(vectors)), np.float32)
+def _exact_best(vectors: Floats, items: Ordinals, k: int) -> Floats:
+    """Return the inner products (m, k) of items (m,) with the exact best others, in any order, padded with -inf."""
+    asked = _wide(vectors[items])
+    best = np.full((len(items), k), -np.inf, np.float32)
     for first in range(0, len(vectors), _BLOCK):
-        np.matmul(asked, vectors[first : first + _BLOCK].T, out=scores[:, first : first + _BLOCK])
-    scores[np.arange(len(items)), items] = -np.inf
-    found = [np.partition(row, len(row) - k)[len(row) - k] for row, k in zip(scores, lengths.tolist(), strict=True)]
-    return np.array(found, np.float32)
+        block = _wide(vectors[first : first + _BLOCK])
+        scores = asked @ block.T
+        scores[:, ~block.any(axis=1)] = -np.inf
+        own = np.flatnonzero((items >= first) & (items < first + len(block)))
+        scores[own, items[own] - first] = -np.inf
+        both = np.concatenate([best, scores], axis=1)
+        best = np.partition(both, both.shape[1] - k, axis=1)[:, both.shape[1] - k :]
+    return best
+
+
+def _wide(vectors: Floats) -> Floats:
+    """Return rows in single precision: products of half ones are rounded to three digits, and slow."""
+    return vectors.astype(np.float32, copy=False)

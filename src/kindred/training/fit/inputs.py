@@ -23,9 +23,9 @@ class FitInput:
 
     `preferences`: what each user thinks of each item, sorted by user. `interactions`: the rows those came from, for
     models that need order, time or event types. `n_users`: users are numbered `[0, n_users)`. `content (n_items, d)
-    float32`, float16 where it was saved: text vectors, None where there are none. `threads`: of fitting libraries, 0 = all cores. `work`: a folder
-    that outlives an interrupted run, for checkpoints; None keeps none. Raises InvalidInput for weights that are none,
-    naming the column, so that no model has to look again.
+    float32`, float16 where it was saved: text vectors, None where there are none. `threads`: of fitting libraries, 0 =
+    all cores. `work`: a folder that outlives an interrupted run, for checkpoints; None keeps none. Raises InvalidInput
+    for weights that are none, naming the column, so that no model has to look again.
     """
 
     preferences: Preferences
