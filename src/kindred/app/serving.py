@@ -292,8 +292,7 @@ class Serving:
         """Make a slate of items in memory alone; slots are drawn among those, as the propensities say."""
         recorder = self._runner.begin(funnel, query)
         await self._runner.ask(funnel, query, recorder)
-        longer = replace(query, count=max(query.count, query.params.ranked))
-        ranked = await self._runner.rank(funnel, longer, recorder)
+        ranked = await self._runner.rank(funnel, query, recorder)
         kept = world.cards.kept(ranked.items.tolist())
         query.failures.append("catalogue")
         query.scratch.pop(SHOWN, None)

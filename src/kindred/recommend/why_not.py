@@ -15,6 +15,7 @@ from kindred.pipeline.runner import COARSE, MERGED, PROPOSED, RANKED, SLATE, Run
 from kindred.ports.telemetry import NoMeter
 from kindred.recommend.explainers.moved import moved, rounded
 from kindred.recommend.filters.rules import RULES, keeps
+from kindred.recommend.rerankers.constraints import caps_of
 from kindred.recommend.world import World
 
 Outcome = Literal["shown", "filtered", "never_proposed", "cut", "outranked"]
@@ -163,7 +164,13 @@ def _said(
         return f"No source proposed it ({depth}); had one, it would have come to place {place + 1} of {of}."
     if outcome == "cut":
         kept = query.params.candidates if cut_after == MERGED else query.params.ranked
-        return f"It was proposed, and {cut_after} keeps the best {kept}: it was not among them."
+        # Under a cap the best of other categories come before the best of one that is full.
+        first = (
+            ", and before them what fills a slate under its caps"
+            if caps_of(world, query, np.empty(0, np.int32))
+            else ""
+        )
+        return f"It was proposed, and {cut_after} keeps the best {kept}{first}: it was not among them."
     return f"It was ranked {(place or 0) + 1} of {of}; the {query.count} slots went to others."
 
 

@@ -9,7 +9,7 @@ from tests.unit.recommend.slates import query, ranked, world
 
 from kindred.core.candidates import Candidates
 from kindred.core.query import Filters
-from kindred.recommend.rerankers.constraints import Cap, CappedRoom, Constraints, first_rows, slots_per_category
+from kindred.recommend.rerankers.constraints import Cap, Constraints, first_rows, slots_per_category, together
 from kindred.recommend.rerankers.diversity import Diversity
 from kindred.recommend.rerankers.exploration import Exploration
 from kindred.recommend.rerankers.greedy import Dpp, Mmr, Relevance, greedy
@@ -230,12 +230,16 @@ def test_nothing_at_all_makes_an_empty_slate():
     assert Exploration(world([])).order(query(5, exploration=0.5), Candidates.empty()).index.tolist() == []
 
 
-@given(st.lists(st.integers(-1, 4), max_size=60), st.integers(1, 20), st.sampled_from([0.1, 0.25, 0.5, 1.0]))
-def test_a_slate_has_room_for_as_many_as_can_be_chosen(groups, count, cap):
-    asked, items = query(count, category_cap=cap), np.arange(len(groups), dtype=np.int32)
-    here = world(np.array([*groups, 90, 91], np.int32))
-    fitting = CappedRoom(here).fitting(asked, items, count)
-    chosen = greedy(
-        Relevance(np.linspace(1, 0, len(groups), dtype=np.float32)), Constraints.of(here, asked, items), count
-    )
-    assert fitting.tolist() == chosen.tolist()
+@given(
+    st.lists(st.tuples(*[st.integers(-1, 4)] * 2), max_size=60),
+    st.integers(1, 20),
+    st.integers(1, 5),
+    st.integers(1, 2),
+)
+def test_a_slate_has_room_for_as_many_as_can_be_chosen(groups, count, most, n_caps):
+    columns = np.array(groups, np.int32).reshape(-1, 2)
+    caps = [Cap(columns[:, number], most + number) for number in range(n_caps)]
+    scores = np.linspace(1, 0, len(groups), dtype=np.float32)
+    chosen = greedy(Relevance(scores), Constraints(len(groups), caps), count)
+    assert together(len(groups), caps, count).tolist() == chosen.tolist()
+    assert together(len(groups), [], count).tolist() == list(range(min(count, len(groups))))

@@ -18,9 +18,10 @@ from kindred.features.groups import user_key
 from kindred.features.users import UserRecord, decode_user, preference_version
 from kindred.jobs.precompute import Precomputed, precompute
 from kindred.models.ranker import RankerConfig, RankerModel, RankerReport, RankerSchema
+from kindred.models.segments import SegmentsConfig, SegmentsModel
 from kindred.ports.operations import reserves_key
 from kindred.recommend.ask import Ask
-from kindred.recommend.config import RecommendConfig
+from kindred.recommend.config import PlacementConfig, RecommendConfig
 from kindred.recommend.reserves.config import ReservesConfig
 from kindred.recommend.reserves.near import Held, NearReserves
 from kindred.recommend.reserves.reserve import MOST_ROWS, Grade, Reserve, cut, pack, unpack
@@ -178,6 +179,52 @@ async def test_a_reserve_in_which_a_cap_leaves_too_little_is_not_all_there_is(tm
     assert [each for each, _ in said] == ["miss", "miss"]
     assert len((await platform.ask("u1", count=5)).items) == 5
     assert said[-1][0] == "fresh"
+
+
+async def test_a_slate_that_nothing_can_fill_is_answered_from_its_reserve(tmp_path, monkeypatch):
+    """All that passes the filter is of two categories: ranking it again would find no more."""
+    monkeypatch.setattr("kindred.recommend.reserves.reserve.MOST_ROWS", 31)
+    config = msgspec.structs.replace(CONFIG, category_cap=0.25)
+    platform, said = await ready(tmp_path, config=config)
+    answers = [await platform.ask("u1", count=20, tags=("mood1", "mood2")) for _ in range(3)]
+    await platform.track("u1", ids(answers[0])[0], "view")
+    answers.append(await platform.ask("u1", count=20, tags=("mood1", "mood2"), exclude_seen=False))
+    assert [grade for grade, _ in said] == ["miss", "fresh", "fresh", "miss"]
+    assert {(len(one.items), *one.degraded) for one in answers} == {(10, "under_filled:category_cap")}
+    await platform.ask("u1", count=4, tags=("mood1", "mood2"))
+    assert len((await platform.ask("u1", count=19, tags=("mood1", "mood2"))).items) == 8
+
+
+async def test_an_answer_from_what_was_arranged_before_says_what_left_it_short(tmp_path):
+    config = msgspec.structs.replace(CONFIG, category_cap=0.1)
+    surfaces = {"home": PlacementConfig(disabled=("exploration",))}
+    platform, said = await ready(tmp_path, config=config, placements=surfaces)
+    answers = [await platform.ask("u1", count=30) for _ in range(4)]
+    assert [grade for grade, _ in said] == ["miss", "fresh", "fresh", "fresh"]
+    assert {(len(one.items), *one.degraded) for one in answers} == {(15, "under_filled:category_cap")}
+    assert all(one.next_page_token for one in answers)
+
+
+async def test_who_is_unknown_is_not_answered_from_the_reserve_of_another_device(tmp_path):
+    platform, said = await ready(tmp_path)
+    liked = {"device=phone": [63, 68], "device=tv": [40, 45]}
+    segments = SegmentsModel(
+        {name: row for row, name in enumerate(liked)},
+        np.array([0, 2, 4]),
+        np.array([item for items in liked.values() for item in items], np.int32),
+        np.full(4, 1e4, np.float32),
+        120,
+        SegmentsConfig(),
+    )
+    models = replace(platform.world.models, segments=segments)
+    platform.follower._world = replace(platform.world, models=models)
+    devices = ("phone", "tv", "Phone ", "?")
+    shown = [ids(await platform.ask(f"new-{device}", count=10, device=device)) for device in devices]
+    assert {"i63", "i68"} <= set(shown[0])
+    assert not {"i63", "i68"} & set(shown[1])
+    assert {"i40", "i45"} <= set(shown[1])
+    assert shown[2] == shown[0]
+    assert [grade for grade, _ in said] == ["miss", "miss", "fresh", "miss"]
 
 
 async def test_one_computation_per_key_under_a_stampede(tmp_path):
@@ -425,14 +472,15 @@ def test_a_reserve_survives_its_packed_form(rows, new):
     raw[rng.permutation(rows)[:new]] = 1
     columns = {"score": np.sort(rng.random(rows, np.float32))[::-1], "pool.new": np.nan_to_num(raw), "item.age": raw}
     items = rng.permutation(1000)[:rows].astype(np.int32)
-    candidates, whole = cut(Candidates(items, columns, np.arange(rows, dtype=np.uint32)))
-    assert whole == (rows <= MOST_ROWS or bool((~np.isnan(raw[MOST_ROWS:])).all()))
-    assert set(items[~np.isnan(raw)]) <= set(candidates.items)
-    one = Reserve(2**64 - 1, "b", 1, 2, 3, 20, whole, "standard", ("content",), candidates)
+    last = np.arange(rows)[-2:]
+    candidates, whole = cut(Candidates(items, columns, np.arange(rows, dtype=np.uint32)), last)
+    assert whole == (rows <= MOST_ROWS or bool((~np.isnan(raw[MOST_ROWS : rows - 2])).all()))
+    assert {*items[~np.isnan(raw)], *items[last]} <= set(candidates.items)
+    one = Reserve(2**64 - 1, "b", 1, 2, 3, 20, whole, rows > 9, "standard", ("content",), candidates)
     ((variant, back),) = unpack(pack([(2**63, one)]))
     assert variant == 2**63
     assert (back.version, back.bundle, back.fresh_until, back.until, back.wanted) == (2**64 - 1, "b", 2, 3, 20)
-    assert (back.whole, back.strategy, back.degraded) == (whole, "standard", ("content",))
+    assert (back.whole, back.filled, back.strategy, back.degraded) == (whole, rows > 9, "standard", ("content",))
     assert back.candidates.items.tolist() == candidates.items.tolist()
     assert back.candidates.provenance.tolist() == candidates.provenance.tolist()
     assert set(back.candidates.columns) == {"score", "pool.new"}
@@ -448,7 +496,7 @@ def test_bytes_that_are_no_reserve_are_refused(data):
 
 def test_the_longest_unused_reserves_go_first():
     platform = Candidates(np.arange(10, dtype=np.int32), {}, np.zeros(10, np.uint32))
-    one = Reserve(1, "b", 0, 10, 10, 5, True, "", (), platform)
+    one = Reserve(1, "b", 0, 10, 10, 5, True, True, "", (), platform)
     held = Held(one, UserFacts(), {}, 10)
     near = NearReserves(3 * held.size)
     for user in "abc":

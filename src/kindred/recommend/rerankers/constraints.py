@@ -145,11 +145,19 @@ class CappedRoom:
 
     def fitting(self, query: Query, items: Ordinals, k: int) -> NDArray[np.intp]:
         """Return at most the first k rows of items (n,) that no cap keeps out of one slate, ascending."""
-        caps = caps_of(self.world, query, items)
-        rows = np.arange(len(items))
-        for cap in caps:
-            rows = rows[first_rows(cap.groups[rows], cap.most, k if len(caps) == 1 else len(items))]
-        return rows[:k]
+        return together(len(items), caps_of(self.world, query, items), k)
+
+
+def together(size: int, caps: Sequence[Cap], k: int) -> NDArray[np.intp]:
+    """Return the first k of `size` rows, ascending, that no cap keeps out of one slate."""
+    if len(caps) == 1:
+        return first_rows(caps[0].groups, caps[0].most, k)
+    constraints = Constraints(size, caps)
+    rows: list[int] = []
+    while len(rows) < k and (row := constraints.first()) >= 0:
+        constraints.take(row)
+        rows.append(row)
+    return np.array(rows, np.intp)
 
 
 def caps_of(world: World, query: Query, items: Ordinals) -> list[Cap]:

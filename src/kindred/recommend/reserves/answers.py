@@ -151,9 +151,9 @@ class ReserveAnswers:
         if reserve is not None and grade is Grade.WARM:
             ranked = await self._runner.score(funnel, query, candidate_set(reserve), recorder)
             if reserve.fills(len(ranked), query.count):
-                self._keep(request, ranked, reserve, asked)
                 arranged = self._runner.arrange(funnel, query, ranked, recorder)
                 if not _cut_short(query, reserve):
+                    self._keep(request, ranked, reserve, asked)
                     self._note(request, Grade.WARM, level, reserve)
                     chosen = self._runner.draw(funnel, query, arranged, recorder)
                     return await self._runner.tell(funnel, query, chosen, recorder)
@@ -189,12 +189,14 @@ class ReserveAnswers:
         stamps = tuple([mask.stamp for mask in shared_masks(world, query).values()])
         kept = held.arranged.get(query.count) if request.keeps else None
         if kept is not None and (kept.seq, kept.stamps) == (world.table.seq, stamps):
+            query.scratch["degraded"] = [*kept.said]
             return kept
         admitted = self._runner.admit(request.funnel, query, held.reserve.candidates, recorder)
         if not held.reserve.fills(len(admitted), query.count):
             return None
         seq = world.table.seq
-        arranged = Arranged.of(seq, stamps, self._runner.arrange(request.funnel, query, admitted, recorder))
+        candidates = self._runner.arrange(request.funnel, query, admitted, recorder)
+        arranged = Arranged.of(seq, stamps, candidates, query.scratch.get("degraded", ()))
         if _cut_short(query, held.reserve):
             return None
         if request.keeps:
@@ -261,7 +263,11 @@ class ReserveAnswers:
         if query.failures or len(ranked) < query.count:
             seconds = min(seconds, self._config.nothing_seconds)
         until = now + round(seconds * 1000)
-        candidates, whole = cut(ranked)
+        room = request.funnel.room
+        fitting = (
+            np.arange(query.count)[: len(ranked)] if room is None else room.fitting(query, ranked.items, query.count)
+        )
+        candidates, whole = cut(ranked, fitting)
         # What a cap left out of one slate, the next may have.
         said = [one for one in query.scratch.get("degraded", ()) if one not in _CAPPED]
         return Reserve(
@@ -272,6 +278,7 @@ class ReserveAnswers:
             until=until if before is None or query.failures else before.until,
             wanted=query.count,
             whole=whole and (before is None or before.whole),
+            filled=len(fitting) == query.count,
             strategy=str(query.scratch.get("strategy", "")),
             degraded=tuple(dict.fromkeys([*query.failures, *said])),
             candidates=candidates,
@@ -320,8 +327,8 @@ async def _known(world: World, funnel: Funnel, query: Query) -> KnownUser | None
 
 
 def _cut_short(query: Query, reserve: Reserve) -> bool:
-    """Say whether a cap left a slate short of rows which a reserve, being cut, may lack."""
-    return not reserve.whole and not _CAPPED.isdisjoint(query.scratch.get("degraded", ()))
+    """Say whether a cap left a slate short of rows which a reserve may lack."""
+    return reserve.may_lack(query.count) and not _CAPPED.isdisjoint(query.scratch.get("degraded", ()))
 
 
 async def _forgotten_since(request: Request) -> bool:

@@ -1,7 +1,7 @@
 """The reserves that this process keeps, with what was read and worked out beside them."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
@@ -36,22 +36,24 @@ class Told(NamedTuple):
 class Arranged:
     """Rows let through in the order of a slate, and of what: the catalogue's feed, and the stamps of the live masks.
 
-    `drawn`: the same rows with what a draw reads alone; `deck`: what slates are drawn from, once one was. `shown`: by
-    ordinal, what an answer shows of an item; the catalogue's part in it is as current as `seq` is.
+    `said`: how it falls short of what was asked for. `drawn`: the same rows with what a draw reads alone; `deck`: what
+    slates are drawn from, once one was. `shown`: by ordinal, what an answer shows of an item; the catalogue's part in
+    it is as current as `seq` is.
     """
 
     seq: int
     stamps: tuple[int, ...]
     candidates: Candidates
+    said: tuple[str, ...]
     drawn: Candidates
     deck: Deck | None = None
     shown: dict[int, ShownItem] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, seq: int, stamps: tuple[int, ...], candidates: Candidates) -> Self:
-        """Keep candidates that were put in order."""
+    def of(cls, seq: int, stamps: tuple[int, ...], candidates: Candidates, said: Sequence[str]) -> Self:
+        """Keep candidates that were put in order, and what was said of that."""
         drawn = {name: candidates.columns[name] for name in _DRAWN if name in candidates.columns}
-        return cls(seq, stamps, candidates, Candidates(candidates.items, drawn))
+        return cls(seq, stamps, candidates, tuple(said), Candidates(candidates.items, drawn))
 
     @property
     def size(self) -> int:

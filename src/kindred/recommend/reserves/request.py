@@ -84,13 +84,16 @@ def forgotten_at(known: KnownUser) -> bytes:
 
 
 def circumstances(world: World, query: Query) -> bytes:
-    """Return what ranking reads of where a request comes from: the country, and a device that the ranker tells apart.
+    """Return what ranking reads of where a request comes from: the country, and a device that it tells from others.
 
-    Page and session it does not read: what placement they led to, and what the user did, stand elsewhere.
+    The ranker tells devices apart, and segments do. Page and session it does not read: what placement they led to, and
+    what the user did, stand elsewhere.
     """
     ranker, device = world.models.ranker, query.context.device or UNKNOWN
     names = ranker.schema.categories.get(DEVICE, ()) if ranker is not None and world.config.ranker else ()
-    return _encode((query.context.country, device if len(names) > 1 and device in names else ""))
+    ranked = device if len(names) > 1 and device in names else ""
+    segments = world.models.segments.of(None, query.context.device, query.context.time)
+    return _encode((query.context.country, ranked, segments))
 
 
 def variant_of(query: Query, funnel: Funnel, base: str, salt: bytes) -> int:

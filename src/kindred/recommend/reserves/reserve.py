@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from kindred.core.candidates import Candidates
 from kindred.core.errors import InvalidInput
@@ -32,7 +33,8 @@ class Reserve:
 
     `candidates`: at most 200 rows, best first, and behind them all others that slots may need. `made`:
     when the sources were asked. `fresh_until`: until when it stands as it is; `until`: until when it is used at all.
-    `wanted`: items that its request asked for; `whole`: whether every item that was ranked is here.
+    `wanted`: items that its request asked for; `whole`: whether every item that was ranked is here; `filled`: whether
+    all that was ranked fills a slate of `wanted` items under its caps.
     """
 
     version: int
@@ -42,6 +44,7 @@ class Reserve:
     until: int
     wanted: int
     whole: bool
+    filled: bool
     strategy: str
     degraded: tuple[str, ...]
     candidates: Candidates
@@ -59,6 +62,10 @@ class Reserve:
             return True
         return left >= count + (0 if self.whole else count // 2)
 
+    def may_lack(self, count: int) -> bool:
+        """Say whether rows that are not here might fill a slate of `count` items that a cap left short."""
+        return not self.whole and (self.filled or count != self.wanted)
+
     @property
     def size(self) -> int:
         """Return about how many bytes the reserve takes."""
@@ -70,14 +77,18 @@ def size_of(candidates: Candidates) -> int:
     return (len(candidates.columns) + 2) * 4 * len(candidates)
 
 
-def cut(ranked: Candidates) -> tuple[Candidates, bool]:
-    """Return the rows and columns of ranked candidates that a reserve holds, and whether those are all rows."""
+def cut(ranked: Candidates, fitting: NDArray[np.intp]) -> tuple[Candidates, bool]:
+    """Return the rows and columns of ranked candidates that a reserve holds, and whether those are all rows.
+
+    Rows that are `fitting` one slate together are held wherever they stand.
+    """
     columns = {name: column for name, column in ranked.columns.items() if name.startswith(_KEPT)}
     slim = Candidates(ranked.items, columns, ranked.provenance)
     if len(ranked) <= MOST_ROWS:
         return slim, True
     kept = needed(slim)
     kept[:MOST_ROWS] = True
+    kept[fitting] = True
     return slim.take(kept), bool(kept.all())
 
 
@@ -99,6 +110,7 @@ class _Packed(msgspec.Struct, array_like=True, gc=False):
     until: int
     wanted: int
     whole: bool
+    filled: bool
     strategy: str
     degraded: tuple[str, ...]
     names: tuple[str, ...]
@@ -128,6 +140,7 @@ def pack(reserves: Sequence[tuple[int, Reserve]]) -> bytes:
                 one.until,
                 one.wanted,
                 one.whole,
+                one.filled,
                 one.strategy,
                 one.degraded,
                 tuple(found.columns),
@@ -159,6 +172,7 @@ def _unpacked(one: _Packed) -> Reserve:
         one.until,
         one.wanted,
         one.whole,
+        one.filled,
         one.strategy,
         one.degraded,
         candidates,

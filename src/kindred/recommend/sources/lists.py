@@ -19,6 +19,7 @@ from kindred.recommend.taste import content_profile, segments_of, trend
 from kindred.recommend.world import World
 
 FURTHER = 16
+"""How many times as many items are looked at where the newest fill no slate under its caps."""
 NEW_DEPTH = 100
 NEWEST = 400
 """How many of the newest are compared with the user's taste."""
@@ -190,9 +191,11 @@ class AnythingSource:
         """Return allowed items, newest in the catalogue first; before all others those that fill one slate."""
         mask, k, room = allowed(self.world, query), query.params.candidates, CappedRoom(self.world)
         rows = mask.last(k)
-        # The newest may all be of one category; further back, ever more at a time, are others.
-        while len(fitting := room.fitting(query, rows, query.count)) < query.count and len(rows) < mask.count:
-            rows = mask.last(len(rows) * FURTHER)
+        fitting = room.fitting(query, rows, query.count)
+        if len(fitting) < query.count and len(rows) < mask.count:
+            # The newest may all be of one category. No request looks at all there is, so not for ever.
+            rows = mask.last(k * FURTHER)
+            fitting = room.fitting(query, rows, query.count)
         rows = np.concatenate([rows[fitting], np.delete(rows, fitting)])[:k]
         return ranked(self.name, rows, np.linspace(1, 0, len(rows), dtype=np.float32))
 
