@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count
 
 import numpy as np
@@ -34,8 +35,19 @@ TRENDS_EVERY = 5
 REFUSED_AGAIN = 10.0
 """Seconds after which a refused bundle is looked at again: it may have been restored under its version."""
 SLICE = 100
+OLDER_SECONDS = 60.0
+"""How long the world of another bundle is kept for the next question about it."""
 
 _logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Older:
+    """The world of another bundle, the change of the catalogue that it has come to, and what lets go of it in time."""
+
+    world: World
+    seq: int
+    ending: asyncio.TimerHandle
 
 
 class Follower:
@@ -58,6 +70,7 @@ class Follower:
         self._refused_until = 0.0
         self._one_at_a_time = asyncio.Lock()
         self._one_older = asyncio.Lock()
+        self._older: _Older | None = None
         # A command that asks once reads little of what a server would have touched.
         self.touches = False
         self.trouble: str | None = None
@@ -105,14 +118,26 @@ class Follower:
             await self._follow_catalogue()
 
     async def kept(self, version: str) -> World:
-        """Return the world of another bundle over the live tables, for one question; one at a time is opened.
+        """Return the world of another bundle over the live tables; the last one is kept for a minute behind its use.
 
-        Raises NotFound where it is not kept, BundleError where it cannot be used.
+        Raises NotFound where it is not kept, BundleError where it cannot be used, StoreFull where this server has no
+        room for it.
         """
         async with self._one_older:
-            world = await self._over(*await open_layers(self._stores.models, version))
-            await asyncio.to_thread(world.newcomers.follow, world.new_until(self._clock.now()))
+            # Also for one that is open: what was deleted since answers nothing any more.
+            found, older = await open_layers(self._stores.models, version), self._older
+            if older is not None and older.world.models.version == version:
+                world, (seq, _) = older.world, await self._catch_up(older.world, older.seq)
+            else:
+                world, seq, _ = await self._over(*found)
+                await asyncio.to_thread(world.newcomers.follow, world.new_until(self._clock.now()))
+            if self._older is not None:
+                self._older.ending.cancel()
+            self._older = _Older(world, seq, asyncio.get_running_loop().call_later(OLDER_SECONDS, self._let_go))
             return world
+
+    def _let_go(self) -> None:
+        self._older = None
 
     async def run(self) -> None:
         """Step until cancelled; whatever fails is tried again and noted in `trouble`."""
@@ -154,8 +179,7 @@ class Follower:
             for part in _slices(changes):
                 self._table.apply(part)
                 if self._world is not None:
-                    self._world.cards.forget(change.ordinal for change in part)
-                    self._encode(self._world.models, self._world.side, part)
+                    self.crowded = _taken_over(self._world, part)
                 await asyncio.sleep(0)
             # Each page at once: what has forgotten half of the changes would be made anew by a request.
             now = self._clock.now()
@@ -185,7 +209,7 @@ class Follower:
             self._refused = (version, error if isinstance(error, BundleError) else BundleCorrupt(error.detail))
 
     async def _build(self, manifest: Manifest, folder: Layers) -> World:
-        world = await self._over(manifest, folder)
+        world, _, trouble = await self._over(manifest, folder)
         if self._world is None:
             await asyncio.to_thread(self._table.available, self._clock.now())
         await asyncio.to_thread(world.newcomers.follow, world.new_until(self._clock.now()))
@@ -193,22 +217,16 @@ class Follower:
         if self.touches:
             # Nobody waits for it: from a slow disk it takes a while, and what is not touched yet is only slower.
             threading.Thread(target=touch, args=[self._stores.home], name="touch", daemon=True).start()
+        self.crowded = trouble
         return world
 
-    async def _over(self, manifest: Manifest, folder: Layers) -> World:
-        """Map a bundle, and catch up with what its content model says of items that have changed since."""
+    async def _over(self, manifest: Manifest, folder: Layers) -> tuple[World, int, str | None]:
+        """Map a bundle, and return it when it has caught up with the catalogue, with what `_catch_up` returned."""
         models = await asyncio.to_thread(open_models, manifest, folder, self._stores.vectors)
-        side = ContentSide(models.content.dimensions)
-        seq = manifest.window.catalogue_seq
-        while changes := await self._stores.catalog.changes_since(seq, PAGE):
-            for part in _slices(changes):
-                self._encode(models, side, part)
-                await asyncio.sleep(0)
-            seq = changes[-1].seq
-        return World(
+        world = World(
             models=models,
             table=self._table,
-            side=side,
+            side=ContentSide(models.content.dimensions),
             trends=self._trends.board,
             state=self._stores.state,
             catalog=self._stores.catalog,
@@ -216,14 +234,28 @@ class Follower:
             preference=self._preference,
             partition_of=self._stores.log.partition_of,
         )
+        return world, *await self._catch_up(world, manifest.window.catalogue_seq)
 
-    def _encode(self, models: ModelSet, side: ContentSide, changes: Sequence[CatalogItem]) -> None:
-        try:
-            encode_changes(models, side, changes)
-            self.crowded = None
-        except StoreFull as error:
-            # Those items can still be found as new, popular or trending; only content cannot propose them.
-            self.crowded = error.detail
+    async def _catch_up(self, world: World, seq: int) -> tuple[int, str | None]:
+        """Have a world take over all changes since one; return the last of them, and what it had no room for."""
+        trouble = None
+        while changes := await self._stores.catalog.changes_since(seq, PAGE):
+            for part in _slices(changes):
+                trouble = _taken_over(world, part) or trouble
+                await asyncio.sleep(0)
+            seq = changes[-1].seq
+        return seq, trouble
+
+
+def _taken_over(world: World, changes: Sequence[CatalogItem]) -> str | None:
+    """Have a world take over what its content model says of changed items; return what it has no room for."""
+    world.cards.forget(change.ordinal for change in changes)
+    try:
+        encode_changes(world.models, world.side, changes)
+    except StoreFull as error:
+        # Those items can still be found as new, popular or trending; only content cannot propose them.
+        return error.detail
+    return None
 
 
 def _slices(changes: Sequence[CatalogItem]) -> Iterator[Sequence[CatalogItem]]:

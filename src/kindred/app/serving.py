@@ -18,7 +18,7 @@ from kindred.app.page_tokens import Page, PageTokens
 from kindred.app.placements import LivePlacements
 from kindred.app.stores import Stores
 from kindred.core.clock import DAY, Clock
-from kindred.core.errors import BundleError, KindredError, NotFound, StoreUnavailable
+from kindred.core.errors import BundleError, KindredError, NotFound, StoreFull, StoreUnavailable
 from kindred.core.event import Event
 from kindred.core.ids import new_id
 from kindred.core.item import CatalogItem
@@ -199,7 +199,7 @@ class Serving:
     async def _again(self, record: ReplayRecord, request_id: str) -> tuple[World, Funnel, Query]:
         world, recommending, searching = self._present()
         if record.bundle != world.models.version:
-            with contextlib.suppress(NotFound, BundleError):
+            with contextlib.suppress(NotFound, BundleError, StoreFull):
                 world = await self._follower.kept(record.bundle)
                 recommending, searching = self._funnels(world)
         query = replay_query(record, request_id)

@@ -2,7 +2,9 @@
 
 import asyncio
 import dataclasses
+import gc
 import queue
+import weakref
 from pathlib import Path
 
 import msgspec
@@ -150,3 +152,88 @@ async def test_a_server_touches_what_it_opened_and_a_command_does_not(platform, 
     await serving.step()
     assert await asyncio.to_thread(touched.get, timeout=60) == platform.stores.home
     assert touched.empty()
+
+
+def _opened(monkeypatch) -> list[str]:
+    """Note which bundles are opened."""
+    versions, opened = [], following.open_models
+
+    def noted(manifest, *rest):
+        versions.append(manifest.version)
+        return opened(manifest, *rest)
+
+    monkeypatch.setattr(following, "open_models", noted)
+    return versions
+
+
+def _full(world, monkeypatch) -> None:
+    def full(ordinals, vectors):
+        raise StoreFull("50,000 fit beside the bundle")
+
+    monkeypatch.setattr(world.models.indexes["content"], "upsert", full)
+
+
+async def _succeed(platform) -> None:
+    await publish(platform.stores, platform.columns, platform.user_ids, "b2")
+    await platform.follower.step()
+
+
+async def test_questions_about_an_older_bundle_share_one_that_follows_the_catalogue(platform, monkeypatch):
+    served = await platform.ask("u1")
+    await _succeed(platform)
+    versions = _opened(monkeypatch)
+    asked = [platform.serving.why_not(served.request_id, f"i{number}") for number in range(5)]
+    await asyncio.gather(*asked, platform.serving.trace(served.request_id))
+    assert versions == ["b1"]
+    older = await platform.follower.kept("b1")
+    assert (await older.cards.of([0]))[0].item.title != "x"
+    await platform.upsert(
+        msgspec.structs.replace(item(3), item_id="later"), msgspec.structs.replace(item(0), title="x")
+    )
+    assert await platform.follower.kept("b1") is older
+    assert older.content_vectors(np.array([120], np.int32)).any()
+    assert (await older.cards.of([0]))[0].item.title == "x"
+    assert versions == ["b1"]
+
+
+async def test_an_older_bundle_is_let_go_when_nobody_asks_any_more(platform, monkeypatch):
+    monkeypatch.setattr(following, "OLDER_SECONDS", 0.01)
+    await _succeed(platform)
+    older = weakref.ref((await platform.follower.kept("b1")).newcomers)
+    async with asyncio.timeout(20):
+        while older() is not None:
+            await asyncio.sleep(0.01)
+            gc.collect()
+
+
+async def test_what_an_older_bundle_has_no_room_for_is_no_warning_of_the_server(platform, monkeypatch):
+    """Nor does an older one that has room take back the warning."""
+    await _succeed(platform)
+    older = await platform.follower.kept("b1")
+    _full(older, monkeypatch)
+    await platform.upsert(msgspec.structs.replace(item(3), item_id="later"))
+    await platform.follower.kept("b1")
+    assert platform.follower.crowded is None
+    monkeypatch.undo()
+    _full(platform.world, monkeypatch)
+    await platform.upsert(msgspec.structs.replace(item(3), item_id="latest"))
+    await platform.follower.kept("b1")
+    assert platform.follower.crowded == "50,000 fit beside the bundle"
+
+
+async def test_a_new_bundle_takes_back_that_the_one_before_it_was_full(platform, monkeypatch):
+    _full(platform.world, monkeypatch)
+    await platform.upsert(msgspec.structs.replace(item(3), item_id="later"))
+    assert platform.follower.crowded
+    await _succeed(platform)
+    assert platform.follower.crowded is None
+
+
+async def test_a_trace_goes_without_an_older_bundle_that_has_no_room_here(platform, monkeypatch):
+    def full(*_):
+        raise StoreFull("50,000 fit beside the bundle")
+
+    served = await platform.ask("u1")
+    await _succeed(platform)
+    monkeypatch.setattr(following, "open_models", full)
+    assert not (await platform.serving.trace(served.request_id)).exact
