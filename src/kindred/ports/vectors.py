@@ -46,12 +46,16 @@ class VectorIndexes(Protocol):
     """Builds indexes into a folder and opens them from there."""
 
     def build(self, vectors: NDArray[np.float32], folder: Path) -> dict[str, float]:
-        """Write an index over `vectors (n, d) float32` into `folder`; return what was measured (recall, seconds)."""
+        """Write an index over `vectors (n, d)`, float32 or float16, into `folder`.
+
+        Return what was measured (recall, seconds).
+        """
         ...
 
     def open(self, folder: Path, vectors: NDArray[np.float32]) -> VectorIndex:
         """Open a written index, memory-mapped; raise BundleCorrupt when files are missing, damaged or of other rows.
 
-        `vectors (n, d)` are what it was built over, for exact scores, kept and not copied; they may have grown since.
+        `vectors (n, d)` are what it was built over, for exact scores, and may have grown since. Those of a large index
+        are kept and not copied.
         """
         ...

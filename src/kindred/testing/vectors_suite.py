@@ -195,6 +195,14 @@ class VectorsSuite:
         with pytest.raises(InvalidInput):
             index.neighbours(ordinals(4), 5)
 
+    def test_neighbours_of_equal_products_stand_by_ordinal(self, tmp_path: Path) -> None:
+        """Also where only some of the equal ones fit: those of the lowest ordinals."""
+        vectors = np.ones((40, DIMENSIONS), np.float32)
+        vectors[30] = 2.0
+        index = self.index(vectors, tmp_path)
+        found = index.neighbours(ordinals(3, 0, 39), 5)
+        assert found.tolist() == [[30, 0, 1, 2, 4], [30, 1, 2, 3, 4], [30, 0, 1, 2, 3]]
+
     def test_an_empty_index_can_be_searched_and_filled(self, tmp_path: Path) -> None:
         """No rows, nothing found; an upsert alone makes it useful."""
         index = self.index(np.zeros((0, DIMENSIONS), np.float32), tmp_path)

@@ -1,5 +1,6 @@
 """An index in lists finds what a filter leaves, wherever it lies, and says how much of it."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,29 @@ def test_the_measured_recall_holds_for_other_queries(
     for name, some in cases.items():
         found = recall(some, lambda case: index.search(case.query, case.depth, case.allowed)[1])
         assert found >= 0.95, name
+
+
+@pytest.mark.parametrize("config", [VectorConfig(), LISTS])
+def test_rows_in_half_precision_are_searched_by_exact_products(
+    vectors: NDArray[np.float32], tmp_path: Path, config: VectorConfig
+) -> None:
+    half = vectors.astype(np.float16)
+    assert LocalVectorIndexes(config).build(half, tmp_path)["recall"] >= 0.97
+    index, wide = LocalVectorIndexes().open(tmp_path, half), half.astype(np.float32)
+    query = wide[np.flatnonzero(wide.any(axis=1))[7]]
+    found, scores = index.search(query, 200)
+    np.testing.assert_allclose(scores, wide[found] @ query, rtol=1e-5)
+    assert np.isin(np.argsort(-(wide @ query))[:200], found).mean() >= 0.9
+
+
+def test_a_build_copies_no_more_than_a_block_of_rows(tmp_path: Path) -> None:
+    """Stored rows may be many gigabytes; those of a small index are only looked through."""
+    half = np.ones((400_000, 16), np.float16)
+    tracemalloc.start()
+    LocalVectorIndexes(VectorConfig(exact_rows=len(half))).build(half, tmp_path)
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert taken < half.nbytes / 2
 
 
 def test_fewer_lists_than_all_are_scanned(built: tuple[Path, dict[str, float]]) -> None:

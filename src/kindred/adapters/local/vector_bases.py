@@ -31,7 +31,8 @@ class ExactBase:
     """A scan of float32 rows: exact, and up to some 50,000 rows as fast as lists of codes."""
 
     def __init__(self, vectors: NDArray[np.float32]) -> None:
-        """Keep `vectors (n, d)`, float32 or float16."""
+        """Keep `vectors (n, d)`; of float16 rows a float32 copy, some 25 MB of this process at 50,000 rows of 128."""
+        # Widened block by block at each search, that many rows took ten times as long: 10 ms instead of 1.
         # Arithmetic on the mapping's own array type costs more than on a plain view of it.
         self._vectors = vectors.view(np.ndarray).astype(np.float32, copy=False)
 

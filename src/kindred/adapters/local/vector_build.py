@@ -30,7 +30,7 @@ def write_lists(vectors: NDArray[np.float32], live: NDArray[np.intp], folder: Pa
     squares = np.zeros(index.nlist, np.float64)
     for start in range(0, len(live), _BLOCK):
         ordinals = live[start : start + _BLOCK].astype(np.int64)
-        rows = np.ascontiguousarray(vectors[ordinals])
+        rows = np.ascontiguousarray(vectors[ordinals], np.float32)
         assigned = clusters.assign(rows)
         index.add_core(len(rows), *(faiss.swig_ptr(each) for each in (rows, ordinals, assigned)))
         squares += np.bincount(assigned, np.square(rows - clusters.centroids[assigned]).sum(axis=1), index.nlist)
@@ -47,7 +47,7 @@ def write_lists(vectors: NDArray[np.float32], live: NDArray[np.intp], folder: Pa
 def _sample(vectors: NDArray[np.float32], live: NDArray[np.intp], count: int) -> NDArray[np.float32]:
     chance = np.random.default_rng(0)
     chosen = live if len(live) <= count else live[chance.choice(len(live), count, replace=False)]
-    return np.ascontiguousarray(vectors[chance.permutation(chosen)])
+    return np.ascontiguousarray(vectors[chance.permutation(chosen)], np.float32)
 
 
 def _empty(clusters: Clusters, sample: NDArray[np.float32]) -> tuple[Any, float]:

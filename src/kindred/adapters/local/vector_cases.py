@@ -76,7 +76,7 @@ def _scored(vectors: NDArray[np.float32], asked: NDArray[np.float32]) -> Iterato
         scores = np.empty((len(some), len(vectors)), np.float32)
         for first in range(0, len(vectors), _BLOCK):
             block = slice(first, first + _BLOCK)
-            np.matmul(some, vectors[block].T, out=scores[:, block])
+            np.matmul(some, vectors[block].astype(np.float32, copy=False).T, out=scores[:, block])
         yield from zip(some, scores, strict=True)
 
 

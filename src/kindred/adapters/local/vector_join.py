@@ -25,9 +25,20 @@ def nearest(vectors: NDArray[np.float32], asked: Ordinals, among: Ordinals, k: i
         places = np.minimum(np.searchsorted(among, mine), len(among) - 1)
         own = np.flatnonzero(among[places] == mine)
         scores[own, places[own]] = -np.inf
-        best = np.argpartition(scores, len(among) - kept, axis=1)[:, len(among) - kept :]
+        best = _best(scores, kept)
         values, ordinals = np.take_along_axis(scores, best, axis=1), among[best]
         order = np.lexsort((ordinals, -values), axis=1)
         ordinals[np.isneginf(values)] = -1
         found[start : start + block, :kept] = np.take_along_axis(ordinals, order, axis=1)
     return found
+
+
+def _best(scores: NDArray[np.float32], k: int) -> NDArray[np.intp]:
+    """Return the places (m, k) of the k greatest scores of each row (m, c), in any order; of equal ones the first."""
+    best = np.argpartition(scores, scores.shape[1] - k, axis=1)[:, scores.shape[1] - k :]
+    least = np.take_along_axis(scores, best, axis=1).min(axis=1)
+    # It cuts equal scores anywhere.
+    for row in np.flatnonzero(np.count_nonzero(scores >= least[:, None], axis=1) > k).tolist():
+        places = np.flatnonzero(scores[row] >= least[row])
+        best[row] = places[np.argsort(-scores[row, places], kind="stable")[:k]]
+    return best

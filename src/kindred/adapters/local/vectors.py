@@ -26,7 +26,7 @@ class VectorConfig(Config, frozen=True):
     """How indexes are built."""
 
     exact_rows: int = 50_000
-    """Up to here float32 rows are scanned, exactly; above, 8-bit codes stand in lists."""
+    """Up to here rows are scanned, exactly; above, 8-bit codes stand in lists."""
 
 
 class _Description(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +85,7 @@ class LocalVectorIndex:
     def upsert(self, ordinals: Ordinals, vectors: NDArray[np.float32]) -> None:
         """Put rows into the side segment; raise StoreFull beyond 50,000, InvalidInput for rows that cannot be used."""
         ordinals = np.asarray(ordinals, np.int32)
-        vectors = _checked_vectors(vectors)
+        vectors = np.asarray(_checked_vectors(vectors), np.float32)
         if vectors.shape != (len(ordinals), self._base.shape[1]):
             raise InvalidInput.at(
                 "/vectors", f"must have shape {(len(ordinals), self._base.shape[1])}, has {vectors.shape}"
@@ -165,7 +165,7 @@ def _live(vectors: NDArray[np.float32]) -> Mask:
 
 
 def _checked_vectors(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    vectors = np.ascontiguousarray(vectors, np.float32)
+    """Return rows (n, d) as they are, in half precision where they are stored so: a copy could take gigabytes."""
     if vectors.ndim != 2 or vectors.shape[1] == 0:
         raise InvalidInput.at("/vectors", f"must have shape (n, d) with d > 0, has {vectors.shape}")
     if not all(np.isfinite(vectors[start : start + _BLOCK]).all() for start in range(0, len(vectors), _BLOCK)):
