@@ -17,6 +17,7 @@ from kindred.core.bundle import Manifest
 from kindred.core.clock import Clock
 from kindred.core.errors import BundleCorrupt, BundleError, KindredError, NoBundle, NotFound, StoreFull
 from kindred.core.item import CatalogItem
+from kindred.models.arrays import rows_at
 from kindred.models.layers import Layers
 from kindred.models.preference import PreferenceConfig
 from kindred.ports.telemetry import Meter
@@ -35,6 +36,8 @@ TRENDS_EVERY = 5
 REFUSED_AGAIN = 10.0
 """Seconds after which a refused bundle is looked at again: it may have been restored under its version."""
 SLICE = 100
+HALF_PRECISION = 2.0**-10
+"""How far apart numbers lie in the precision that a bundle's content vectors are stored in, as a share of each."""
 OLDER_SECONDS = 60.0
 """How long the world of another bundle is kept for the next question about it."""
 
@@ -264,12 +267,21 @@ def _slices(changes: Sequence[CatalogItem]) -> Iterator[Sequence[CatalogItem]]:
 
 
 def encode_changes(models: ModelSet, side: ContentSide, changes: Sequence[CatalogItem]) -> None:
-    """Give changed items a content vector at once: a pure function of the bundle and the text, so all servers agree."""
+    """Give items with another text a content vector at once.
+
+    It is a pure function of the bundle and the text, so all servers agree. What has the vector that the bundle holds of
+    it, and had no other since, bears the same text: its list stays true, and takes no room.
+    """
     latest = {change.ordinal: change for change in changes if change.listed}
     if not latest:
         return
     ordinals = np.array(sorted(latest), np.int32)
     vectors = np.stack([models.content.encode(item_text(latest[o].item)) for o in ordinals.tolist()])
+    stored = rows_at(models.content.item_vectors, ordinals)
+    differs = ~np.isclose(vectors, stored, rtol=HALF_PRECISION, atol=1e-6).all(axis=1) | side.holds(ordinals)
+    ordinals, vectors = ordinals[differs], vectors[differs]
+    if not len(ordinals):
+        return
     # The index first: what it has no room for must not make the side grow either.
     models.indexes[CONTENT].upsert(ordinals, vectors)
     side.put(ordinals, vectors)

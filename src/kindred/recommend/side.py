@@ -26,7 +26,11 @@ class ContentSide:
 
     def __contains__(self, item: int) -> bool:
         """Say whether an ordinal has a newer vector here."""
-        return bool(self._find(np.array([item], np.int32))[1][0])
+        return bool(self.holds(np.array([item], np.int32))[0])
+
+    def holds(self, items: Ordinals) -> Mask:
+        """Say which items (n,) have a newer vector here."""
+        return self._find(items)[1]
 
     def put(self, ordinals: Ordinals, vectors: Floats) -> None:
         """Add or replace rows (`vectors (m, d)`); each ordinal at most once in a call."""

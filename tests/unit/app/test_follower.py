@@ -41,7 +41,7 @@ async def test_what_the_index_has_no_room_for_does_not_grow_the_side(platform, m
     side = ContentSide(models.content.dimensions)
     monkeypatch.setattr(models.indexes["content"], "upsert", full)
     with pytest.raises(StoreFull):
-        encode_changes(models, side, [CatalogItem(ordinal=1, seq=1, listed=True, item=item(1), updated=NOW)])
+        encode_changes(models, side, [CatalogItem(ordinal=1, seq=1, listed=True, item=item(2), updated=NOW)])
     assert len(side) == 0
 
 

@@ -448,6 +448,32 @@ async def test_lists_follow_the_catalogue(platform, tmp_path):
     assert "i2" not in [one.item.item_id for one, *_ in (await similar(platform, "i3", metric="content")).items]
 
 
+async def test_a_list_stays_true_while_its_item_keeps_its_text(platform, tmp_path, monkeypatch):
+    """A price or the stock changes often: no item may need a search from then on, nor room beside the bundle."""
+    await listed(platform, tmp_path)
+    world = platform.world
+    assert world.models.content_lists.of(2) is not None
+    before = neighbours(world, 2, "content")
+    searched, search = [], type(world.models.indexes["content"]).search
+
+    def counted(self, vector, k, allowed=None):
+        # What is searched for among newer items alone is under a mask here.
+        if allowed is None:
+            searched.append(k)
+        return search(self, vector, k, allowed)
+
+    monkeypatch.setattr(type(world.models.indexes["content"]), "search", counted)
+    await platform.upsert(*(msgspec.structs.replace(item(n), price=9.5, stock=3) for n in range(120)))
+    assert len(world.side) == 0
+    assert [each.tolist() for each in neighbours(world, 2, "content")] == [each.tolist() for each in before]
+    assert not searched
+    await platform.upsert(msgspec.structs.replace(item(3), item_id="i2"))
+    assert len(world.side) == 1
+    await platform.upsert(item(2))
+    np.testing.assert_allclose(neighbours(world, 2, "content")[1], before[1], atol=2e-3)
+    assert searched
+
+
 async def test_similar_items_are_kept_until_the_catalogue_changes(platform, monkeypatch):
     worked_out = []
 
