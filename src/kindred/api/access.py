@@ -23,6 +23,7 @@ _SAID = {
     401: "No valid token",
     403: "The token lacks a scope",
     404: "Nothing of that id is known",
+    408: "The body did not arrive in time",
     409: "What is known already forbids it",
     410: "It was kept once and its retention has passed",
     413: "The body is over the limit",
@@ -38,6 +39,8 @@ def described(scope: str | None, tag: str, *failures: int, from_pages: bool = Fa
     `from_pages`: publishable tokens are good for it too.
     """
     statuses = (*failures, 401, 403, 429, 503) if scope else failures
+    if 413 in failures:
+        statuses = (*statuses, 408)
     problems = {
         status: ResponseSpec(Problem, description=_SAID[status], media_type=MEDIA_TYPE, generate_examples=False)
         for status in sorted({400, *statuses})

@@ -17,12 +17,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from kindred.api.bodies import BATCH_LIMIT, SINGLE_LIMIT, TOGETHER
 from kindred.api.problems import MEDIA_TYPE, problem
 from kindred.api.quick import again, read_body
-from kindred.core.errors import Overloaded
+from kindred.api.schemas.slates import MOST_REQUESTS, MOST_ROWS
+from kindred.api.tokens import ADMIN, READ, TokenVerifier
+from kindred.core.errors import KindredError, Overloaded
 from kindred.ports.telemetry import Meter
 from kindred.recommend.pressure import Pressure
 
@@ -39,6 +41,7 @@ _BURST = 1.5
 # While calls wait, someone looks after them so often (seconds), also where no call leaves.
 _LOOK = INTERVAL / 4
 _LONGEST_RETRY = 3
+_OK = 200
 
 
 class _Rows(msgspec.Struct):
@@ -49,9 +52,10 @@ class _Requests(msgspec.Struct):
     asked: list[msgspec.Raw] = msgspec.field(name="requests", default_factory=list)
 
 
-_MANY: dict[str, Any] = {
-    "/api/v1/recommendations/batch": _Requests | list[msgspec.Raw],
-    "/api/v1/recommendations/page": _Rows,
+# The bodies of calls that ask several questions, and how many they may.
+_MANY: dict[str, tuple[Any, int]] = {
+    "/api/v1/recommendations/batch": (_Requests | list[msgspec.Raw], MOST_REQUESTS),
+    "/api/v1/recommendations/page": (_Rows, MOST_ROWS),
 }
 _QUESTIONS = ("/api/v1/recommendations", "/api/v1/search")
 
@@ -111,15 +115,19 @@ class Gate:
             return await place
         except asyncio.CancelledError:
             if place.done() and not place.cancelled() and (entered := place.result()) is not None:
-                self.leave(entered, load)
+                self.leave(entered, load, answered=False)
             raise
 
-    def leave(self, entered: float, load: Load = ONE) -> None:
-        """Give the places of a call that came in at `entered` to those who wait."""
+    def leave(self, entered: float, load: Load = ONE, *, answered: bool = True) -> None:
+        """Give the places of a call that came in at `entered` to those who wait.
+
+        Not `answered`: nothing is learned of how long an answer takes.
+        """
         self._inside -= load.places
         now = self._ticks()
-        each = (now - entered) * load.places / load.questions
-        self._stay += (1 - (1 - _WEIGHT) ** load.questions) * (each - self._stay)
+        if answered:
+            each = (now - entered) * load.places / load.questions
+            self._stay += (1 - (1 - _WEIGHT) ** load.questions) * (each - self._stay)
         self._judge(now)
         if self._waiting:
             if self._left is not None:
@@ -200,20 +208,26 @@ class Admission:
     Events are refused by the log when it cannot take them: to record one costs no more than to refuse it.
     """
 
-    def __init__(self, inner: ASGIApp, gate: Gate, meter: Meter) -> None:
+    def __init__(self, inner: ASGIApp, gate: Gate, meter: Meter, verifier: TokenVerifier) -> None:
         """Pass on to `inner` what `gate` lets in; count with `meter` what it does not."""
-        self._inner, self._gate, self._meter = inner, gate, meter
+        self._inner, self._gate, self._meter, self._verifier = inner, gate, meter, verifier
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one call, or refuse it."""
-        if not _is_question(scope):
+        if scope["type"] != ScopeType.HTTP or not _is_question(scope):
             await self._inner(scope, receive, send)
             return
-        # A body that never comes takes no place: who sends it may not even have a token.
-        limit = BATCH_LIMIT if scope["path"].endswith("/batch") else SINGLE_LIMIT
-        body, messages = await read_body(receive, limit)
-        receive = again(messages, receive)
-        load = _load(scope["path"], body)
+        load = ONE
+        if scope["method"] != "GET":
+            if not await self._may_ask(scope):
+                # Refused without a look at the body.
+                await self._inner(scope, receive, send)
+                return
+            # A body that never comes takes no place.
+            limit = BATCH_LIMIT if scope["path"].endswith("/batch") else SINGLE_LIMIT
+            body, messages = await read_body(receive, limit)
+            receive = again(messages, receive)
+            load = _load(scope["path"], body)
         entered = self._gate.enter_at_once(load)
         if entered is None:
             came = time.perf_counter()
@@ -223,28 +237,45 @@ class Admission:
                 await _refuse(send)
                 return
             self._meter.observe("queue_seconds", time.perf_counter() - came)
+        answered = False
+
+        async def watched(message: Message) -> None:
+            nonlocal answered
+            if message["type"] == "http.response.start":
+                answered = message["status"] == _OK
+            await send(message)
+
         try:
-            await self._inner(scope, receive, send)
+            await self._inner(scope, receive, watched)
         finally:
-            self._gate.leave(entered, load)
+            self._gate.leave(entered, load, answered=answered)
+
+    async def _may_ask(self, scope: Scope) -> bool:
+        """Say whether a call has a token that is good for questions."""
+        found = next((value for name, value in scope["headers"] if name == b"authorization"), b"").decode("latin-1")
+        try:
+            token = self._verifier.recall(found) or await self._verifier.verify(found)
+        except KindredError:
+            return False
+        return not {READ, ADMIN}.isdisjoint(token.scopes)
 
 
 def _load(path: str, body: bytes | None) -> Load:
-    """Return what a call weighs by its body; what cannot be read weighs little, for it is only refused."""
-    kind = _MANY.get(path)
+    """Return what a call weighs by its body; what cannot be read, or is too much, weighs little: it is only refused."""
+    kind, most = _MANY.get(path, (None, 0))
     if kind is None or body is None:
         return ONE
     with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         found = msgspec.json.decode(body, type=kind)
-        questions = max(1, len(found if isinstance(found, list) else found.asked))
+        questions = len(found if isinstance(found, list) else found.asked)
+        if not 1 <= questions <= most:
+            return ONE
         # The rows of a page are answered one after another.
         return Load(1 if kind is _Rows else min(questions, TOGETHER), questions)
     return ONE
 
 
-def _is_question(scope: Scope) -> bool:
-    if scope["type"] != ScopeType.HTTP:
-        return False
+def _is_question(scope: HTTPScope) -> bool:
     if scope["method"] == "GET":
         return scope["path"].startswith("/api/")
     return scope["path"].startswith(_QUESTIONS)

@@ -7,6 +7,7 @@ from urllib.parse import unquote
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from kindred.core.errors import KindredError
 from kindred.core.ids import check_id
 from kindred.ports.telemetry import Meter
 
@@ -45,6 +46,10 @@ class Edge:
 
         try:
             await self._inner(scope, receive, watched)
+        except KindredError as error:
+            # Whoever stands before answers it.
+            status = error.status
+            raise
         finally:
             route = scope.get("path_template") or "none"
             method = scope["method"] if route != "none" else "none"

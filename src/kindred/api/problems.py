@@ -29,6 +29,14 @@ class MethodNotAllowed(KindredError):
     title = "Method not allowed"
 
 
+class RequestTimeout(KindredError):
+    """The body did not arrive in time; nothing was claimed."""
+
+    status = 408
+    code = "request_timeout"
+    title = "The body came too slowly"
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What went wrong: `type` leads to its explanation, `errors` holds a JSON pointer and a sentence per field."""
 
@@ -58,12 +66,15 @@ def respond(body: Problem, headers: dict[str, str] | None = None) -> Response[by
 
 
 def headers_of(error: KindredError) -> dict[str, str]:
-    """Return `Retry-After` or `WWW-Authenticate` where an error has one."""
+    """Return `Retry-After`, `WWW-Authenticate` or `Connection` where an error has one."""
     headers: dict[str, str] = {}
     if isinstance(error, Overloaded):
         headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = 'Bearer realm="kindred"'
+    if isinstance(error, RequestTimeout):
+        # The rest of the body must not be taken for the next call.
+        headers["Connection"] = "close"
     return headers
 
 

@@ -21,6 +21,7 @@ from kindred.api.bodies import SINGLE_LIMIT
 from kindred.api.cors import CrossOrigin
 from kindred.api.dues import Dues
 from kindred.api.edge import Edge
+from kindred.api.intake import Intake
 from kindred.api.limits import HttpConfig, RateLimit
 from kindred.api.platform import Platform
 from kindred.api.problems import on_exception, on_http_exception, on_kindred_error
@@ -67,9 +68,9 @@ def create_asgi(
     whole: ASGIApp = Edge(QuickRecommendations(tracking, app, verifier, limit), app.meter)
     if config.origins:
         whole = CrossOrigin(whole, config.origins)
-    if not config.queue_target:
-        return whole
-    return Admission(whole, Gate(config.queue_target / 1000, app.serving.pressure), app.meter)
+    if config.queue_target:
+        whole = Admission(whole, Gate(config.queue_target / 1000, app.serving.pressure), app.meter, verifier)
+    return Intake(whole)
 
 
 async def serve(

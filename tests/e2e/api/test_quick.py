@@ -117,7 +117,7 @@ async def test_a_batch_is_let_in_like_a_call_and_then_paid_for(app: StandIn, way
 
 async def test_only_what_is_plain_takes_the_short_way(app: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     reached: list[str] = []
-    tracking = app.asgi._inner.inner
+    tracking = app.asgi._inner._inner.inner
     inner = tracking.inner
 
     async def framework(scope: Any, receive: Any, send: Any) -> None:

@@ -31,7 +31,7 @@ async def way(request: pytest.FixtureRequest, app: StandIn, monkeypatch: pytest.
 def reached(app: StandIn, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the paths of the calls that the short way passes on."""
     found: list[str] = []
-    short = app.asgi._inner
+    short = app.asgi._inner._inner
     inner = short.inner
 
     async def passed_on(scope: Any, receive: Any, send: Any) -> None:

@@ -9,10 +9,12 @@ import pytest
 from litestar.types import Receive, Scope, Send
 from tests.e2e.api.stand_in import StandIn, stand_in
 
+from kindred.adapters.memory.tokens import MemoryTokens
 from kindred.api.admission import INTERVAL, LEAST, ONE, Admission, Gate, Load
 from kindred.api.limits import HttpConfig
 from kindred.api.quick import read_body
 from kindred.api.server import create_asgi
+from kindred.api.tokens import TokenVerifier, mint, mint_publishable
 from kindred.core.query import Context, Query
 from kindred.ports.telemetry import NoMeter
 from kindred.recommend.ask import Ask, Served
@@ -47,6 +49,14 @@ class Bench:
         self.now += seconds
         self.gate.leave(self.inside.pop(0))
         await settle()
+
+
+async def known(*scopes: str) -> tuple[TokenVerifier, list[tuple[bytes, bytes]]]:
+    """Return a verifier that knows one token, by default for reading, and the headers that carry it."""
+    store = MemoryTokens()
+    text, token = mint(scopes or ["read"], "reader", 0)
+    await store.add(token)
+    return TokenVerifier(store), [(b"authorization", f"Bearer {text}".encode())]
 
 
 async def settle() -> None:
@@ -132,6 +142,9 @@ async def test_a_batch_takes_the_places_of_what_it_has_answered_together_and_tea
         ("recommendations/batch", [{}] * 100, Load(8, 100)),
         ("recommendations/batch", {"requests": [{}] * 3}, Load(3, 3)),
         ("recommendations/page", {"user_id": "u", "rows": [{}] * 20}, Load(1, 20)),
+        ("recommendations/batch", [{}] * 101, Load(1, 1)),
+        ("recommendations/page", {"user_id": "u", "rows": [{}] * 21}, Load(1, 1)),
+        ("recommendations/batch", [], Load(1, 1)),
         ("recommendations/batch", {"requests": 7}, Load(1, 1)),
         ("recommendations/page", [], Load(1, 1)),
         ("recommendations", {"rows": [1, 2]}, Load(1, 1)),
@@ -155,8 +168,9 @@ async def test_a_call_weighs_what_its_body_asks(path: str, body: Any, load: Load
     async def receive() -> Any:
         return messages.pop(0)
 
-    scope: Any = {"type": "http", "method": "POST", "path": f"/api/v1/{path}"}
-    await Admission(inner, gate, NoMeter())(scope, receive, None)  # type: ignore[arg-type]
+    verifier, headers = await known()
+    scope: Any = {"type": "http", "method": "POST", "path": f"/api/v1/{path}", "headers": headers}
+    await Admission(inner, gate, NoMeter(), verifier)(scope, receive, None)  # type: ignore[arg-type]
     assert seen == [load]
     assert gate._inside == 0
 
@@ -296,8 +310,9 @@ async def test_bodies_that_never_come_take_no_place(bench: Bench) -> None:
     async def ignored(message: object) -> None:
         pass
 
-    app = Admission(inner, bench.gate, NoMeter())
-    scope: Any = {"type": "http", "method": "POST", "path": "/api/v1/recommendations"}
+    verifier, headers = await known()
+    app = Admission(inner, bench.gate, NoMeter(), verifier)
+    scope: Any = {"type": "http", "method": "POST", "path": "/api/v1/recommendations", "headers": headers}
     room = bench.fill()
     while bench.inside:
         await bench.serve(0.0)
@@ -318,3 +333,43 @@ async def test_bodies_that_never_come_take_no_place(bench: Bench) -> None:
     assert bench.fill() == room
     for task in stuck:
         task.cancel()
+
+
+@pytest.mark.parametrize("held", ["nothing", "unknown", "for pages", "for writing"])
+async def test_nothing_is_read_of_a_question_without_a_token_for_questions(bench: Bench, held: str) -> None:
+    headers: dict[str, list[tuple[bytes, bytes]]] = {"nothing": []}
+    verifier, headers["for writing"] = await known("write")
+    _, headers["unknown"] = await known()
+    text, token = mint_publishable(["https://shop.example"], "page", 0)
+    await verifier._store.add(token)
+    headers["for pages"] = [(b"authorization", f"Bearer {text}".encode())]
+    passed: list[Any] = []
+
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        passed.append(scope["path"])
+
+    async def read() -> Any:
+        raise AssertionError("a body of nobody is read")
+
+    bench.fill()
+    scope: Any = {"type": "http", "method": "POST", "path": "/api/v1/recommendations/batch", "headers": headers[held]}
+    await Admission(inner, bench.gate, NoMeter(), verifier)(scope, read, None)  # type: ignore[arg-type]
+    assert passed == ["/api/v1/recommendations/batch"], "the application says what is wrong, without a place"
+
+
+@pytest.mark.parametrize(("status", "learned"), [(200, True), (400, False), (401, False), (503, False)])
+async def test_how_long_an_answer_takes_is_learned_from_answers_alone(bench: Bench, status: int, learned: bool) -> None:
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        bench.now += 0.5
+        await send({"type": "http.response.start", "status": status, "headers": []})
+
+    async def whole() -> Any:
+        return {"type": "http.request", "body": json.dumps([1] * 100).encode(), "more_body": False}
+
+    async def ignored(message: object) -> None:
+        pass
+
+    verifier, headers = await known()
+    scope: Any = {"type": "http", "method": "POST", "path": "/api/v1/recommendations/batch", "headers": headers}
+    await Admission(inner, bench.gate, NoMeter(), verifier)(scope, whole, ignored)
+    assert (bench.gate._stay > 0) is learned

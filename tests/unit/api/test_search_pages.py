@@ -32,15 +32,15 @@ def served(count: int, degraded: list[str]) -> Served:
         (20, 4, [], None),
         (20, 4, ["als", "pressure"], None),
         (20, 4, ["text"], 24),
-        (20, 4, ["als", "text_content"], 24),
-        (20, 4, ["catalogue"], 24),
-        (20, 0, ["text"], 20),
+        (20, 4, ["als", "text_content"], None),
+        (20, 4, ["catalogue"], None),
+        (20, 0, ["text"], None),
         (MOST_OFFSET - 10, 10, [], MOST_OFFSET),
         (MOST_OFFSET, 10, [], None),
         (MOST_OFFSET, 4, ["text"], None),
     ],
 )
-def test_a_short_page_is_the_last_unless_a_source_failed(
+def test_a_short_page_is_the_last_unless_the_index_failed(
     offset: int, shown: int, degraded: list[str], following: int | None
 ) -> None:
     asked = SearchRequest(query="heat", count=10, offset=offset)

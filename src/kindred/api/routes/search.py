@@ -14,8 +14,8 @@ from kindred.api.schemas.search import MOST_OFFSET, SearchRequest, SearchRespons
 from kindred.api.tokens import READ
 from kindred.recommend.ask import Served, ShownItem
 
-FOUND_BY = {"text", "text_content", "catalogue"}
-"""What an answer says of the parts of a search that failed or were late, and without which results are missing."""
+TEXT = "text"
+"""What an answer says where the index of words failed or was late: what a page holds then says nothing of the next."""
 
 
 @post(
@@ -36,12 +36,13 @@ async def search(data: JSONBody[SearchRequest], platform: Injected, request: Req
 def next_offset(asked: SearchRequest, served: Served) -> int | None:
     """Return where the next page begins; None where nothing is left, or lies beyond what pages reach.
 
-    Where a source failed, a short page does not mean that nothing is left: it goes on behind what was shown.
+    Where the index of words failed, a short page does not mean that nothing is left: it goes on behind what was shown.
+    A page that shows nothing is the last one, whatever failed: a walk over pages ends.
     """
     shown = len(served.items)
-    whole = shown < asked.count and FOUND_BY.isdisjoint(served.degraded)
+    last = not shown or (shown < asked.count and TEXT not in served.degraded)
     behind = asked.offset + shown
-    return None if whole or behind > MOST_OFFSET else behind
+    return None if last or behind > MOST_OFFSET else behind
 
 
 def _response(asked: SearchRequest, served: Served) -> SearchResponse:

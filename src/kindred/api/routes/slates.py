@@ -16,7 +16,15 @@ from kindred.api.problems import problem, unforeseen
 from kindred.api.routes.answers import answered
 from kindred.api.routes.tracking import Tracking
 from kindred.api.schemas.recommendation import RecommendationRequest, to_ask
-from kindred.api.schemas.slates import BatchAnswer, BatchResponse, PageRequest, PageResponse, Row, row_request
+from kindred.api.schemas.slates import (
+    MOST_REQUESTS,
+    BatchAnswer,
+    BatchResponse,
+    PageRequest,
+    PageResponse,
+    Row,
+    row_request,
+)
 from kindred.api.tokens import READ
 from kindred.core.errors import InvalidInput, KindredError
 from kindred.recommend.ask import Served
@@ -29,7 +37,7 @@ class SlatesBody(BatchBody[Batch[RecommendationRequest]]):
     """Reads questions, each alone."""
 
     field = "requests"
-    most = 100
+    most = MOST_REQUESTS
 
 
 @post(

@@ -17,6 +17,9 @@ from kindred.api.schemas.recommendation import (
     Share,
 )
 
+MOST_REQUESTS, MOST_ROWS = 100, 20
+"""Questions that one batch may hold, and rows of one page."""
+
 
 class BatchAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What became of one element: its answer, or the problem that the call alone would have had."""
@@ -48,7 +51,7 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """A question for several rows, the most important first: no item stands in two of them."""
 
     user_id: Id
-    rows: Annotated[tuple[RowRequest, ...], Meta(min_length=1, max_length=20)]
+    rows: Annotated[tuple[RowRequest, ...], Meta(min_length=1, max_length=MOST_ROWS)]
     context: RequestContext = RequestContext()
     return_fields: ReturnFields | None = None
     prefetch: Annotated[bool, Meta(description="the answer is not an exposure")] = False
