@@ -77,7 +77,7 @@ class Stage(Protocol):
         ...
 
     async def tick(self, partition: int, position: Position) -> None:
-        """Do what is due with time alone, `position` being folded. Raises StateWentBack as `fold` does."""
+        """Do what is due with time alone, `position` being folded; raises what `fold` does."""
         ...
 
     def drop(self, partition: int) -> None:
@@ -113,6 +113,9 @@ class Worker:
         self._stage, self._join, self._pace, self._meter = stage, join, pace, meter
         self._wake = asyncio.Event()
         self._owned: dict[int, _Owned] = {}
+        # The fencing number under which the last commit of a partition was refused, and whether that goes on.
+        self._refused: dict[int, int] = {}
+        self._stuck: LeaseHeld | None = None
         self._role: Role = "stopped"
         self._cause = ""
         self._patience = pace.idle_poll
@@ -147,7 +150,8 @@ class Worker:
     async def drain(self, targets: Sequence[Position]) -> None:
         """Return once all targets are folded, by whoever owns their partitions; fold here what nobody else does.
 
-        Raises what a store raises while folding here, InvalidInput for a position that the log lacks.
+        Raises what a store raises while folding here, InvalidInput for a position that the log lacks, LeaseHeld where
+        the log refuses commits of what it says is owned here.
         """
         membership = await self._join()
         try:
@@ -155,6 +159,7 @@ class Worker:
                 await self._settle(await membership.claims())
                 moved = [await self._drain_step(target, membership) for target in behind if target[1] in self._owned]
                 moved += [await self._step(partition, membership) for partition in self._older(behind)]
+                self._check_commits()
                 if not any(moved):
                     await asyncio.sleep(self._pace.idle_poll)
         finally:
@@ -195,6 +200,7 @@ class Worker:
                     self._patience = self._pace.idle_poll
                 else:
                     await self._idle()
+                self._check_commits()
                 delay = self._pace.retry_first
             except Exception as error:
                 self._drop_all()
@@ -236,11 +242,30 @@ class Worker:
             self._begin_anew(partition, error)
             return False
         except LeaseHeld as error:
-            # The state has it; its next owner, who may be this one again, folds on from there.
-            _logger.info("group %s: %s", self._stage.name, error.detail)
-            self._drop(partition)
+            self._give_up(partition, owned.fence, error)
             return False
+        self._refused.pop(partition, None)
         return True
+
+    def _give_up(self, partition: int, fence: int, error: LeaseHeld) -> None:
+        """Drop a partition whose commit the log refused: its next owner folds on from where the state stands.
+
+        That may be this worker again, under another fencing number. Under the same one nobody else has it, and it
+        would be folded and refused for ever.
+        """
+        if self._refused.get(partition) == fence:
+            self._stuck = error
+        else:
+            _logger.info("group %s: %s", self._stage.name, error.detail)
+            self._meter.count("consumer_stalls", group=self._stage.name)
+        self._refused[partition] = fence
+        self._drop(partition)
+
+    def _check_commits(self) -> None:
+        """Raise LeaseHeld where the log refuses commits of a partition that is still this worker's."""
+        stuck, self._stuck = self._stuck, None
+        if stuck is not None:
+            raise stuck
 
     async def _standing(self, partition: int, owned: _Owned) -> Position:
         """Return the state's watermark; raise StateWentBack where it lacks what was folded into it."""
@@ -264,6 +289,8 @@ class Worker:
                 await self._stage.tick(partition, owned.position)
             except StateWentBack as error:
                 self._begin_anew(partition, error)
+            except LeaseHeld as error:
+                self._give_up(partition, owned.fence, error)
         await _pause(self._wake.wait(), self._patience)
         self._patience = self._pace.idle_poll if self._wake.is_set() else min(2 * self._patience, self._pace.idle_most)
         self._wake.clear()

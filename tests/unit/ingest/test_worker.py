@@ -6,7 +6,7 @@ import pytest
 
 from kindred.adapters.memory.event_log import MemoryEventLog
 from kindred.adapters.memory.leases import MemoryLeases
-from kindred.core.errors import InvalidInput, StoreUnavailable
+from kindred.core.errors import InvalidInput, LeaseHeld, StoreUnavailable
 from kindred.core.position import START, Position
 from kindred.ingest.membership import LeasedMembership, join
 from kindred.ingest.worker import PaceConfig, Worker
@@ -27,6 +27,7 @@ class KeepingStage:
     """Keeps records by position; `trouble` is raised by the fold as often as it is there."""
 
     name = "consumer"
+    idle_commits = False
 
     def __init__(self, log, kept: Kept) -> None:
         self.log, self.kept = log, kept
@@ -35,6 +36,7 @@ class KeepingStage:
         self.dropped: list[int] = []
         self.buried: list[Position] = []
         self.ticks = 0
+        self.refused: set[int] = set()
         self.pause: asyncio.Event | None = None
 
     async def watermark(self, partition):
@@ -59,14 +61,31 @@ class KeepingStage:
 
     async def _moved(self, end):
         self.kept.watermarks[end.partition] = max(end, await self.watermark(end.partition))
+        self._check(end.partition)
         await self.log.commit(self.name, end)
         return end
 
     async def tick(self, partition, position):
         self.ticks += 1
+        if self.idle_commits:
+            self._check(partition)
+
+    def _check(self, partition):
+        if partition in self.refused:
+            raise LeaseHeld(f"partition {partition} is not this consumer's")
 
     def drop(self, partition):
         self.dropped.append(partition)
+
+
+class Stalls(NoMeter):
+    """Counts what was refused."""
+
+    def __init__(self) -> None:
+        self.count_of = dict[str, float]()
+
+    def count(self, name, amount=1.0, **labels):
+        self.count_of[name] = self.count_of.get(name, 0.0) + amount
 
 
 class Crew:
@@ -74,6 +93,7 @@ class Crew:
 
     def __init__(self, log, leases=None) -> None:
         self.log, self.leases, self.kept = log, leases or MemoryLeases(), Kept()
+        self.meter = Stalls()
         self.members = []
         self.running = []
 
@@ -86,7 +106,7 @@ class Crew:
             self.members.append(member)
             return member
 
-        return Worker(stage, enter, PACE, NoMeter()), stage
+        return Worker(stage, enter, PACE, self.meter), stage
 
     def start(self) -> tuple[Worker, KeepingStage, asyncio.Event]:
         worker, stage = self.worker()
@@ -168,6 +188,46 @@ async def test_a_failing_step_is_tried_again_from_where_the_state_stands(crew):
     assert stage.buried == []
     await until(lambda: worker.status.role == "owner")
     assert worker.status.cause == ""
+
+
+@pytest.mark.parametrize("idle", [False, True])
+async def test_commits_that_are_refused_for_ever_are_seen(crew, idle):
+    """The claim stays while the log takes none of its commits: the worker says so, and folds the other partitions."""
+    worker, stage, _ = crew.start()
+    stage.idle_commits = idle
+    await until(lambda: len(worker.status.positions) == 4)
+    stage.refused = {0}
+    expected = await crew.append(0 if idle else 40)
+    await until(lambda: worker.status.role == "stalled")
+    assert worker.status.cause == "LeaseHeld: partition 0 is not this consumer's"
+    await until(lambda: crew.meter.count_of.get("consumer_stalls", 0) > 3)
+    assert stage.dropped.count(0) > 3
+    ends = {end.partition: end for end in await crew.log.ends()}
+    await until(lambda: all(crew.kept.watermarks.get(part, end) == end for part, end in ends.items() if part))
+    stage.refused = set()
+    await until(lambda: crew.kept.data == expected)
+    await until(lambda: worker.status.role == "owner" and len(worker.status.positions) == 4)
+
+
+async def test_a_commit_that_is_refused_once_is_counted_and_stalls_nothing(crew, monkeypatch):
+    """The partition was another's for a moment: it comes back under another number."""
+    worker, stage, _ = crew.start()
+    said = []
+    monkeypatch.setattr(worker, "_stalled", said.append)
+    await until(lambda: len(worker.status.positions) == 4)
+    stage.trouble = [LeaseHeld("partition 1 is not this consumer's")]
+    expected = await crew.append(40)
+    await until(lambda: crew.kept.data == expected)
+    assert crew.meter.count_of == {"consumer_stalls": 1.0}
+    assert not said
+
+
+async def test_a_drain_says_that_commits_are_refused_for_ever(crew):
+    worker, stage = crew.worker()
+    await crew.append(40)
+    stage.refused = {2}
+    with pytest.raises(LeaseHeld, match="partition 2"):
+        await worker.drain(await crew.log.ends())
 
 
 @pytest.mark.parametrize("busy", [False, True])
