@@ -98,9 +98,10 @@ class Attributes:
     def apply(self, latest: Mapping[int, Item]) -> None:
         """Take over items that changed, by ordinal."""
         if self._schema is not None:
+            before = len(self.known)
             self._schema.learn(latest.values())
             if self._keeps_all:
-                self._add_columns()
+                self._add_columns(list(self.known)[before:])
             for parts, column in self._columns.items():
                 _put(column, parts, latest)
 
@@ -162,15 +163,16 @@ class Attributes:
                     return
         self._admit(schema or self._schema, columns, wanted)
 
-    def _add_columns(self) -> None:
-        """Begin columns of attributes that are new, and end those of too many different values."""
+    def _add_columns(self, met: Sequence[Parts]) -> None:
+        """Begin columns of attributes met for the first time, and end those of too many different values.
+
+        A later beginning would leave out all items before: whoever asks for such a column reads the catalogue.
+        """
         for parts in [parts for parts, column in self._columns.items() if column.distinct > MOST_WORDS]:
             del self._columns[parts]
             self._too_large.add(parts)
-        for parts in self.known:
-            room = len(self._columns) < MOST_STORED and parts not in self._too_large
-            if room and parts[0] == ATTRIBUTES and parts not in self._columns:
-                self._columns[parts] = Column()
+        for parts in met[: MOST_STORED - len(self._columns)]:
+            self._columns[parts] = Column()
 
     def _take(self, schema: Schema | None, columns: dict[Parts, Column], items: Mapping[int, Item]) -> None:
         if schema is not None:

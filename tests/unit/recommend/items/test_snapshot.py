@@ -109,6 +109,26 @@ async def test_attributes_that_are_not_mapped_are_read(tmp_path, monkeypatch):
         assert min(feed.read) == 0
 
 
+async def test_a_column_holds_all_items_since_its_attribute_was_first_met_or_is_not_stored(tmp_path, monkeypatch):
+    """A place that an attribute of too many texts leaves is for those that no earlier item has."""
+    monkeypatch.setattr(attributes, "MOST_STORED", 2)
+    monkeypatch.setattr(attributes, "MOST_WORDS", 3)
+    table = ItemTable.of([_change(o, o + 1, attributes=_words(o)) for o in range(4)], attributes=True)
+    table.apply([_change(o, o + 1, attributes=_words(o)) for o in range(4, 8)])
+    table.save(tmp_path)
+    feed = Feed(*(_change(o, o + 1, attributes=_words(o)) for o in range(8)))
+    for name, expected, start in (("colour", [True] * 8, 0), ("late", [False] * 4 + [True] * 4, 8)):
+        parts, opened = ("attributes", name), ItemTable.open(tmp_path)
+        feed.read.clear()
+        assert await opened.metadata.read([parts], feed, lambda opened=opened: opened.seq)
+        assert opened.metadata.column(parts).within(["red"], None, 8).tolist() == expected
+        assert min(feed.read) == start
+
+
+def _words(ordinal: int) -> dict[str, object]:
+    return {"id": f"x{ordinal}", "size": 1, "colour": "red"} | ({"late": "red"} if ordinal >= 4 else {})
+
+
 @pytest.mark.parametrize("name", ["stock.npy", "edge_times.npy", "tags/item_values.npy", "tags/name_offsets.npy"])
 def test_a_damaged_file_is_named(folder, name):
     np.save(folder / name, np.zeros((3, 2), np.int16))
