@@ -23,7 +23,11 @@ SIGNS: dict[str, Callable[[Any, Any], Any]] = {
     ">=": operator.ge,
 }
 _FIRST = 1024
-_ARRAYS: dict[str, type] = {"numbers": np.float64, "codes": np.int32, "listed": np.bool_}
+_ARRAYS: dict[str, tuple[type, object]] = {
+    "numbers": (np.float64, np.nan),
+    "codes": (np.int32, -1),
+    "listed": (np.bool_, False),
+}
 _PAIRS, _WORDS = ("pair_rows", "pair_codes"), "words"
 _WORD_BYTES = 150
 _PARTS_KEPT = 16
@@ -85,6 +89,7 @@ class Column:
         self._code_of: dict[tuple[type, Word], int] = {}
         self._moments: NDArray[np.int64] = np.empty(0, np.int64)
         self._matches: dict[str, Mask] = {}
+        self._size = 0
         self._room = _FIRST
 
     @property
@@ -114,7 +119,7 @@ class Column:
         for name in _ARRAYS:
             array = getattr(self, f"_{name}")
             if array is not None:
-                save_array(folder, name, array[:size])
+                save_array(folder, name, array[:size], room=True)
         for name, array in zip(_PAIRS, self._pairs, strict=True):
             save_array(folder, name, array)
         save_json(folder, _WORDS, self._words)
@@ -126,11 +131,11 @@ class Column:
         column._cover(size)
         if folder is None:
             return column
-        for name, kind in _ARRAYS.items():
+        for name, (kind, _) in _ARRAYS.items():
             path = folder / f"{name}.npy"
             if path.exists() and size:
                 setattr(column, f"_{name}", mapped(path, kind, size))
-        column._room = size or column._room
+                column._room = len(getattr(column, f"_{name}"))
         rows, codes = (load_array(folder, name, np.int32, (None,)) for name in _PAIRS)
         column._pairs = (rows, codes)
         column._words = load_json(folder, _WORDS, list[str | bool | float])
@@ -206,12 +211,18 @@ class Column:
     def _cover(self, size: int) -> None:
         if size > self._room:
             self._room = max(size, 2 * self._room)
-        for name, blank in (("_numbers", np.nan), ("_codes", -1), ("_listed", False)):
-            array = getattr(self, name)
-            if array is not None and len(array) < self._room:
+        before, self._size = self._size, max(self._size, size)
+        for name, (_, blank) in _ARRAYS.items():
+            array = getattr(self, f"_{name}")
+            if array is None:
+                continue
+            if len(array) < self._room:
                 grown = np.full(self._room, blank, array.dtype)
-                grown[: len(array)] = array
-                setattr(self, name, grown)
+                grown[:before] = array[:before]
+                setattr(self, f"_{name}", grown)
+            else:
+                # What stands in the room of a mapped file means nothing.
+                array[before : self._size] = blank
 
     def _put_numbers(self, rows: Ordinals, values: Sequence[object]) -> None:
         numbers = [_number(value) for value in values]

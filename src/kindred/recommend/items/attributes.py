@@ -75,9 +75,9 @@ class Attributes:
             store_attributes(folder, self._columns, self.known, seq, size)
 
     @classmethod
-    def open(cls, folder: Path) -> Self:
+    def open(cls, folder: Path, budget: int = BUDGET) -> Self:
         """Return attributes whose columns are mapped from `folder` when they are asked for; raise BundleCorrupt."""
-        attributes = cls()
+        attributes = cls(budget)
         attributes._stored = StoredAttributes.open(folder)
         return attributes
 
@@ -104,6 +104,8 @@ class Attributes:
                 self._add_columns(list(self.known)[before:])
             for parts, column in self._columns.items():
                 _put(column, parts, latest)
+            if not self._keeps_all:
+                self._fit()
 
     async def read(self, names: Iterable[Parts], catalog: CatalogStore, seq: Callable[[], int]) -> bool:
         """Have the columns of those attributes that some item has; `seq()`: how far changes were applied.
@@ -184,9 +186,13 @@ class Attributes:
                 del columns[parts]
 
     def _admit(self, schema: Schema | None, columns: Mapping[Parts, Column], wanted: Sequence[Parts]) -> None:
-        """Keep columns; drop others for them, then of those wanted together what has no room beside the rest."""
+        """Keep columns, and drop others for them."""
         self._schema = schema
         self._columns.update({parts: column for parts, column in columns.items() if parts in self.known})
+        self._fit(wanted)
+
+    def _fit(self, wanted: Sequence[Parts] = ()) -> None:
+        """Drop what has no room: the longest unused first, of those wanted together what has none beside the rest."""
         sizes = {parts: column.nbytes for parts, column in self._columns.items()}
         self._sizes |= sizes
         taken = sum(sizes.values())

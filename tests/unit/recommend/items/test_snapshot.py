@@ -1,6 +1,7 @@
 """The table as a bundle holds it: mapped, private to each process, and refused where it is damaged."""
 
 import shutil
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -127,6 +128,39 @@ async def test_a_column_holds_all_items_since_its_attribute_was_first_met_or_is_
 
 def _words(ordinal: int) -> dict[str, object]:
     return {"id": f"x{ordinal}", "size": 1, "colour": "red"} | ({"late": "red"} if ordinal >= 4 else {})
+
+
+async def test_a_new_item_copies_no_mapped_column(tmp_path):
+    """Its row is in the room behind the items of the bundle, where nothing is known of those that were skipped."""
+    size = 200_000
+    kinds = [{"size": float(o), "name": "ab"[o % 2], "parts": ["x"]} for o in range(2)]
+    ItemTable.of((_change(o, o + 1, attributes=kinds[o % 2]) for o in range(size)), attributes=True).save(tmp_path)
+    table, feed = ItemTable.open(tmp_path), Feed()
+    names = [("attributes", name) for name in ("size", "name", "parts")]
+    assert await table.metadata.read(names, feed, lambda: table.seq)
+    tracemalloc.start()
+    table.metadata.apply({size + 2: Item(item_id="new", attributes=kinds[1])})
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert taken < size
+    columns = [table.metadata.column(name) for name in names]
+    new = np.array([size, size + 1, size + 2], np.int32)
+    assert [column.has(new, size + 3).tolist() for column in columns] == [[False, False, True]] * 3
+    assert columns[0].ordered("<", 9.0, new, size + 3).tolist() == [False, False, True]
+    assert columns[1].within(["a"], new, size + 3).tolist() == [False] * 3
+
+
+async def test_columns_that_outgrow_their_memory_are_dropped(tmp_path):
+    """What new items add counts: the column that was not asked for the longest goes first."""
+    ItemTable.of((_described(o) for o in range(SIZE)), attributes=True).save(tmp_path)
+    table, feed = ItemTable.open(tmp_path), Feed()
+    table.metadata = Attributes.open(tmp_path / "attributes", 40_000)
+    assert await table.metadata.read(NAMES[:2], feed, lambda: table.seq)
+    table.metadata.column(NAMES[0])
+    table.metadata.apply({4_000: Item(item_id="far", attributes={"size": 1.0})})
+    assert table.metadata.column(NAMES[0]).has(np.array([4_000], np.int32), 4_001).tolist() == [True]
+    with pytest.raises(KeyError):
+        table.metadata.column(NAMES[1])
 
 
 @pytest.mark.parametrize("name", ["stock.npy", "edge_times.npy", "tags/item_values.npy", "tags/name_offsets.npy"])
