@@ -218,6 +218,19 @@ async def test_shares_add_up_to_the_score(platform):
     assert columns["score"].max() > 0.2
 
 
+async def test_the_season_keeps_its_best_few_in_and_no_more(platform):
+    """Two hundred may be due: they are not to take half of the places from what the user likes."""
+    query, items = await asked(platform), np.arange(100, dtype=np.int32)
+    due = np.where(items < 80, (items * 37 % 80) / 80, np.nan).astype(np.float32)
+    scores = [
+        ModelScores(platform.world).score(query, Candidates(items, columns))["coarse"]
+        for columns in ({}, {"raw.season": due})
+    ]
+    kept = np.flatnonzero(scores[1] != scores[0])
+    assert kept.tolist() == sorted(np.argsort(-due)[:30].tolist())
+    np.testing.assert_allclose(scores[1][kept], scores[0][kept] + 1, rtol=1e-6)
+
+
 # --- reasons
 
 

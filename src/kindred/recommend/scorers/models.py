@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kindred.core.candidates import Candidates, Floats, Ordinals
+from kindred.core.candidates import Candidates, Floats, Mask, Ordinals
 from kindred.core.query import Query
 from kindred.models.arrays import values_at
 from kindred.models.blend import SEGMENT, normalised
@@ -20,14 +20,16 @@ from kindred.recommend.world import World
 
 # A model that the blend gives nothing still keeps its best candidates in, for users and items without evidence.
 LEAST = 0.02
+SEASONAL = 30
+"""How many items of the season stay in whatever their score: all that are due would be half of what is ranked."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelScores:
     """Scores candidates by all models and puts them on one scale: columns `model.<name>`, the best candidate 1.
 
-    `coarse` is their sum by the user's weights; new items, those of the season, what goes with the item on screen
-    and what rules ask for stay in whatever their score, since later stages want them.
+    `coarse` is their sum by the user's weights; new items, the 30 that stand out most in the season, what goes with the
+    item on screen and what rules ask for stay in whatever their score, since later stages want them.
     """
 
     world: World
@@ -50,8 +52,8 @@ class ModelScores:
         on_screen = candidates.column("raw.on_screen")
         scaled = normalised(np.stack([*(raw[name] for name in names), on_screen]).astype(np.float32, copy=False))
         coarse = np.maximum(self._weights.of_user(self.world, query), np.float32(LEAST)) @ scaled[:-1]
-        asked = [candidates.column(name) for name in ("raw.new", "raw.season", PROMOTED)]
-        wanted = ~np.isnan([*asked, on_screen]).all(axis=0)
+        asked = [candidates.column("raw.new"), candidates.column(PROMOTED), on_screen]
+        wanted = ~np.isnan(asked).all(axis=0) | _highest(candidates.column("raw.season"), SEASONAL)
         columns = {f"model.{name}": row for name, row in zip((*names, "on_screen"), scaled, strict=True)}
         return {**columns, "coarse": coarse + wanted}
 
@@ -81,3 +83,10 @@ class ModelScores:
             "trending": trend(self.world, query).score(items),
             "country": popular if country is None else country.score_candidates(items),
         }
+
+
+def _highest(values: Floats, k: int) -> Mask:
+    """Say which values (n,) are the k highest of those that are not NaN, ties by place."""
+    highest: Mask = np.zeros(len(values), np.bool_)
+    highest[np.argsort(-values, kind="stable")[:k]] = True
+    return highest & ~np.isnan(values)
