@@ -204,7 +204,7 @@ class Follower:
             self._world = await self._build(*await open_layers(self._stores.models, version))
             self._refused = None
             self._meter.count("bundle_swaps")
-        except (BundleError, NotFound) as error:
+        except (BundleError, NotFound, StoreFull) as error:
             self._refused_until = time.monotonic() + REFUSED_AGAIN
             if not refused:
                 _logger.warning("bundle %s is refused: %s", version, error.detail)

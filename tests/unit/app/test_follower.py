@@ -229,6 +229,22 @@ async def test_a_new_bundle_takes_back_that_the_one_before_it_was_full(platform,
     assert platform.follower.crowded is None
 
 
+async def test_a_bundle_that_there_is_no_room_for_is_refused_and_the_one_before_it_serves(platform, monkeypatch):
+    """Else all of its models would be opened again ten times a second, and the server would not be ready."""
+
+    def full(manifest, *_):
+        looks.append(manifest.version)
+        raise StoreFull("50,000 fit beside the bundle")
+
+    looks = []
+    monkeypatch.setattr(following, "open_models", full)
+    await _succeed(platform)
+    await platform.follower.step()
+    assert (looks, platform.world.models.version) == (["b2"], "b1")
+    assert platform.serving.ready() == []
+    assert "50,000 fit" in platform.serving.warnings()[0]
+
+
 async def test_a_trace_goes_without_an_older_bundle_that_has_no_room_here(platform, monkeypatch):
     def full(*_):
         raise StoreFull("50,000 fit beside the bundle")
