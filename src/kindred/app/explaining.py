@@ -12,7 +12,7 @@ from kindred.features.users import preference_version
 from kindred.pipeline.funnel import Funnel
 from kindred.pipeline.runner import SLATE, Runner
 from kindred.ports.operations import TraceStore
-from kindred.recommend.effects.replay import ReplayRecord, decode_replay, digest_of
+from kindred.recommend.effects.replay import ReplayRecord, decode_replay, digest_of, rules_hash
 from kindred.recommend.explainers.moved import moved
 from kindred.recommend.reserves.reserve import Grade
 from kindred.recommend.why_not import WhyNot, watch, why_not
@@ -69,6 +69,8 @@ def _changed(world: World, query: Query, record: ReplayRecord, shown: Candidates
         causes.append(f"bundle {record.bundle} is not kept any more: this is from bundle {world.models.version}")
     if preference_version(query.scratch.get("record")) != record.preference:
         causes.append("more is known of the user since")
+    if rules_hash(query.params.rules) != record.rules:
+        causes.append("the placement's rules of then are not known any more")
     if world.table.seq != record.catalogue:
         causes.append("the catalogue has changed since")
     if digest_of(shown) != record.digest:

@@ -11,6 +11,7 @@ import msgspec
 
 from kindred.core.clock import Clock
 from kindred.core.errors import ConfigError, Conflict, KindredError, NotFound
+from kindred.core.rules import Rule
 from kindred.ports.rules import RuleStore, RuleVersion
 from kindred.ports.telemetry import Meter
 from kindred.recommend.config import PlacementConfig
@@ -92,6 +93,14 @@ class LivePlacements:
         if not about or about[0].version != version:
             raise NotFound(f"there is no version {version} of the placements; the newest is {newest.version}")
         return await self._read(about[0])
+
+    async def rules(self, placement: str, version: int) -> tuple[Rule, ...]:
+        """Return the rules of a placement in a version; none where that cannot be read any more."""
+        with contextlib.suppress(KindredError):
+            made = self.now if version == self.now.version else await self.read(version)
+            found = made.by_name.get(placement)
+            return () if found is None else found.rules
+        return ()
 
     async def history(self, below: int | None, most: int) -> list[RuleVersion]:
         """Return up to `most` versions with a smaller number than `below`, newest first."""

@@ -202,7 +202,8 @@ class Serving:
             with contextlib.suppress(NotFound, BundleError, StoreFull):
                 world = await self._follower.kept(record.bundle)
                 recommending, searching = self._funnels(world)
-        query = replay_query(record, request_id)
+        rules = await self._placements.rules(record.placement, record.placements_version) if record.rules else ()
+        query = replay_query(record, request_id, rules)
         query.where = await let_through(world, asked_by(query))
         return world, recommending if record.search is None else searching, query
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from kindred.cli.output import note
-from kindred.cli.session import read_settings
+from kindred.cli.session import read_settings, take_over
 from kindred.core.clock import DAY
 from kindred.core.errors import ConfigError, InvalidInput
 
@@ -44,8 +44,7 @@ async def run(
     # As a server would: what is kept is found under all that ranking depends on.
     app = await build_app(settings)
     try:
-        await app.follower.step()
-        await app.placements.step()
+        await take_over(app)
 
         async def rank(user_id: str) -> "Grade":
             return await app.serving.precompute(Ask(user_id=user_id, placement=placement))

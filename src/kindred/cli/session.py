@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from kindred.cli.output import note
+from kindred.core.errors import ConfigError
+
 if TYPE_CHECKING:
     from kindred.app.app import App
     from kindred.app.stores import Stores
@@ -50,11 +53,22 @@ async def opened_app(settings: "Settings | None" = None, *, answering: bool = Tr
     app = await build_app(_unlogged(settings or read_settings()))
     try:
         if answering:
-            await app.follower.step()
-            await app.placements.step()
+            await take_over(app)
         yield app
     finally:
         await app.close()
+
+
+async def take_over(app: "App") -> None:
+    """Take over the catalogue, the active bundle and the placements.
+
+    A version of those that this release cannot use is said and left alone, as a server leaves it.
+    """
+    await app.follower.step()
+    try:
+        await app.placements.step()
+    except ConfigError as error:
+        note(f"{error.detail}; going on as a server that starts now: with the placements of the settings")
 
 
 def _unlogged(settings: "Settings") -> "Settings":

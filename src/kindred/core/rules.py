@@ -6,10 +6,12 @@ from msgspec import Meta
 
 from kindred.core.config import Config, unknown_key
 from kindred.core.errors import ConfigError
+from kindred.core.ids import id_fault
 
 MOST_RULES = 50
 _KINDS = ("pin", "boost", "bury", "promote")
-_Names = Annotated[tuple[str, ...], Meta(max_length=100)]
+_Ids = Annotated[tuple[str, ...], Meta(max_length=100)]
+_Names = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...], Meta(max_length=100)]
 
 
 class Rule(Config, frozen=True, kw_only=True):
@@ -23,7 +25,7 @@ class Rule(Config, frozen=True, kw_only=True):
     """
 
     kind: str = "boost"
-    items: _Names = ()
+    items: _Ids = ()
     categories: _Names = ()
     tags: _Names = ()
     slot: Annotated[int, Meta(ge=1, le=100)] | None = None
@@ -42,6 +44,9 @@ class Rule(Config, frozen=True, kw_only=True):
             raise ConfigError("rules: pin needs one id in `items`, and neither `categories` nor `tags`")
         if not (self.items or self.categories or self.tags):
             raise ConfigError(f"rules: {self.kind} needs `items`, `categories` or `tags`")
+        for fault in map(id_fault, self.items):
+            if fault is not None:
+                raise ConfigError(f"rules: an id in `items` {fault}")
         if self.kind == "bury" and (self.factor or 0) > 1:
             raise ConfigError(f"rules: bury needs a `factor` of at most 1, is {self.factor:g}")
         if self.kind in ("boost", "promote") and (self.factor or 0) < 1:

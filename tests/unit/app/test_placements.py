@@ -8,7 +8,7 @@ import pytest
 from tests.unit.recommend.world import NOW, Platform, build
 
 from kindred.adapters.memory.rules import MemoryRules
-from kindred.app.placements import SETTINGS, LivePlacements
+from kindred.app.placements import SETTINGS, LivePlacements, Placements
 from kindred.core.clock import FixedClock
 from kindred.core.errors import ConfigError, Conflict, NotFound, StoreUnavailable
 from kindred.core.event import Served, decode_event, encode_event
@@ -173,6 +173,36 @@ async def test_an_answer_says_under_which_version_it_was_asked(platform: Platfor
     events = [decode_event(record.data) for record in await platform.stores.log.read(START, 1_000) if record.data]
     logged = {event.request_id: event.placements_version for event in events if isinstance(event, Served)}
     assert (logged[before.request_id], logged[after.request_id]) == (0, 1)
+
+
+RULES = [{"kind": "boost", "items": [f"item-{n:0100}-{rule}" for n in range(100)], "factor": 2} for rule in range(10)]
+
+
+async def test_a_record_holds_no_rules_and_is_answered_again_under_those_of_its_version(platform: Platform) -> None:
+    live = placements_of(platform)
+    last = ids(await platform.ask("u1"))[-1]
+    await live.put({"home": {"rules": [*pin(last)["home"]["rules"], *RULES]}}, 0, "ann", "", False)
+    served = await platform.ask("u1")
+    await live.put({}, 1, "ann", "", False)
+    await platform.serving._follow_ups.done_with(served.request_id)
+    kept = await platform.stores.traces.get(served.request_id)
+    assert len(kept) <= 2_048
+    trace = await platform.serving.trace(served.request_id)
+    assert (trace.exact, trace.cause) == (True, None)
+    assert (await platform.serving.why_not(served.request_id, last)).slot == 1
+
+
+async def test_rules_of_the_settings_that_were_changed_since_are_named(platform: Platform) -> None:
+    live = placements_of(platform)
+    last = ids(await platform.ask("u1"))[-1]
+    pinned = msgspec.convert(pin(last)["home"], PlacementConfig)
+    live.now = Placements({**live.configured, "home": pinned})
+    served = await platform.ask("u1")
+    assert (await platform.serving.trace(served.request_id)).exact
+    live.now = Placements(live.configured)
+    trace = await platform.serving.trace(served.request_id)
+    assert not trace.exact
+    assert "rules of then" in trace.cause
 
 
 def test_records_of_earlier_releases_are_read() -> None:

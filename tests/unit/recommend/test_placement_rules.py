@@ -166,6 +166,9 @@ def check(served, share, most, count, tags, exclude_items):
         ({"kind": "boost", "tags": ["a"], "factor": 101.0}, "factor"),
         ({"kind": "bury", "tags": ["a"], "factor": 1.5}, "at most 1"),
         ({"kind": "promote", "tags": ["a"], "factor": 2.0}, "promote needs `cap`"),
+        ({"items": ["a", "b" * 129], "factor": 2.0}, "`items` must have 1 to 128 characters, has 129"),
+        ({"items": ["a\0"], "factor": 2.0}, "`items` must not contain control characters"),
+        ({"categories": ["c" * 257], "factor": 2.0}, "length <= 256"),
     ],
 )
 def test_a_rule_that_makes_no_sense_says_what_to_change(fields, said):

@@ -11,6 +11,7 @@ import xxhash
 from kindred.core.candidates import Candidates
 from kindred.core.query import Context, Filters, Params, Query, SearchTerms
 from kindred.core.rng import seed_of
+from kindred.core.rules import Rule
 from kindred.core.slate import Slate
 from kindred.core.trace import Trace
 from kindred.features.users import preference_version
@@ -39,7 +40,8 @@ class ReplayRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     `shown` is what it answered, `before` what stood on earlier pages or in rows above. `preference`: the user's
     preference version; `catalogue`: the place in the catalogue's feed that the server had come to; `digest`: of
-    what was answered, with scores; `degraded`: what it was made without; `placements_version`: as in the query.
+    what was answered, with scores; `degraded`: what it was made without; `placements_version`: as in the query;
+    `rules`: a hash of those of the placement, which `params` is without: the version has them.
     """
 
     user_id: str
@@ -63,9 +65,12 @@ class ReplayRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     digest: int = 0
     degraded: list[str] = []
     placements_version: int = 0
+    rules: int = 0
 
 
 _encode = msgspec.msgpack.Encoder().encode
+_MOST_HASHES = 1_000
+_hashes: dict[int, tuple[tuple[Rule, ...], int]] = {}
 
 
 def encode_replay(record: ReplayRecord) -> bytes:
@@ -85,9 +90,23 @@ def digest_of(shown: Candidates) -> int:
     return digest.intdigest()
 
 
-def replay_query(record: ReplayRecord, request_id: str) -> Query:
-    """Return the query that the record answers, with its full trace wanted."""
+def rules_hash(rules: tuple[Rule, ...]) -> int:
+    """Return a hash of a placement's rules, 0 for none; those of each placement are hashed once."""
+    if not rules:
+        return 0
+    # By identity, which the entry itself keeps from being given to others.
+    known = _hashes.get(id(rules))
+    if known is None:
+        if len(_hashes) >= _MOST_HASHES:
+            _hashes.clear()
+        known = _hashes[id(rules)] = (rules, xxhash.xxh3_64_intdigest(_encode(rules)))
+    return known[1]
+
+
+def replay_query(record: ReplayRecord, request_id: str, rules: tuple[Rule, ...] = ()) -> Query:
+    """Return the query that the record answers, under the placement's `rules`, with its full trace wanted."""
     values: dict[str, Any] = {name: getattr(record, name) for name in _ASKED}
+    values["params"] = msgspec.structs.replace(record.params, rules=rules)
     return Query(request_id=request_id, want_trace=True, shown=record.before, **values)
 
 
@@ -123,7 +142,7 @@ class ReplayLog:
             received=query.received,
             context=query.context,
             filters=query.filters,
-            params=query.params,
+            params=msgspec.structs.replace(query.params, rules=()) if query.params.rules else query.params,
             search=query.search,
             bundle=slate.bundle,
             state_version=str(slate.state_version),
@@ -137,4 +156,5 @@ class ReplayLog:
             digest=digest_of(slate.candidates),
             degraded=slate.degraded,
             placements_version=query.placements_version,
+            rules=rules_hash(query.params.rules),
         )
