@@ -23,7 +23,7 @@ from benchmarks import (
 )
 from benchmarks.quality import cold_start, diversity, funnel, search, season
 from benchmarks.scale import funnel as large
-from benchmarks.scale import growth, masks
+from benchmarks.scale import growth, masks, swap
 
 TABLES = {
     "latency": latency.main,
@@ -53,6 +53,7 @@ ON_REQUEST = {
     "season": season.main,
     "growth": growth.main,
     "masks": masks.main,
+    "swap": swap.main,
 }
 
 
