@@ -5,7 +5,8 @@ start (after half an hour of silence) and after every third event of it; so nobo
 something new, and what answers is a reserve ranked again (warm), seldom one as it stands (fresh). With `--ahead` an
 active user's reserve is made anew each night, as by `kindred precompute`.
 
-An answer is stale when it was built from another version of its user than could be read when the request began, or
+An answer is stale when it was built from another version of its user than could be read when the request began (a fresh
+one from its reserve's, every other one from that of the record that its stages had before them when it was ranked), or
 shows what the user had dealt with, or an item that was sold out by then: every 25th request, one that was just shown.
 """
 
@@ -90,7 +91,8 @@ class Watch:
         note = reserves._note
 
         def noted(request: Request, grade: Grade, level: str, reserve: Reserve | None) -> None:
-            built = reserve.version if reserve is not None and grade is Grade.FRESH else request.version
+            scored = preference_version(request.query.scratch.get("record"))
+            built = reserve.version if reserve is not None and grade is Grade.FRESH else scored
             self.last = (str(grade), level, built)
             note(request, grade, level, reserve)
 

@@ -42,20 +42,20 @@ def line_of(stage: str) -> Line:
 def lines(stages: Stages, processor: float) -> Iterator[tuple[str, float | None, float, list[str]]]:
     """Yield each line with its limit, what was found, and its stages; `processor`: milliseconds of the whole request.
 
-    Stages are timed by the clock, so where many requests wait for one core they add up to more than the processor did.
-    What lies between stages is told apart, and what lies outside of the request: HTTP and what follows an answer.
+    What the processor spent outside of the stages is HTTP, what follows an answer, and what lies between stages. Stages
+    are timed by the clock, so where they wait for one another or for stores that is too little, even below zero: the
+    last line tells how long a request took by the clock, to judge it by.
     """
-    whole, inside = stages[WHOLE][0], {name: one for name, one in stages.items() if name != WHOLE}
+    inside = {name: one for name, one in stages.items() if name != WHOLE}
+    outside = processor - sum(spent for spent, _ in inside.values())
     for line in BUDGET:
         mine = [name for name in inside if line_of(name) is line]
-        outside = max(processor - whole, 0.0) if line is HTTP else 0.0
         said = [f"{name.partition(' · ')[2]} {inside[name][0]:.2f}" for name in mine]
         if line is HTTP:
-            said.append(f"HTTP and what follows an answer {outside:.2f}")
-        yield line.name, line.limit, outside + sum(inside[name][0] for name in mine), said
-    between = whole - sum(spent for spent, _ in inside.values())
-    yield "between stages, and waiting", None, between, []
+            said.append(f"HTTP, what follows an answer, between stages {outside:.2f}")
+        yield line.name, line.limit, sum(inside[name][0] for name in mine) + outside * (line is HTTP), said
     yield "processor, all", sum(line.limit for line in BUDGET), processor, []
+    yield "by the clock, from question to answer", None, stages[WHOLE][0], []
 
 
 def table_of(stages: Stages, processor: float) -> Table:

@@ -36,6 +36,20 @@ async def test_answers_from_an_older_version_are_counted(played):
     assert played.stale["version"] == 10
 
 
+async def test_answers_ranked_by_a_record_that_was_left_lying_are_counted(played):
+    runner, first = played.app.serving._reserves._runner, []
+    ask = runner.ask
+
+    async def asked(funnel, query, recorder):
+        await ask(funnel, query, recorder)
+        first.append(query.scratch["record"])
+        query.scratch["record"] = first[0]
+
+    runner.ask = asked
+    await played.play(TRACE, ahead=False)
+    assert played.stale["version"] == 10
+
+
 async def test_answers_that_show_what_live_masks_forbid_are_counted(played):
     played.app.serving._reserves._runner.admit = lambda funnel, query, candidates, recorder: candidates
     await played.play(TRACE, ahead=False)
