@@ -1,6 +1,5 @@
 """Count what the users of each segment like."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -71,21 +70,25 @@ def _segments(
         codes = rows.users.astype(np.int64)
     numbers = {name: number for number, name in enumerate(sorted({name for name in names if name}))}
     mine = np.array([numbers.get(name, -1) for name in names], np.int64)[codes] if len(codes) else codes
-    sizes = Counter(_of_pairs(mine, rows.users))
-    enough = [number for number, size in sizes.most_common() if number >= 0 and size >= config.users][: config.most]
+    sizes = _users(mine, rows.users, len(numbers))
+    largest = np.argsort(-sizes, kind="stable")
+    enough = largest[sizes[largest] >= config.users][: config.most]
     order = np.argsort(mine, kind="stable")
     starts = np.searchsorted(mine[order], [[number, number + 1] for number in range(len(numbers))])
     named = list(numbers)
-    return [(named[number], order[starts[number, 0] : starts[number, 1]]) for number in sorted(enough)]
+    return [(named[number], order[starts[number, 0] : starts[number, 1]]) for number in np.sort(enough).tolist()]
 
 
 def _only(found: list[str]) -> str:
     return found[0] if found else ""
 
 
-def _of_pairs(codes: Numbers, users: NDArray[np.int32]) -> list[int]:
-    """Return the code of each distinct pair of a code and a user."""
-    return [int(code) for code in np.unique(np.stack([codes, users.astype(np.int64)], axis=1), axis=0)[:, 0]]
+def _users(codes: Numbers, users: NDArray[np.int32], count: int) -> Numbers:
+    """Return how many users have each of the codes from 0 (count,); a row of code -1 has none."""
+    coded = codes >= 0
+    width = int(users.max(initial=0)) + 1
+    pairs = np.unique(codes[coded] * width + users[coded])
+    return np.bincount(pairs // width, minlength=count).astype(np.int64)
 
 
 def _lifted(
