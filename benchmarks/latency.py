@@ -15,15 +15,16 @@ from benchmarks.servers import Home, Server, machine, oha, sample_home
 RATE = 100
 SECONDS, WARM = 30, 3
 CONNECTIONS = 16
+DEVICES = ("mobile", "tv", "web")
 PACKAGED = [str(user) for user in range(1, 611)]
 """The users of the packaged data."""
 
 
 def bodies(known: Sequence[str] = PACKAGED, count: int = 2_000) -> list[str]:
-    """Return request bodies of known users, one in ten unknown."""
+    """Return request bodies of known users, one in ten unknown, each from a device."""
     draw = random.Random(1)
     users = [draw.choice(known) if draw.random() < 0.9 else f"nobody-{number}" for number in range(count)]
-    return [json.dumps({"user_id": user, "count": 20}) for user in users]
+    return [json.dumps({"user_id": user, "count": 20, "context": {"device": draw.choice(DEVICES)}}) for user in users]
 
 
 def ask(

@@ -3,8 +3,8 @@
 python -m benchmarks.scale.make --items 1000000 --home FOLDER
 
 The catalogue with its text index, a published bundle (ALS, content, item-item lists of at most the million most used
-items, popularity, trending, ratings, the blend, a ranker), and users whose histories are folded. The same numbers give
-the same shop; only its times are counted back from now.
+items, popularity, trending, ratings, segments, seasons, the blend, a ranker), and users whose histories are folded. The
+same numbers give the same shop; only its times are counted back from now.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from kindred.core.item import CatalogItem
 from kindred.ingest.fold_columns import FOLD_FOLDER, import_folder
 from kindred.models.blend import BlendConfig, BlendModel, blended
 from kindred.recommend.item_table import ITEMS, ItemTable
+from kindred.recommend.items.attributes import Attributes
 from kindred.recommend.model_set import RANKER
 from kindred.settings.load import load_settings
 from kindred.training.bundle import folders, list_content, write_models
@@ -59,6 +60,7 @@ async def make(config: ShopConfig, home: Path, progress: Progress = silent) -> d
 async def _fill(app: App, shop: Shop, now: int) -> ItemTable:
     """Put the items into the catalogue; return them as a training would."""
     table, seq = ItemTable(), 0
+    table.metadata = Attributes.to_store()
     for part in shop.parts():
         items = part.items(now)
         ordinals = await app.stores.catalog.upsert(items, now)
@@ -79,12 +81,11 @@ async def _publish(app: App, shop: Shop, table: ItemTable, now: int, progress: P
             progress("models")
             models = planted_models(shop, Path(scratch), now)
             names = tuple(models.retrievers)
-            blend = BlendModel.from_config(BlendConfig(), blended(names))
+            blend = BlendModel.from_config(BlendConfig(), blended(names, segments=True))
             progress("write and index")
             measured = write_models(models, blend, folder, app.stores.vectors)
             progress("similar items")
             measured |= list_content(models, folder, app.stores.vectors)
-            table.save(folder / ITEMS)
         table.save(folder / ITEMS)
         kinds = [*folders(models), "blend"]
         if shop.config.learners:

@@ -3,7 +3,7 @@
 import msgspec
 import numpy as np
 
-from benchmarks.scale.planted import COUNTRIES
+from benchmarks.scale.planted import COUNTRIES, GENDERS
 from benchmarks.scale.shop import DAY, Shop
 from kindred.core.profile import Profile
 from kindred.ingest.fold_columns import FoldColumns
@@ -62,4 +62,5 @@ def rows_of(columns: FoldColumns) -> InteractionColumns:
 
 def _profile(number: int, rng: np.random.Generator) -> bytes:
     born, country = int(rng.integers(1950, 2010)), COUNTRIES[int(rng.integers(0, len(COUNTRIES)))]
-    return msgspec.msgpack.encode(Profile(user_id=user_id(number), country=country, birth_year=born))
+    gender = GENDERS[int(rng.integers(0, len(GENDERS)))]
+    return msgspec.msgpack.encode(Profile(user_id=user_id(number), country=country, birth_year=born, gender=gender))

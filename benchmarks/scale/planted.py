@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.latency import DEVICES
 from benchmarks.scale.lists import fill_lists
 from benchmarks.scale.shop import Shop
 from benchmarks.scale.words import GROUP
@@ -15,14 +16,16 @@ from kindred.models.categories import ItemCategories
 from kindred.models.item_item import ItemItemConfig, ItemItemModel
 from kindred.models.popularity import PopularityConfig, PopularityModel
 from kindred.models.ratings import RatingsConfig, RatingsModel
-from kindred.models.season import SeasonModel
-from kindred.models.segments import SegmentsModel
+from kindred.models.season import MONTHS, TOP, SeasonModel
+from kindred.models.segments import AGE, DEVICE, SegmentsConfig, SegmentsModel
 from kindred.models.trending import TrendingConfig, TrendingModel
 from kindred.training.fit.models import FittedModels
 
 LISTED, NEIGHBOURS, RISING = 1_000_000, 50, 5_000
 COUNTRIES = ("DE", "US")
-_WHOLE = 7
+GENDERS = ("female", "male")
+DECADES = range(0, 100, 10)
+_WHOLE, _SEGMENTS, _SEASONS = 7, 9, 10
 
 
 def planted_models(shop: Shop, scratch: Path, now: int) -> FittedModels:
@@ -48,8 +51,8 @@ def planted_models(shop: Shop, scratch: Path, now: int) -> FittedModels:
         ratings=RatingsModel(ratings, 3.6, RatingsConfig()),
         item_item=lists,
         content=shop.words.model(vectors),
-        segments=SegmentsModel.none(n),
-        season=SeasonModel.none(n),
+        segments=_segments(shop),
+        season=_season(shop),
         countries={name: popularity(scores * rng.uniform(0.1, 1, n).astype(np.float32)) for name in COUNTRIES},
         retrievers={"als": als, "item_item": lists},
     )
@@ -92,6 +95,30 @@ def _trending(shop: Shop, now: int, rng: np.random.Generator) -> TrendingModel:
         chosen = rng.choice(used, min(RISING, len(used)), replace=False)
         row[chosen] = rng.exponential(3.0, len(chosen))
     return TrendingModel(scores, now, TrendingConfig())
+
+
+def _segments(shop: Shop) -> SegmentsModel:
+    """Let those of each device, decade of age and gender like some items more, and others less, than everyone."""
+    rng, config, used = np.random.default_rng((shop.config.seed, _SEGMENTS)), SegmentsConfig(), shop.popular(LISTED)
+    told = {DEVICE: DEVICES, AGE: DECADES, "gender": GENDERS}
+    names = [f"{trait}={value}" for trait, values in told.items() for value in values]
+    rows = [
+        np.union1d(rng.choice(used, min(config.top, len(used)), replace=False), shop.popular(config.top)) for _ in names
+    ]
+    items = np.concatenate(rows).astype(np.int32)
+    excess = np.exp(rng.normal(0.2, 0.4, len(items))).astype(np.float32) - np.float32(1)
+    ends = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+    places = {name: row for row, name in enumerate(names)}
+    return SegmentsModel(places, ends, items, excess, shop.config.items, config)
+
+
+def _season(shop: Shop) -> SeasonModel:
+    """Give each month as many items as a training keeps."""
+    rng, used = np.random.default_rng((shop.config.seed, _SEASONS)), shop.popular(LISTED)
+    each = min(TOP, len(used))
+    items = np.concatenate([rng.choice(used, each, replace=False) for _ in range(MONTHS)]).astype(np.int32)
+    scores = np.sort(rng.exponential(3.0, (MONTHS, each)), axis=1)[:, ::-1].astype(np.float32).ravel()
+    return SeasonModel(np.arange(MONTHS + 1, dtype=np.int64) * each, items, scores, shop.config.items)
 
 
 def _array(path: Path, shape: tuple[int, ...], dtype: Callable[..., object] = np.float32) -> NDArray[np.generic]:

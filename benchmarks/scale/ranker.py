@@ -41,7 +41,7 @@ async def learned_ranker(config: ShopConfig, ports: ReplayPorts, now: int) -> Ra
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as scratch:
         models = planted_models(shop, Path(scratch), now)
         names = tuple(models.retrievers)
-        blend = BlendModel.from_config(BlendConfig(), blended(names))
+        blend = BlendModel.from_config(BlendConfig(), blended(names, segments=True))
         write_models(models, blend, Path(folder), ports.indexes)
         opened = open_trial(Path(folder), ITEMS, ports.indexes, names)
         future = dataset.with_rows(times > np.quantile(times, 1 - NEWEST))

@@ -25,7 +25,8 @@ async def test_a_small_shop_is_made_and_answers(tmp_path: Path) -> None:
     try:
         await app.follower.step()
         known = await app.serving.recommend(Ask(user_id="user-000001", count=20))
-        unknown = await app.serving.recommend(Ask(user_id="nobody", count=20))
+        unknown = await app.serving.recommend(Ask(user_id="nobody", count=20, device="tv"))
+        colours = app.follower.world.table.metadata._stored.columns([("attributes", "colour")])
         has_ranker = app.follower.world.models.ranker is not None
         (card,) = await app.stores.catalog.by_ordinals([7])
     finally:
@@ -33,6 +34,8 @@ async def test_a_small_shop_is_made_and_answers(tmp_path: Path) -> None:
     assert len(known.items) == len(unknown.items) == 20
     assert (known.strategy, unknown.strategy) == ("standard", "cold_start_user")
     assert {source for item in known.items for source in item.sources} > {"als", "item_item", "content"}
+    assert "segment" in {source for item in unknown.items for source in item.sources}
+    assert colours, "a filter does not read the catalogue first"
     assert has_ranker
     assert card is not None
     assert card.item.item_id == item_id(7)
