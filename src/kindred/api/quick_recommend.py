@@ -4,6 +4,8 @@ It answers what is well formed and asks for nothing unusual; every other call go
 again and says what is wrong. So both ways have one set of rules and one documentation.
 """
 
+from collections.abc import Iterable, Iterator
+
 import msgspec
 from litestar.types import ASGIApp, Receive, Scope, Send
 
@@ -21,7 +23,6 @@ from kindred.ports.operations import Token
 from kindred.recommend.ask import Ask, Served, ShownItem
 
 RECOMMENDATIONS = "/api/v1/recommendations"
-_KEPT = 20_000
 _EMPTY = b'{"recommendations":[]'
 _encode = msgspec.json.Encoder().encode
 
@@ -35,7 +36,6 @@ class QuickRecommendations:
         self._app = app
         self._verifier = verifier
         self._limit = limit
-        self._kept: dict[int, tuple[ShownItem, bytes]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one call."""
@@ -58,7 +58,7 @@ class QuickRecommendations:
             # The framework meets it again, logs it and says so.
             await self.inner(scope, again(messages, receive), send)
         else:
-            await answer(send, 200, self._whole(served), JSON)
+            await answer(send, 200, _whole(served), JSON)
 
     def _ask(self, body: bytes, token: Token) -> Ask | None:
         """Read a question and spend its rate; None for what has to be read carefully, or is over the rate."""
@@ -72,20 +72,21 @@ class QuickRecommendations:
             return None
         return ask
 
-    def _whole(self, served: Served) -> bytes:
-        """Write an answer around its items, which later answers may show again as they are."""
-        rest = _encode(response(served, []))
-        items = b",".join([self._item(shown) for shown in served.items] if served.kept else map(_written, served.items))
-        return b'{"recommendations":[' + items + b"]" + rest[len(_EMPTY) :]
 
-    def _item(self, shown: ShownItem) -> bytes:
-        # By identity, which the entry itself keeps from being given to another: to compare values takes longer.
-        known = self._kept.get(id(shown))
-        if known is None:
-            if len(self._kept) >= _KEPT:
-                self._kept.clear()
-            known = self._kept[id(shown)] = (shown, _written(shown))
-        return known[1]
+def _whole(served: Served) -> bytes:
+    """Write an answer around its items, which later answers may show again as they are."""
+    rest = _encode(response(served, []))
+    items = b",".join(map(_written, served.items) if served.written is None else _kept(served.items, served.written))
+    return b'{"recommendations":[' + items + b"]" + rest[len(_EMPTY) :]
+
+
+def _kept(items: Iterable[ShownItem], written: dict[int, bytes]) -> Iterator[bytes]:
+    """Yield items as they were written before; those that were not are kept there."""
+    for shown in items:
+        said = written.get(shown.ordinal)
+        if said is None:
+            said = written[shown.ordinal] = _written(shown)
+        yield said
 
 
 def _written(shown: ShownItem) -> bytes:

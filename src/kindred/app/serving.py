@@ -33,6 +33,7 @@ from kindred.ports.telemetry import Meter
 from kindred.recommend.ask import (
     ANSWERED,
     SHOWN,
+    WRITTEN,
     Ask,
     ListAnswer,
     ListAsk,
@@ -162,7 +163,8 @@ class Serving:
             placement=query.placement,
             trace=slate.trace if query.want_trace else None,
             next_page_token=token,
-            kept=SHOWN in query.scratch,
+            # What was not kept to be shown again must not be written for it.
+            written=query.scratch.get(WRITTEN) if _lasts(slate) else None,
         )
 
     async def similar(self, ask: SimilarAsk) -> SimilarAnswer:
@@ -297,6 +299,7 @@ class Serving:
         kept = world.cards.kept(ranked.items.tolist())
         query.failures.append("catalogue")
         query.scratch.pop(SHOWN, None)
+        query.scratch.pop(WRITTEN, None)
         there = ranked.take(np.isin(ranked.items, list(kept)))
         slate = await self._runner.finish(funnel, query, there, recorder)
         query.scratch["items"] = {**query.scratch.get("items", {}), **kept}
@@ -310,9 +313,14 @@ class Serving:
         if not new:
             return [kept[item] for item in items]
         made = _show(world, query.scratch["items"], slate.take(new))
-        if slate.reasons and "catalogue" not in slate.degraded:
+        if _lasts(slate):
             kept.update(made)
         return [kept.get(item) or made[item] for item in items]
+
+
+def _lasts(slate: Slate) -> bool:
+    """Say whether later answers may show what this one does of its items."""
+    return bool(slate.reasons) and "catalogue" not in slate.degraded
 
 
 def _show(world: World, known: Mapping[int, CatalogItem], slate: Slate) -> dict[int, ShownItem]:

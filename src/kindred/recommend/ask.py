@@ -57,6 +57,8 @@ class SearchAsk:
 
 SHOWN = "shown_items"
 """Under this name a query's scratch holds, by ordinal, what earlier answers from the same reserve showed of items."""
+WRITTEN = "written_items"
+"""Under this name a query's scratch holds, by ordinal, what an interface wrote of those items: it goes when they go."""
 ANSWERED = "answered"
 """Under this name a query's scratch holds the ids of the items of its answer, in their order."""
 
@@ -83,7 +85,8 @@ class ShownItem(msgspec.Struct, frozen=True, gc=False):
 class Served:
     """An answered question; `propensities`: with which probability each item was chosen for its slot.
 
-    `kept`: the items are those of a reserve, and later answers show the same ones.
+    `written`: where the items are those of a reserve, and later answers show the same ones, a place for what is written
+    of each, by ordinal.
     """
 
     request_id: str
@@ -97,7 +100,7 @@ class Served:
     placement: str
     trace: Trace | None = None
     next_page_token: str | None = None
-    kept: bool = False
+    written: dict[int, bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)

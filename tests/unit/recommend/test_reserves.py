@@ -78,13 +78,28 @@ async def test_later_answers_show_the_same_of_an_item_until_the_catalogue_change
     first, *others = [await platform.ask("u1", count=12) for _ in range(3)]
     assert any(one.anchor_item_id for one in first.items)
     assert [served.items for served in others] == [first.items] * 2
-    assert [served.kept for served in (first, *others)] == [False, True, True]
     assert others[0].items[0] is others[1].items[0]
+    assert first.written is None
+    assert others[0].written is others[1].written
+    others[0].written[first.items[0].ordinal] = b"as it was"
     best = first.items[0].catalog_item.item
     await platform.upsert(msgspec.structs.replace(best, title="Renamed"))
-    (again,) = [one for one in (await platform.ask("u1", count=12)).items if one.ordinal == first.items[0].ordinal]
+    later = await platform.ask("u1", count=12)
+    (again,) = [one for one in later.items if one.ordinal == first.items[0].ordinal]
+    assert later.written == {}
     assert again.catalog_item.item.title == "Renamed"
     assert [grade for grade, _ in said] == ["miss", "fresh", "fresh", "fresh"]
+
+
+async def test_what_is_shown_to_one_request_alone_is_not_kept(tmp_path):
+    platform, said = await ready(tmp_path)
+    first = await platform.ask("u1", count=12)
+    usual = await platform.ask("u1", count=12)
+    left_out = (first.items[0].catalog_item.item.item_id,)
+    alone = [await platform.ask("u1", count=12, exclude_items=left_out) for _ in range(2)]
+    assert {grade for grade, _ in said[1:]} == {"fresh"}
+    assert alone[0].items[0] is not alone[1].items[0]
+    assert len({id(served.written) for served in (usual, *alone)}) == 3
 
 
 async def test_a_replay_says_that_the_answer_came_from_a_reserve(tmp_path):
@@ -518,7 +533,7 @@ async def test_what_comes_of_a_reserve_counts_as_its_memory(tmp_path):
     assert {grade for grade, _ in said[1:]} == {"fresh"}
     (held,) = near._held.values()
     arranged = sum(column.nbytes for one in held.arranged.values() for column in one.candidates.columns.values())
-    assert 0 < arranged < near.size - before < 100_000
+    assert 0 < arranged < near.size - before < 200_000
     assert near.size == held.size
     near._most = before
     await platform.ask("u1", count=41)

@@ -17,7 +17,7 @@ from kindred.pipeline.funnel import Funnel
 from kindred.pipeline.runner import Runner, degraded_by
 from kindred.ports.operations import Cache
 from kindred.ports.telemetry import Meter
-from kindred.recommend.ask import SHOWN
+from kindred.recommend.ask import SHOWN, WRITTEN
 from kindred.recommend.config import RecommendConfig
 from kindred.recommend.filters.rules import shared_masks
 from kindred.recommend.known_user import KNOWN_USER, KnownUser, known_user
@@ -172,7 +172,8 @@ class ReserveAnswers:
             # The masks of this moment are not for later, nor is anything else that was worked out by the way.
             query.facts, query.scratch = facts, scratch
             return None
-        query.scratch.update({"strategy": held.reserve.strategy, SHOWN: arranged.shown, DECK: arranged.deck})
+        query.scratch.update({"strategy": held.reserve.strategy, DECK: arranged.deck})
+        query.scratch.update({SHOWN: arranged.shown, WRITTEN: arranged.written})
         query.failures.extend(held.reserve.degraded)
         self._note(request, Grade.FRESH, level, held.reserve)
         chosen = self._runner.draw(funnel, query, arranged.drawn, recorder)

@@ -17,9 +17,9 @@ from kindred.recommend.reserves.reserve import Reserve, size_of
 
 MOST_ARRANGED = 2
 """Arrangements kept of one reserve, each for another number of slots; the oldest goes first."""
-# What the objects of a reserve take beside its arrays, an explained item with what is shown of it, and a row to be
-# drawn; about.
-_OVERHEAD, _TOLD, _ROW = 8_192, 800, 150
+# What the objects of a reserve take beside its arrays, an explained item with what is shown of it and how that
+# is written, and a row to be drawn; about.
+_OVERHEAD, _TOLD, _ROW = 8_192, 1_400, 150
 # Of the columns behind it a draw reads these, and an answer shows them.
 _DRAWN = ("score", "propensity", NEW, SERENDIPITY)
 
@@ -38,7 +38,7 @@ class Arranged:
 
     `said`: how it falls short of what was asked for. `drawn`: the same rows with what a draw reads alone; `deck`: what
     slates are drawn from, once one was. `shown`: by ordinal, what an answer shows of an item; the catalogue's part in
-    it is as current as `seq` is.
+    it is as current as `seq` is. `written`: the same as an interface writes it.
     """
 
     seq: int
@@ -48,6 +48,7 @@ class Arranged:
     drawn: Candidates
     deck: Deck | None = None
     shown: dict[int, ShownItem] = field(default_factory=dict)
+    written: dict[int, bytes] = field(default_factory=dict)
 
     @classmethod
     def of(cls, seq: int, stamps: tuple[int, ...], candidates: Candidates, said: Sequence[str]) -> Self:
