@@ -12,8 +12,9 @@ from kindred.features.users import preference_version
 from kindred.pipeline.funnel import Funnel
 from kindred.pipeline.runner import SLATE, Runner
 from kindred.ports.operations import TraceStore
-from kindred.recommend.effects.replay import ReplayRecord, decode_replay, digest_of, rules_hash
+from kindred.recommend.effects.replay import ReplayRecord, decode_replay, digest_of
 from kindred.recommend.explainers.moved import moved
+from kindred.recommend.placement_rules import rules_hash
 from kindred.recommend.reserves.reserve import Grade
 from kindred.recommend.why_not import WhyNot, watch, why_not
 from kindred.recommend.world import World

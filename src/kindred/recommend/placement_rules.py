@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
+import xxhash
 
 from kindred.core.candidates import Candidates, Floats, Mask, Ordinals
 from kindred.core.query import Query
@@ -15,6 +17,9 @@ from kindred.recommend.world import World
 FACTOR, PROMOTED = "rules.factor", "raw.promoted"
 # More than any part of a score: nothing but the pin puts its item there.
 _ALL = np.float32(2)
+_encode = msgspec.msgpack.Encoder().encode
+_MOST_HASHES = 1_000
+_hashes: dict[int, tuple[tuple[Rule, ...], int]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,19 @@ class Rules:
         pinned = np.isin(candidates.items, list(pinned_items(query).values()))
         share = np.where(pinned, _ALL, np.float32(0))
         return {"score": score / max(float(score.max(initial=0)), 1.0), FACTOR: factor, "share.promoted": share}
+
+
+def rules_hash(rules: tuple[Rule, ...]) -> int:
+    """Return a hash of a placement's rules, 0 for none; those of each placement are hashed once."""
+    if not rules:
+        return 0
+    # By identity, which the entry itself keeps from being given to others.
+    known = _hashes.get(id(rules))
+    if known is None:
+        if len(_hashes) >= _MOST_HASHES:
+            _hashes.clear()
+        known = _hashes[id(rules)] = (rules, xxhash.xxh3_64_intdigest(_encode(rules)))
+    return known[1]
 
 
 def meant(world: World, query: Query, rule: Rule, items: Ordinals) -> Mask:

@@ -16,6 +16,7 @@ from kindred.core.slate import Slate
 from kindred.core.trace import Trace
 from kindred.features.users import preference_version
 from kindred.pipeline.stages import FailPolicy
+from kindred.recommend.placement_rules import rules_hash
 from kindred.recommend.reserves.reserve import GRADE
 
 CATALOGUE = "catalogue_seq"
@@ -69,8 +70,6 @@ class ReplayRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_MOST_HASHES = 1_000
-_hashes: dict[int, tuple[tuple[Rule, ...], int]] = {}
 
 
 def encode_replay(record: ReplayRecord) -> bytes:
@@ -88,19 +87,6 @@ def digest_of(shown: Candidates) -> int:
     digest = xxhash.xxh3_64(np.ascontiguousarray(shown.items, "<i4").tobytes())
     digest.update(np.ascontiguousarray(shown.column("score", 0.0), "<f4").tobytes())
     return digest.intdigest()
-
-
-def rules_hash(rules: tuple[Rule, ...]) -> int:
-    """Return a hash of a placement's rules, 0 for none; those of each placement are hashed once."""
-    if not rules:
-        return 0
-    # By identity, which the entry itself keeps from being given to others.
-    known = _hashes.get(id(rules))
-    if known is None:
-        if len(_hashes) >= _MOST_HASHES:
-            _hashes.clear()
-        known = _hashes[id(rules)] = (rules, xxhash.xxh3_64_intdigest(_encode(rules)))
-    return known[1]
 
 
 def replay_query(record: ReplayRecord, request_id: str, rules: tuple[Rule, ...] = ()) -> Query:

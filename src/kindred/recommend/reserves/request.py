@@ -13,6 +13,7 @@ from kindred.features.users import preference_version
 from kindred.pipeline.funnel import Funnel
 from kindred.pipeline.recorder import Recorder
 from kindred.recommend.known_user import KnownUser
+from kindred.recommend.placement_rules import rules_hash
 from kindred.recommend.ranking import DEVICE
 from kindred.recommend.world import World
 
@@ -104,4 +105,8 @@ def variant_of(query: Query, funnel: Funnel, base: str, salt: bytes) -> int:
     filters = query.filters
     if filters.exclude_items:
         filters = msgspec.structs.replace(filters, exclude_items=())
-    return xxhash.xxh3_64_intdigest(salt + _encode((query.placement, filters, query.params, base, funnel.source_names)))
+    params, rules = query.params, rules_hash(query.params.rules)
+    if rules:
+        params = msgspec.structs.replace(params, rules=())
+    of = query.placement, filters, params, rules, base, funnel.source_names
+    return xxhash.xxh3_64_intdigest(salt + _encode(of))
