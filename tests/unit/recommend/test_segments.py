@@ -137,3 +137,21 @@ async def test_the_device_of_the_request_is_a_segment(platform):
     assert (await SegmentSource(world).propose(asked)).items.tolist() == [3]
     other = msgspec.structs.replace(asked.context, device="tv")
     assert not SegmentSource(world).enabled(replace(asked, context=other, scratch={}))
+
+
+@pytest.mark.parametrize("most", [1, 128])
+async def test_lists_of_segments_are_kept_and_what_is_allowed_is_looked_at_each_time(platform, monkeypatch, most):
+    monkeypatch.setattr("kindred.recommend.sources.lists.MOST_SEGMENTS", most)
+    source, model = SegmentSource(platform.world), platform.world.models.segments
+    scores = platform.world.models.popularity.scores
+    for gender, without in (("f", ()), ("m", ()), ("f", ()), ("f", (0, 5, 10)), ("m", (1,)), ("f", ())):
+        asked = Query(user_id="x", request_id="r", context=Context(time=NOW), facts=UserFacts())
+        asked.facts = replace(
+            asked.facts, profile=Profile(user_id="x", gender=gender), hidden=np.array(without, np.int32)
+        )
+        found = await source.propose(asked)
+        items = np.setdiff1d(model.listed([f"gender={gender}"]), without)
+        lifted = scores[items] * model.lift(f"gender={gender}", items)
+        wanted = items[np.lexsort((items, -lifted))][: np.count_nonzero(lifted > 0)]
+        assert found.items.tolist() == wanted[: platform.world.config.source_depth].tolist()
+    assert len(source.kept) <= most

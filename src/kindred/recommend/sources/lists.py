@@ -1,6 +1,6 @@
 """Sources that are the same for everyone: popular, trending, new."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ from kindred.recommend.world import World
 FURTHER = 16
 """How many times as many items are looked at where the newest fill no slate under its caps."""
 NEW_DEPTH = 100
+MOST_SEGMENTS = 128
+"""Combinations of segments whose lists are kept."""
 NEWEST = 400
 """How many of the newest are compared with the user's taste."""
 
@@ -96,6 +98,7 @@ class SegmentSource:
     world: World
     name: str = "segment"
     policy: FailPolicy = FailPolicy.OPEN
+    kept: dict[tuple[str, ...], tuple[Ordinals, Floats]] = field(default_factory=dict)
 
     def enabled(self, query: Query) -> bool:
         """Say whether anything is known of a segment of the user's."""
@@ -103,12 +106,24 @@ class SegmentSource:
 
     async def propose(self, query: Query) -> Candidates:
         """Return allowed items by popularity times the lifts of the user's segments."""
-        models, segments = self.world.models, segments_of(self.world, query)
+        segments = segments_of(self.world, query)
         _say(query, self.name, segments=list(segments))
-        items = models.segments.listed(segments)
-        items = items[allowed(self.world, query).has(items)]
-        scores = models.popularity.score_candidates(items) * models.segments.lifts(segments, items)
-        return proposal(self.name, items[scores > 0], scores[scores > 0], self.world.config.source_depth)
+        items, scores = self._best(segments)
+        rows = np.flatnonzero(allowed(self.world, query).has(items))[: self.world.config.source_depth]
+        return ranked(self.name, items[rows], scores[rows])
+
+    def _best(self, segments: tuple[str, ...]) -> tuple[Ordinals, Floats]:
+        """Return what users of all these segments like, best first, and how much: the same for everyone in them."""
+        found = self.kept.get(segments)
+        if found is None:
+            models = self.world.models
+            items = models.segments.listed(segments)
+            scores = models.popularity.score_candidates(items) * models.segments.lifts(segments, items)
+            order = np.lexsort((items, -scores))[: np.count_nonzero(scores > 0)]
+            while len(self.kept) >= MOST_SEGMENTS:
+                del self.kept[next(iter(self.kept))]
+            found = self.kept[segments] = items[order], scores[order]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
