@@ -1,9 +1,10 @@
 """The whole funnel on a made-up shop of any size, cache off, one server process and then two.
 
-Opening, the first thousand requests, an open loop at 100 requests a second and a closed one, memory, and what the time
-goes to by stage, beside what it may take.
+Opening, the first thousand requests, an open loop at `--rate` requests a second and a closed one, memory, and what the
+time goes to by stage, beside what it may take.
 
-python -m benchmarks.scale.funnel [--items 1000000] [--home FOLDER] [--seconds 30] [--core N] [--second N]
+python -m benchmarks.scale.funnel [--items 1000000] [--home FOLDER] [--seconds 30] [--rate 100] [--core N]
+                                 [--second N]
 
 `--home` serves a folder that `benchmarks.scale.make` filled; without it one is made and removed. `--core` and
 `--second` hold the first and the second server to one core each.
@@ -49,7 +50,7 @@ class Figures:
 
     `open_ms`, `closed_ms`: processor milliseconds of the server per request. `stages`: milliseconds per request by
     stage, and how often it ran per request. `one`, `two`: requests a second of one server and of two, asked alike;
-    `both`: the memory of both.
+    `both`: the memory of both; `rate`: requests a second of the open loop.
     """
 
     items: int
@@ -64,6 +65,7 @@ class Figures:
     one: float
     two: float
     both: float
+    rate: int
 
 
 @contextmanager
@@ -83,7 +85,7 @@ async def window(folder: Path) -> DataWindow:
     return (await store.open(str(await store.active())))[0].window
 
 
-def serve(home: Home, seconds: int, core: int | None = None, second: int | None = None) -> Figures:
+def serve(home: Home, seconds: int, core: int | None = None, second: int | None = None, rate: int = RATE) -> Figures:
     """Start a server and measure it, then with another one beside it."""
     size = asyncio.run(window(home.path))
     known = [user_id(number) for number in range(size.users)]
@@ -93,13 +95,15 @@ def serve(home: Home, seconds: int, core: int | None = None, second: int | None 
     try:
         hold(server, core)
         before = server.pss_mib()
-        first = ask(server, home, "-n", str(FIRST), "-q", str(RATE), "--latency-correction", known=known)
+        first = ask(server, home, "-n", str(FIRST), "-q", str(rate), "--latency-correction", known=known)
         settle(server)
-        opened, open_ms, stages = watched(server, lambda: measure(server, home, seconds=seconds, known=known))
+        opened, open_ms, stages = watched(server, lambda: measure(server, home, rate, seconds, known))
         closed, closed_ms, _ = watched(server, lambda: ask(server, home, "-z", f"{seconds}s", known=known))
         memory = (before, server.pss_mib())
         one, two, both = beside(server, home, seconds, known, second)
-        return Figures(size.items, ready, memory, first, opened, closed, open_ms, closed_ms, stages, one, two, both)
+        return Figures(
+            size.items, ready, memory, first, opened, closed, open_ms, closed_ms, stages, one, two, both, rate
+        )
     finally:
         server.stop()
 
@@ -173,9 +177,13 @@ def rows(figures: Figures) -> Iterator[tuple[str, str, str]]:
     yield "memory (PSS), after the load", f"{figures.memory[1]:,.0f} MiB", "12,288 MiB" if large else ""
     yield f"first {FIRST:,} requests, p50", f"{milliseconds(figures.first, 'p50'):.2f} ms", ""
     yield f"first {FIRST:,} requests, p99", f"{milliseconds(figures.first, 'p99'):.2f} ms", ""
-    yield f"open loop {RATE}/s, p50", f"{milliseconds(figures.open, 'p50'):.2f} ms", "" if large else "5 ms"
-    yield f"open loop {RATE}/s, p90", f"{milliseconds(figures.open, 'p90'):.2f} ms", ""
-    yield f"open loop {RATE}/s, p99", f"{milliseconds(figures.open, 'p99'):.2f} ms", "50 ms" if large else "20 ms"
+    yield f"open loop {figures.rate}/s, p50", f"{milliseconds(figures.open, 'p50'):.2f} ms", "" if large else "5 ms"
+    yield f"open loop {figures.rate}/s, p90", f"{milliseconds(figures.open, 'p90'):.2f} ms", ""
+    yield (
+        f"open loop {figures.rate}/s, p99",
+        f"{milliseconds(figures.open, 'p99'):.2f} ms",
+        "50 ms" if large else "20 ms",
+    )
     yield "processor of the server, open loop", f"{figures.open_ms:.2f} ms a request", ""
     rate = float(figures.closed["summary"]["requestsPerSec"])
     yield f"closed loop, {CONNECTIONS} connections", f"{rate:,.0f} requests/s", "" if large else "250 requests/s"
@@ -195,11 +203,12 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=ShopConfig().items)
     parser.add_argument("--home", type=Path)
     parser.add_argument("--seconds", type=int, default=30)
+    parser.add_argument("--rate", type=int, default=RATE)
     parser.add_argument("--core", type=int)
     parser.add_argument("--second", type=int)
     options, _ = parser.parse_known_args()
     with shop_home(options.items, options.home) as home:
-        figures = serve(home, options.seconds, options.core, options.second)
+        figures = serve(home, options.seconds, options.core, options.second, options.rate)
     console = Console(width=120)
     table = Table("what", "measured", "limit", title=f"Whole funnel, {figures.items:,} items ({machine()})")
     for row in rows(figures):

@@ -1,9 +1,9 @@
 """A bundle swap under load on a made-up shop: how much memory it takes, and what requests notice of it.
 
-python -m benchmarks.scale.swap [--items 1000000] [--home FOLDER] [--seconds 60]
+python -m benchmarks.scale.swap [--items 1000000] [--home FOLDER] [--seconds 60] [--rate 100]
 
 The active bundle is copied, so that nothing of it is shared with the one in use, and published as a newer version while
-an open loop of 100 requests a second goes on. The home is left as it was.
+an open loop of `--rate` requests a second goes on. The home is left as it was.
 """
 
 import argparse
@@ -62,7 +62,7 @@ async def staged_copy(store: LocalModelStore) -> tuple[Path, Manifest]:
     return target, msgspec.structs.replace(manifest, version=f"{manifest.version}-again", created=manifest.created + 1)
 
 
-def swap(home: Home, seconds: int) -> list[tuple[str, str, str]]:
+def swap(home: Home, seconds: int, rate: int) -> list[tuple[str, str, str]]:
     """Swap the bundle of a home under load, and return what was found beside its limit."""
     size = asyncio.run(window(home.path))
     known = [user_id(number) for number in range(size.users)]
@@ -73,7 +73,7 @@ def swap(home: Home, seconds: int) -> list[tuple[str, str, str]]:
     reports: list[dict[str, Any]] = []
 
     def load(length: int) -> None:
-        open_loop = ("-q", str(RATE), "--latency-correction")
+        open_loop = ("-q", str(rate), "--latency-correction")
         reports.append(ask(server, home, "-z", f"{length}s", *open_loop, known=known))
 
     try:
@@ -103,8 +103,8 @@ def swap(home: Home, seconds: int) -> list[tuple[str, str, str]]:
         ("most memory (PSS) meanwhile", f"{max(watch.memory):,.0f} MiB", "12,288 MiB" if large else ""),
         ("memory (PSS) at the end", f"{watch.memory[-1]:,.0f} MiB", ""),
         ("published → answers of the new bundle", "never" if taken is None else f"{taken:.1f} s", ""),
-        (f"open loop {RATE}/s, p50 and p99, without a swap", _times(plain), ""),
-        (f"open loop {RATE}/s, p50 and p99, with it", _times(report), "p99 50 ms" if large else "p99 20 ms"),
+        (f"open loop {rate}/s, p50 and p99, without a swap", _times(plain), ""),
+        (f"open loop {rate}/s, p50 and p99, with it", _times(report), "p99 50 ms" if large else "p99 20 ms"),
         ("answers", codes, ""),
     ]
 
@@ -119,10 +119,11 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=ShopConfig().items)
     parser.add_argument("--home", type=Path)
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--rate", type=int, default=RATE)
     options, _ = parser.parse_known_args()
     table = Table("what", "measured", "limit", title=f"A bundle swap under load ({machine()})")
     with shop_home(options.items, options.home) as home:
-        for row in swap(home, options.seconds):
+        for row in swap(home, options.seconds, options.rate):
             table.add_row(*row)
     Console(width=120).print(table)
 

@@ -40,6 +40,8 @@ HALF_PRECISION = 2.0**-10
 """How far apart numbers lie in the precision that a bundle's content vectors are stored in, as a share of each."""
 OLDER_SECONDS = 60.0
 """How long the world of another bundle is kept for the next question about it."""
+TOUCH_AFTER = 1.0
+"""Seconds after a swap when the memory of the new bundle is touched."""
 
 _logger = logging.getLogger(__name__)
 
@@ -218,8 +220,11 @@ class Follower:
         await asyncio.to_thread(world.newcomers.follow, world.new_until(self._clock.now()))
         await world.cards.of(world.models.popularity.top(WARM)[0].tolist())
         if self.touches:
-            # Nobody waits for it: from a slow disk it takes a while, and what is not touched yet is only slower.
-            threading.Thread(target=touch, args=[self._stores.home], name="touch", daemon=True).start()
+            # Nobody waits for it: from a slow disk it takes a while, and what is not touched yet is only slower. By then
+            # what the bundle before it had in memory is gone.
+            later = threading.Timer(0 if self._world is None else TOUCH_AFTER, touch, [self._stores.home])
+            later.daemon = True
+            later.start()
         self.crowded = trouble
         return world
 

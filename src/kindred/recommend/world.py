@@ -106,7 +106,13 @@ class World:
     def __post_init__(self) -> None:
         """Begin to keep decoded items and lists."""
         object.__setattr__(self, "cards", Cards(self.catalog))
-        object.__setattr__(self, "newcomers", Newcomers(self.table, self.models.n_items, self.little_used))
+        counts, most = self.models.popularity.user_counts, self.config.new_item_interactions
+
+        def little_used(items: Ordinals) -> Mask:
+            # Not by way of the world: what it holds goes when nobody asks it any more, no collector looks for circles.
+            return rows_at(counts, items) < most
+
+        object.__setattr__(self, "newcomers", Newcomers(self.table, self.models.n_items, little_used))
 
     def content_vectors(self, items: Ordinals) -> Floats:
         """Return content vectors (n, d) float32, zero where an item has none yet."""
@@ -117,10 +123,6 @@ class World:
     def evidence(self, items: Ordinals) -> NDArray[np.int32]:
         """Return how many users each item has (n,) int32, as of the bundle."""
         return rows_at(self.models.popularity.user_counts, items)
-
-    def little_used(self, items: Ordinals) -> Mask:
-        """Return which items (n,) have so few users, as of the bundle, that they may count as new."""
-        return self.evidence(items) < self.config.new_item_interactions
 
     def offered(self, now: int, country: str | None, category: str | None) -> KeptMask:
         """Return what is on offer at `now` (ms), may be shown in a country, and bears a category where one is named."""

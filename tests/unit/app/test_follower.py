@@ -20,10 +20,13 @@ from kindred.core.item import CatalogItem
 from kindred.core.position import Position
 from kindred.models.preference import PreferenceConfig
 from kindred.ports.telemetry import NoMeter
+from kindred.recommend.ask import Ask, SearchAsk
 from kindred.recommend.config import RecommendConfig
 from kindred.recommend.item_table import ITEMS
 from kindred.recommend.items import postings
+from kindred.recommend.reserves.config import ReservesConfig
 from kindred.recommend.side import ContentSide
+from kindred.recommend.world import World
 
 
 @pytest.fixture
@@ -253,3 +256,23 @@ async def test_a_trace_goes_without_an_older_bundle_that_has_no_room_here(platfo
     await _succeed(platform)
     monkeypatch.setattr(following, "open_models", full)
     assert not (await platform.serving.trace(served.request_id)).exact
+
+
+async def test_a_world_goes_with_its_bundle_without_a_look_for_circles(tmp_path):
+    """What a server froze out of its collector's sight would stay for good, and with it a mapped bundle."""
+    platform = await build(tmp_path, reserves=ReservesConfig(enabled=True))
+    gc.collect()
+    gc.disable()
+    try:
+        for version in ("b2", "b3"):
+            await platform.ask("u1")
+            await platform.serving.search(SearchAsk(Ask(user_id="u1", count=5), "star"))
+            await platform.serving.drain()
+            await publish(platform.stores, platform.columns, platform.user_ids, version)
+            await platform.follower.step()
+        await platform.ask("u1")
+        await platform.serving.drain()
+        worlds = [one for one in gc.get_objects() if type(one) is World and one.state is platform.stores.state]
+    finally:
+        gc.enable()
+    assert [one.models.version for one in worlds] == ["b3"]
