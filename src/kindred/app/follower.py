@@ -220,8 +220,8 @@ class Follower:
         await asyncio.to_thread(world.newcomers.follow, world.new_until(self._clock.now()))
         await world.cards.of(world.models.popularity.top(WARM)[0].tolist())
         if self.touches:
-            # Nobody waits for it: from a slow disk it takes a while, and what is not touched yet is only slower. By then
-            # what the bundle before it had in memory is gone.
+            # Nobody waits for it: from a slow disk it takes a while, and what is not touched yet is only slower.
+            # The memory of the bundle before it is given back by then.
             later = threading.Timer(0 if self._world is None else TOUCH_AFTER, touch, [self._stores.home])
             later.daemon = True
             later.start()
